@@ -1,0 +1,54 @@
+# make run   set up and run the whole experiment, from nothing to results/report.html
+# make smoke the same on params/smoke.yaml, in a copy under .smoke/
+# make test  all tests, the end-to-end run included
+# make lint  what CI checks besides tests
+
+PYTHON ?= python3
+BIN := $(CURDIR)/.venv/bin
+export PATH := $(BIN):$(PATH)
+export PYTHONPATH :=
+CORES ?= all
+INSTALLED := .venv/.installed
+
+.PHONY: install run smoke test lint format lock clean
+
+install: $(INSTALLED)
+
+$(INSTALLED): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "w2sg needs Python 3.11 or newer, found " + sys.version.split()[0])'
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+run: install
+	snakemake --cores $(CORES)
+	@cat results/table1.md
+	@echo "The whole report: results/report.html"
+
+smoke: install
+	python workflow/workspace.py params/smoke.yaml .smoke
+	cd .smoke && snakemake --cores $(CORES)
+	@cat .smoke/results/table1.md
+
+test: install
+	python -m pytest
+
+lint: install
+	ruff check .
+	ruff format --check .
+	mypy
+	snakefmt --check Snakefile
+	snakemake --lint
+
+format: install
+	ruff check --fix .
+	ruff format .
+	snakefmt Snakefile
+
+# The lock file pins what this installs; torch keeps its plain version, whose build (CPU, CUDA) the registry chooses.
+lock: install
+	python workflow/lock.py > requirements.lock.new && mv requirements.lock.new requirements.lock
+
+clean:
+	rm -rf .smoke .resume .snakemake

@@ -1,0 +1,52 @@
+# The stages are in dvc.yaml; here each becomes a rule whose job lets DVC run that stage (docs/pipeline.md).
+import sys
+
+sys.path.insert(0, f"{workflow.basedir}/workflow")
+import dvc_bridge
+
+pipeline = dvc_bridge.open_pipeline(workflow)
+
+
+rule all:
+    input:
+        [rule.stamp for rule in pipeline.rules],
+    message:
+        "all stages are up to date"
+
+
+for target, stamps in pipeline.aliases.items():
+
+    rule:
+        name:
+            target
+        input:
+            stamps,
+        message:
+            f"{target} is up to date"
+
+
+for item in pipeline.rules:
+
+    rule:
+        name:
+            item.stage.name
+        input:
+            [ancient(stamp) for stamp in item.inputs],
+        output:
+            *[report(path, category=Path(path).parent.name) for path in item.figures],
+            stamp=item.stamp,
+        log:
+            item.log,
+        conda:
+            "environment.yml"
+        threads: item.stage.threads
+        resources:
+            **item.stage.resources,
+        params:
+            python=pipeline.python,
+            script=pipeline.script,
+            stage=item.stage.name,
+        message:
+            item.message
+        shell:
+            "{params.python:q} {params.script:q} run {params.stage:q} {output.stamp:q} 2>&1 | tee -i {log:q}"

@@ -1,0 +1,112 @@
+"""Policies: what answers observations with agent turns. Here, models of transformers in batches on one device."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from w2sg.agents.generation import Conversations
+from w2sg.records import Message
+
+
+class Batch(Protocol):
+    """Conversations that advance together, one turn at a time."""
+
+    def respond(
+        self,
+        rows: Sequence[int],
+        observations: Sequence[str],
+        *,
+        temperature: Sequence[float],
+        top_p: Sequence[float],
+        uniforms: np.ndarray,
+    ) -> list[str]:
+        """Answer one observation per row; `rows` shrinks from call to call and never grows.
+
+        Args:
+            uniforms: numbers in [0, 1), shape (len(rows), most new tokens of a turn).
+        """
+
+
+class Policy(Protocol):
+    """An agent that can play many episodes at once."""
+
+    def start(self, rows: int) -> Batch:
+        """Open `rows` new conversations."""
+
+
+class TransformersPolicy:
+    """A causal language model of transformers with a chat template."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+        self._model = model.eval()
+        self._tokenizer = tokenizer
+
+    def start(self, rows: int) -> "TransformersBatch":
+        """See Policy."""
+        return TransformersBatch(self._model, self._tokenizer, rows=rows)
+
+
+class TransformersBatch:
+    """See Batch. Each turn is the text that the chat template adds to the conversation so far."""
+
+    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, rows: int) -> None:
+        self._tokenizer = tokenizer
+        self._context = min(model.config.max_position_embeddings, tokenizer.model_max_length)
+        self._messages: list[list[Message]] = [[] for _ in range(rows)]
+        self._length = [0] * rows
+        end = model.generation_config.eos_token_id if model.generation_config else None
+        end = tokenizer.eos_token_id if end is None else end
+        self._end = end if isinstance(end, list) else [end]
+        pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self._conversations = Conversations(model, rows=rows, pad=pad, end=self._end)
+
+    def respond(
+        self,
+        rows: Sequence[int],
+        observations: Sequence[str],
+        *,
+        temperature: Sequence[float],
+        top_p: Sequence[float],
+        uniforms: np.ndarray,
+    ) -> list[str]:
+        """See Batch. A conversation that would outgrow the model's context answers with an empty text."""
+        fitting = []
+        prompts = []
+        for number, (row, observation) in enumerate(zip(rows, observations, strict=True)):
+            tokens = self._open_turn(row, observation)
+            if self._length[row] + len(tokens) + uniforms.shape[1] <= self._context:
+                fitting.append(number)
+                prompts.append(tokens)
+        texts = [""] * len(rows)
+        if fitting:
+            self._conversations.keep([rows[number] for number in fitting])
+            turns = self._conversations.respond(
+                prompts,
+                temperature=[temperature[number] for number in fitting],
+                top_p=[top_p[number] for number in fitting],
+                uniforms=uniforms[fitting],
+            )
+            for number, tokens, turn in zip(fitting, prompts, turns, strict=True):
+                texts[number] = self._tokenizer.decode(turn, skip_special_tokens=True)
+                self._length[rows[number]] += len(tokens) + len(turn) + 1
+        for row, text in zip(rows, texts, strict=True):
+            self._messages[row].append(Message(role="assistant", content=text))
+        return texts
+
+    def _open_turn(self, row: int, observation: str) -> list[int]:
+        """Token ids of the user turn and of the opening of the assistant turn."""
+        messages = self._messages[row]
+        before = self._render(messages) if messages else ""
+        # What follows the end token in the template (a line break, say) belongs to the next turn's block.
+        ending = max((before.rfind(end) + len(end) for end in self._end_texts() if end in before), default=0)
+        messages.append(Message(role="user", content=observation))
+        text = self._render(messages, open_turn=True)
+        return self._tokenizer(text[ending:], add_special_tokens=False)["input_ids"]
+
+    def _end_texts(self) -> list[str]:
+        return [self._tokenizer.convert_ids_to_tokens(end) for end in self._end]
+
+    def _render(self, messages: list[Message], *, open_turn: bool = False) -> str:
+        return self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=open_turn)

@@ -1,0 +1,177 @@
+"""The rollout engine: many episodes at once, in fixed cohorts, resumable, and the same bytes on every run.
+
+Padding changes a model's logits in their last bits, so who shares a batch with whom must not depend on chance or on an earlier
+interruption: cohorts are cut from the list of requests, each is stored when it is done, and all randomness is keyed by
+(seed, task, sample, turn).
+"""
+
+import hashlib
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from w2sg.agents.policies import Policy
+from w2sg.agents.prompts import parse_response
+from w2sg.environments.base import Environment
+from w2sg.records import Step, Task, Trajectory, read_trajectories, write_trajectories
+
+# Finished cohorts of unfinished runs; outside the stages' outputs, which DVC deletes before a stage runs.
+STORE = Path(".resume")
+NO_ACTION = "Invalid format: the answer must contain 'Action: '."
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One episode to be played."""
+
+    task: Task
+    sample: int
+    temperature: float
+    top_p: float
+
+
+def uniforms(*, seed: int, request: Request, turn: int, count: int) -> np.ndarray:
+    """`count` random numbers in [0, 1) for one turn, the same whatever else is in the batch."""
+    text = f"{seed}/{request.task.environment}/{request.task.task_id}/{request.sample}/{turn}"
+    key = np.frombuffer(hashlib.blake2b(text.encode(), digest_size=16).digest(), dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key)).random(count)
+
+
+def play_cohort(
+    policy: Policy,
+    environments: Sequence[Environment],
+    requests: Sequence[Request],
+    *,
+    name: str,
+    prompt: str,
+    seed: int,
+    max_new_tokens: int,
+) -> list[Trajectory]:
+    """Play every request to its end, all at the same time, each in an environment of its own.
+
+    Args:
+        environments: at least as many as requests.
+        name: the policy's name in the trajectories.
+        prompt: text before the first observation ("" for none).
+    """
+    batch = policy.start(len(requests))
+    steps: list[list[Step]] = [[] for _ in requests]
+    completed = [False] * len(requests)
+    observations = [environments[row].reset(request.task, seed=seed)[0] for row, request in enumerate(requests)]
+    active = list(range(len(requests)))
+    turn = 0
+    while active:
+        draws = [uniforms(seed=seed, request=requests[row], turn=turn, count=max_new_tokens) for row in active]
+        responses = batch.respond(
+            active,
+            [f"{prompt}\n{observations[row]}" if prompt and turn == 0 else observations[row] for row in active],
+            temperature=[requests[row].temperature for row in active],
+            top_p=[requests[row].top_p for row in active],
+            uniforms=np.stack(draws),
+        )
+        still = []
+        for row, response in zip(active, responses, strict=True):
+            step, ended, cut = _act(environments[row], observations[row], response)
+            steps[row].append(step)
+            observations[row] = step.next_observation
+            completed[row] = ended
+            if not (ended or cut):
+                still.append(row)
+        active = still
+        turn += 1
+    return [
+        Trajectory(
+            environment=request.task.environment,
+            task_id=request.task.task_id,
+            policy=name,
+            sample=request.sample,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            completed=completed[row],
+            steps=tuple(steps[row]),
+        )
+        for row, request in enumerate(requests)
+    ]
+
+
+def _act(environment: Environment, observation: str, response: str) -> tuple[Step, bool, bool]:
+    """Let one response act; return the step, whether the environment ended, and whether the step cap was reached."""
+    parsed = parse_response(response)
+    # A turn without an action costs a step like any other; the environment answers the empty action.
+    thought, action = parsed if parsed is not None else ("", "")
+    result = environment.step(action)
+    answer = result.observation if parsed is not None else NO_ACTION
+    step = Step(
+        observation=observation,
+        thought=thought,
+        action=action,
+        response=response,
+        next_observation=answer,
+        score=result.score,
+        valid=parsed is not None,
+    )
+    return step, result.terminated, result.truncated
+
+
+def play(
+    policy: Policy,
+    make_environment: Callable[[], Environment],
+    requests: Sequence[Request],
+    *,
+    name: str,
+    prompt: str,
+    seed: int,
+    cohort: int,
+    max_new_tokens: int,
+    store: Path,
+) -> list[Trajectory]:
+    """Play all requests in cohorts of `cohort`; finished cohorts are kept under `store` and not played again.
+
+    Args:
+        store: folder of this run alone: its name must change with the model, the settings and the tasks.
+    """
+    environments = [make_environment() for _ in range(min(cohort, len(requests)))]
+    played: list[Trajectory] = []
+    clock = Progress(total=len(requests), what=f"{name}: episodes")
+    try:
+        for number, part in enumerate(cohorts(requests, size=cohort)):
+            path = store / f"cohort-{number:04d}.parquet"
+            if not path.exists():
+                trajectories = play_cohort(
+                    policy, environments, part, name=name, prompt=prompt, seed=seed, max_new_tokens=max_new_tokens
+                )
+                write_trajectories(path, trajectories)
+            played += read_trajectories(path)
+            won = sum(trajectory.success for trajectory in played)
+            clock.show(len(played), note=f"{won} of {len(played)} won")
+    finally:
+        for environment in environments:
+            environment.close()
+    return played
+
+
+def cohorts(requests: Sequence[Request], *, size: int) -> Iterator[Sequence[Request]]:
+    """Cut requests into runs of `size`, the last one shorter."""
+    for start in range(0, len(requests), size):
+        yield requests[start : start + size]
+
+
+class Progress:
+    """A line on stderr with the share done and the time left; at most one every few seconds where it is not a terminal."""
+
+    def __init__(self, *, total: int, what: str) -> None:
+        self._total, self._what = total, what
+        self._start = self._shown = time.monotonic()
+
+    def show(self, done: int, *, note: str = "") -> None:
+        """Report that `done` of the total are finished."""
+        now = time.monotonic()
+        if done < self._total and not sys.stderr.isatty() and now - self._shown < 10:
+            return
+        self._shown = now
+        left = (now - self._start) / max(done, 1) * (self._total - done)
+        print(f"{self._what} {done}/{self._total}, {left:.0f} s left{', ' + note if note else ''}", file=sys.stderr)

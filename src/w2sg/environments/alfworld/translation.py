@@ -1,0 +1,170 @@
+"""Game files, translated once into what the engine needs, so that a reset parses nothing."""
+
+import gzip
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from w2sg import files
+from w2sg.environments.alfworld.facts import Fact, Literal
+from w2sg.environments.alfworld.rules import Rules, compile_rules, literals, parse_task, split_goal
+from w2sg.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One way to meet a derived predicate: literals over parameters, each a variable and its type."""
+
+    name: str
+    parameters: tuple[tuple[str, str], ...]
+    literals: tuple[Literal, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Game:
+    """One translated game; compared by identity, because `load` gives one object per file.
+
+    Attributes:
+        domain, grammar: the texts of its rules; the grammar with the goal's words replaced (rules.GOAL).
+        instruction: the goal in words, e.g. "put some mug on desk".
+        task_type: one of the six types, or "" where unknown.
+        parameters: ALFRED's pddl_params of the goal (object_target, parent_target, toggle_target, …).
+        objects: PDDL object and its type.
+        facts: the facts of the start.
+        goal: literals of the goal; axioms: the derived predicates they refer to.
+        goal_pddl: the goal as PDDL, for the planner.
+    """
+
+    domain: str
+    grammar: str
+    instruction: str
+    task_type: str
+    parameters: dict[str, str]
+    objects: dict[str, str]
+    facts: tuple[Fact, ...]
+    goal: tuple[Literal, ...]
+    axioms: tuple[Condition, ...]
+    goal_pddl: str
+
+    @property
+    def rules(self) -> Rules:
+        """The compiled rules; games of one domain and grammar share them."""
+        return compile_rules(self.domain, self.grammar)
+
+    @property
+    def problem(self) -> str:
+        """The game as a PDDL problem."""
+        objects = "\n".join(f"{name} - {kind}" for name, kind in self.objects.items())
+        facts = "\n".join(f"({' '.join(fact)})" for fact in self.facts)
+        head = "(define (problem game)\n(:domain alfred)\n"
+        return f"{head}(:objects\n{objects}\n)\n(:init\n(= (total-cost) 0)\n{facts}\n)\n{self.goal_pddl}\n)\n"
+
+
+def translate(data: Mapping[str, Any], trajectory: Mapping[str, Any] | None = None) -> Game:
+    """Translate a game file (`game.tw-pddl`, parsed) and, where it is known, its `traj_data.json`.
+
+    Raises:
+        UserError: a key is missing, or the PDDL or the grammar cannot be parsed.
+    """
+    for key in ("pddl_domain", "pddl_problem", "grammar"):
+        if not isinstance(data.get(key), str):
+            raise UserError(f"game file: no text under {key!r}, which every game.tw-pddl has")
+    grammar, instruction = split_goal(data["grammar"])
+    try:
+        task = parse_task(data["pddl_domain"], data["pddl_problem"])
+        goal_pddl = _section(data["pddl_problem"], ":goal")
+    except (Exception, SystemExit) as error:  # the parser raises whatever comes up and exits on others
+        raise UserError(f"game file: not a PDDL problem of its domain ({str(error)[:80]!r})") from None
+    # The translator names plain facts "Atom" and costs "Assign"; an equality is true of every object.
+    facts = {(a.predicate, *a.args) for a in task.init if type(a).__name__ == "Atom" and a.predicate != "="}
+    details = trajectory or {}
+    return Game(
+        domain=data["pddl_domain"],
+        grammar=grammar,
+        instruction=instruction,
+        task_type=str(details.get("task_type", "")),
+        parameters={k: str(v) for k, v in details.get("pddl_params", {}).items()},
+        objects={o.name: o.type_name for o in task.objects},
+        facts=tuple(sorted(facts)),
+        goal=literals(task.goal),
+        axioms=tuple(
+            Condition(a.name, tuple((p.name, p.type_name) for p in a.parameters), literals(a.condition))
+            for a in task.axioms
+        ),
+        goal_pddl=goal_pddl,
+    )
+
+
+def _section(problem: str, keyword: str) -> str:
+    """The parenthesised section of a PDDL problem that begins with `keyword`, comments stripped."""
+    text = "\n".join(line.split(";", 1)[0] for line in problem.splitlines())
+    start = text.lower().rindex("(" + keyword)
+    depth = 0
+    for end in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[end], 0)
+        if depth == 0:
+            return " ".join(text[start : end + 1].split())
+    raise ValueError(f"{keyword} is not closed")
+
+
+def save(directory: Path, name: str, game: Game) -> None:
+    """Write `game` as `name` into a directory of translated games; shared rules are stored once."""
+    rules = {"domain": game.domain, "grammar": game.grammar}
+    digest = hashlib.sha256(json.dumps(rules).encode()).hexdigest()[:16]
+    rules_path = directory / f"rules-{digest}.json.gz"
+    if not rules_path.exists():
+        _write(rules_path, rules)
+    content = {key: value for key, value in asdict(game).items() if key not in rules}
+    _write(directory / f"{name}.json.gz", {"rules": digest, **content})
+    load.cache_clear()
+
+
+@lru_cache(maxsize=256)
+def load(directory: Path, name: str) -> Game:
+    """Read a translated game.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    content = _read(directory / f"{name}.json.gz")
+    try:
+        rules = _read_rules(directory / f"rules-{content.pop('rules')}.json.gz")
+        content["facts"] = tuple(tuple(fact) for fact in content["facts"])
+        content["goal"] = _literals(content["goal"])
+        content["axioms"] = tuple(
+            Condition(a["name"], tuple((n, kind) for n, kind in a["parameters"]), _literals(a["literals"]))
+            for a in content["axioms"]
+        )
+        return Game(**rules, **content)
+    except (KeyError, TypeError, ValueError):
+        raise UserError(f"{directory / name}.json.gz: not a translated game; run the stage that writes it") from None
+
+
+def _literals(rows: list[list[Any]]) -> tuple[Literal, ...]:
+    return tuple(Literal(predicate, tuple(arguments), negated) for predicate, arguments, negated in rows)
+
+
+def _write(path: Path, content: Mapping[str, Any]) -> None:
+    with files.replacing(path) as temporary:
+        temporary.write_bytes(gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(gzip.decompress(path.read_bytes()))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such file; run the stage that writes it") from None
+    except (OSError, EOFError, ValueError):
+        raise UserError(f"{path}: not a translated game; run the stage that writes it") from None
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a translated game; run the stage that writes it")
+    return content
+
+
+@lru_cache(maxsize=8)
+def _read_rules(path: Path) -> dict[str, Any]:
+    return _read(path)

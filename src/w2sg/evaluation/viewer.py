@@ -1,0 +1,200 @@
+"""For people: a trajectory tree drawn so that one sees where success and failure part, and episodes side by side."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from statistics import fmean, pvariance
+
+from w2sg.evaluation import metrics
+from w2sg.records import DemonstrationPath, Episode, Step
+from w2sg.trees.pairs import clears, divergences
+from w2sg.trees.tree import ROOT, TrajectoryTree
+
+COLUMN, ROW, MARGIN = 178, 40, 26  # pixels
+CHARACTERS = 23  # of a label, what fits beside a node
+NODES_SHOWN, COLUMNS_SHOWN = 70, 8
+_FAILURE, _MIDDLE, _SUCCESS = (196, 60, 30), (214, 170, 60), (0, 140, 100)
+
+
+def choose_tree(trees: Mapping[str, TrajectoryTree], *, minimum_gap: float) -> TrajectoryTree | None:
+    """The tree to draw: most informative divergences among those that fit a page, then the smaller, then by task id.
+
+    None where no tree has a success beside a failure.
+    """
+    mixed = [t for t in trees.values() if len({trajectory.success for trajectory in t.trajectories}) == 2]
+    fitting = [t for t in mixed if len(t.nodes) <= NODES_SHOWN and len(t.stops) <= COLUMNS_SHOWN] or mixed
+
+    def merit(tree: TrajectoryTree) -> tuple[int, int, str]:
+        return -len(_informative(tree, minimum_gap=minimum_gap)), len(tree.nodes), tree.task_id
+
+    return min(fitting, key=merit, default=None)
+
+
+def path_nodes(tree: TrajectoryTree, path: DemonstrationPath) -> frozenset[int]:
+    """Numbers of the nodes that an extracted path e* runs through, as far as its words can be followed in the tree."""
+    turns = [turn["content"] for turn in path.messages]
+    at, found = ROOT, {ROOT}
+    for observation, response in zip(turns[::2], turns[1::2], strict=False):
+        steps = {c: tree.step(c) for c in tree.nodes[at].children if not tree.nodes[c].stop}
+        same = [c for c, s in steps.items() if s.response == response and observation.endswith(s.observation)]
+        if not same:
+            return frozenset(found)
+        at = same[0]
+        found.add(at)
+    return frozenset(found | {child for child in tree.nodes[at].children if tree.nodes[child].stop})
+
+
+def _informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float]:
+    """Largest gap in mean G at each node after which ways part that differ in it (M7)."""
+    gaps: dict[int, float] = {}
+    for divergence in divergences(tree, aggregate="mean"):
+        if clears(divergence.gap, minimum_gap=minimum_gap):
+            gaps[divergence.parent] = max(divergence.gap, gaps.get(divergence.parent, 0.0))
+    return gaps
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Centre of a node, pixels."""
+
+    x: float
+    y: float
+
+
+def _layout(tree: TrajectoryTree) -> dict[int, _Place]:
+    """A row per step, a column per stop leaf. A node stands above its most travelled child, so trunks run straight."""
+    places: dict[int, _Place] = {}
+    columns = 0
+
+    def place(number: int) -> None:
+        nonlocal columns
+        node = tree.nodes[number]
+        row = node.depth + node.stop
+        if not node.children:
+            places[number] = _Place(MARGIN + columns * COLUMN, MARGIN + row * ROW)
+            columns += 1
+            return
+        ordered = sorted(node.children, key=lambda child: (tree.nodes[child].stop, -tree.nodes[child].visits, child))
+        for child in ordered:
+            place(child)
+        places[number] = _Place(places[ordered[0]].x, MARGIN + row * ROW)
+
+    place(ROOT)
+    return places
+
+
+def tree_svg(tree: TrajectoryTree, *, path: frozenset[int] = frozenset(), minimum_gap: float = 0.0) -> str:
+    """The tree as one <svg> element; `path` are the nodes of e* (`path_nodes`).
+
+    Edges: width by the number of samples, colour by the mean G below, from red (0) to green (1). Stop leaves: a green
+    disc for G = 1, a red square else. A diamond marks a node after which outcomes part by at least `minimum_gap`.
+    """
+    places = _layout(tree)
+    gaps = _informative(tree, minimum_gap=minimum_gap)
+    width = max(p.x for p in places.values()) + COLUMN
+    height = max(p.y for p in places.values()) + MARGIN
+    edges = [_edge(tree, number, places) for number in range(1, len(tree.nodes))]
+    halo = [
+        f'<path class="halo" d="{_curve(places[tree.nodes[number].parent], places[number])}"/>'
+        for number in sorted(path - {ROOT})
+    ]
+    marks = [_mark(tree, number, places[number], gap=gaps.get(number)) for number in range(len(tree.nodes))]
+    size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
+    font = 'font-family="sans-serif" font-size="11"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="tree" {size} role="img" {font}>'
+    title = f"<title>Trajectory tree of task {escape(tree.task_id)}</title>"
+    style = (
+        "<style>.tree text{fill:currentColor}.tree path{fill:none;stroke-linecap:round}"
+        ".tree .halo{stroke:#56b4e9;stroke-opacity:.45;stroke-width:17}</style>"
+    )
+    return "\n".join([head, title, style, *halo, *edges, *marks, "</svg>"])
+
+
+def _edge(tree: TrajectoryTree, number: int, places: Mapping[int, _Place]) -> str:
+    node = tree.nodes[number]
+    curve = _curve(places[node.parent], places[number])
+    weight = 1.0 + 9.0 * node.visits / len(tree.trajectories)
+    return f'<path d="{curve}" stroke="{_colour(fmean(tree.scores(number)))}" stroke-width="{weight:.1f}"/>'
+
+
+def _curve(start: _Place, end: _Place) -> str:
+    """A way that crosses to its column half-way between two rows, clear of the labels, and then runs straight down."""
+    if start.x == end.x:
+        return f"M{start.x:g} {start.y:g}V{end.y:g}"
+    first, second, below = (start.y + share * ROW for share in (0.6, 0.3, 1.0))
+    return f"M{start.x:g} {start.y:g}C{start.x:g} {first:g} {end.x:g} {second:g} {end.x:g} {below:g}V{end.y:g}"
+
+
+def _colour(score: float) -> str:
+    """Red at 0, amber at 0.5, green at 1; the lightness differs too."""
+    low, high, share = (_FAILURE, _MIDDLE, 2 * score) if score < 0.5 else (_MIDDLE, _SUCCESS, 2 * score - 1)
+    return "#" + "".join(f"{round(a + (b - a) * share):02x}" for a, b in zip(low, high, strict=True))
+
+
+def _mark(tree: TrajectoryTree, number: int, place: _Place, *, gap: float | None) -> str:
+    """Symbol, label and hover text of one node."""
+    node, score = tree.nodes[number], fmean(tree.scores(number))
+    x, y, colour = place.x, place.y, _colour(score)
+    if node.stop:
+        success = score >= 1.0
+        shape = (
+            f'<circle cx="{x:g}" cy="{y:g}" r="8" fill="{colour}"/>'
+            if success
+            else f'<rect x="{x - 7:g}" y="{y - 7:g}" width="14" height="14" fill="{colour}"/>'
+        )
+        sign = f'<text x="{x:g}" y="{y + 4:g}" text-anchor="middle" style="fill:#fff">{"✓" if success else "✕"}</text>'
+        name = f"{'success' if success else 'failure' if score == 0 else f'G = {score:.2f}'} ×{node.visits}"
+        return _group(shape + sign, name, hover=_hover(tree, number), x=x + 13, y=y, bold=True)
+    if gap is None:
+        shape = f'<circle cx="{x:g}" cy="{y:g}" r="5" fill="{colour}" stroke="#fff"/>'
+    else:
+        shape = f'<path d="M{x:g} {y - 9:g}l9 9l-9 9l-9 -9z" style="fill:#f0e442;stroke:#222;stroke-width:1.5"/>'
+    name = "task" if number == ROOT else _short(tree.step(number))
+    return _group(shape, name, hover=_hover(tree, number, gap=gap), x=x + 13, y=y, bold=gap is not None)
+
+
+def _group(shape: str, name: str, *, hover: str, x: float, y: float, bold: bool) -> str:
+    weight = ' font-weight="bold"' if bold else ""
+    return f'<g><title>{escape(hover)}</title>{shape}<text x="{x:g}" y="{y + 4:g}"{weight}>{escape(name)}</text></g>'
+
+
+def _short(step: Step) -> str:
+    text = " ".join(step.action.split()) if step.valid else "(no action)"
+    return text if len(text) <= CHARACTERS else text[: CHARACTERS - 1] + "…"
+
+
+def _hover(tree: TrajectoryTree, number: int, *, gap: float | None = None) -> str:
+    node = tree.nodes[number]
+    lines = [f"{node.visits} of {len(tree.trajectories)} samples, mean score below {fmean(tree.scores(number)):.2f}"]
+    if gap is not None:
+        lines.append(f"Here outcomes part: the best way scores {gap:.2f} more than the worst.")
+    if node.depth and not node.stop:
+        step = tree.step(number)
+        lines += [f"Observation: {step.observation}", f"Thought: {step.thought}", f"Action: {step.action}"]
+    elif not node.stop:
+        lines.append(tree.trajectories[0].steps[0].observation)
+    return "\n".join(lines)
+
+
+def episodes_side_by_side(episodes: Sequence[Episode], *, split: str) -> list[Episode]:
+    """One episode per model on the task where the models' scores differ most, in roster order.
+
+    Only tasks of `split`, and the first seed of each model. Of equal tasks the one with the fewest steps in all wins,
+    then the first by id: the choice does not look at who won. Empty where the scores differ nowhere.
+    """
+    first = {model: min(e.seed for e in episodes if e.model == model) for model in {e.model for e in episodes}}
+    tasks: dict[tuple[str, str], list[Episode]] = {}
+    for episode in episodes:
+        if episode.split == split and episode.seed == first[episode.model]:
+            tasks.setdefault((episode.trajectory.environment, episode.trajectory.task_id), []).append(episode)
+
+    def merit(key: tuple[str, str]) -> tuple[float, int, tuple[str, str]]:
+        trajectories = [episode.trajectory for episode in tasks[key]]
+        return -pvariance(t.score for t in trajectories), sum(len(t.steps) for t in trajectories), key
+
+    candidates = [key for key in tasks if len({episode.trajectory.score for episode in tasks[key]}) > 1]
+    if not candidates:
+        return []
+    chosen = tasks[min(candidates, key=merit)]
+    order = metrics.roster(episode.model for episode in chosen)
+    return sorted(chosen, key=lambda episode: order.index(episode.model))

@@ -1,0 +1,36 @@
+"""Stage experts: one demonstration per training task, rationales as thoughts (D_expert, eq. 4)."""
+
+import sys
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from w2sg import layout, threads
+from w2sg.environments import expert, opener
+from w2sg.params import Params
+from w2sg.records import Task, Trajectory, write_trajectories
+from w2sg.workers import spread
+
+
+def main(params: Params, *, environment: str) -> None:
+    """Read the tasks, write the demonstrations that succeed; those that do not are counted on screen."""
+    train = [task for task in Task.read(layout.tasks(environment)) if task.split == "train"][: params.experts.tasks]
+    work = partial(demonstrate, params, environment)
+    trajectories = spread(work, train, processes=threads.declared("experts"))
+    good = [trajectory for trajectory in trajectories if trajectory.success]
+    print(f"experts: {len(good)} of {len(trajectories)} demonstrations succeed", file=sys.stderr)
+    write_trajectories(layout.experts(environment), good)
+
+
+def demonstrate(params: Params, environment: str, tasks: Sequence[Task]) -> list[Trajectory]:
+    """Demonstrate each task; randomness is keyed by the task."""
+    world = opener(environment, params)()
+    done = [expert(environment, params, world, task, rng=np.random.default_rng(key(task, 0))) for task in tasks]
+    world.close()
+    return done
+
+
+def key(task: Task, episode: int) -> list[int]:
+    """Seed of one episode on one task, the same however the tasks are spread."""
+    return [episode, *task.task_id.encode()]

@@ -1,0 +1,51 @@
+"""Stage imitation: a strong model learns from paths by SFT (eq. 8, M11, A23).
+
+`expert_share` mixes the experts that the model already knows into the paths, so that a few paths do not wash them out.
+"""
+
+import numpy as np
+
+from w2sg import layout
+from w2sg.agents.prompts import prompt
+from w2sg.files import write_json
+from w2sg.params import ImitationMethod, Params
+from w2sg.records import DemonstrationPath, read_trajectories
+from w2sg.training import bases
+from w2sg.training.encoding import Conversation
+from w2sg.training.sft import train_sft
+
+
+def main(params: Params, *, environment: str, seed: int, method: str) -> None:
+    """Read the paths, the experts and the starting checkpoint; write the checkpoint and its learning curve."""
+    entry = params.imitation[method]
+    found = DemonstrationPath.read(layout.paths(environment, seed, entry.data))
+    paths = [path for path in found if path.certified or params.mcts.uncertified == "keep"]
+    conversations = [Conversation(path.task_id, path.messages) for path in paths]
+    experts = _experts(params, entry, environment=environment, seed=seed, paths=len(paths))
+    model, tokenizer = bases.load(layout.sft(environment, seed, entry.init.removeprefix("sft_")))
+    settings = params.imitate
+    model, log = train_sft(
+        model,
+        tokenizer,
+        conversations + experts,
+        optimization=settings.optimization,
+        lora=settings.lora,
+        assistant_only=True,
+        seed=seed,
+        name=method,
+    )
+    card = (
+        f"# {method}, {environment}, seed {seed}\n\n{entry.init}, further trained on {len(paths)} paths "
+        f"({entry.data}; {len(found) - len(paths)} uncertified ones left out) and {len(experts)} expert demonstrations.\n"
+    )
+    bases.save(model, tokenizer, layout.imitation(environment, seed, method), card=card)
+    write_json(layout.log("imitation", f"{layout.run_name(environment, seed)}-{method}"), log)
+
+
+def _experts(params: Params, entry: ImitationMethod, *, environment: str, seed: int, paths: int) -> list[Conversation]:
+    """Expert demonstrations, drawn without replacement, so that they are `expert_share` of all conversations."""
+    text = prompt(environment, style=params.environment(environment).prompt)
+    experts = read_trajectories(layout.experts(environment))
+    count = min(len(experts), round(paths * entry.expert_share / (1 - entry.expert_share)))
+    drawn = sorted(np.random.default_rng(seed).permutation(len(experts))[:count])
+    return [Conversation(experts[number].task_id, experts[number].messages(prompt=text)) for number in drawn]

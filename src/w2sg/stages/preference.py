@@ -1,0 +1,20 @@
+"""Stage preference: a strong model learns from preference pairs by DPO (eq. 6, M9)."""
+
+from w2sg import layout
+from w2sg.files import write_json
+from w2sg.params import Params
+from w2sg.records import Pair, ReferenceTurn
+from w2sg.training import bases
+from w2sg.training.preference import card, train_dpo
+
+
+def main(params: Params, *, environment: str, seed: int, method: str) -> None:
+    """Read the pairs, the reference's log-probabilities and the starting checkpoint; write the checkpoint and its curve."""
+    entry = params.preference[method]
+    pairs = Pair.read(layout.pairs(environment, seed, entry.data))
+    turns = ReferenceTurn.read(layout.reference(environment, seed, method))
+    model, tokenizer = bases.load(layout.sft(environment, seed, entry.init.removeprefix("sft_")))
+    model, log = train_dpo(model, tokenizer, pairs, turns, dpo=params.dpo, seed=seed)
+    text = card(method=method, environment=environment, seed=seed, entry=entry, dpo=params.dpo, pairs=pairs, log=log)
+    bases.save(model, tokenizer, layout.preference(environment, seed, method), card=text)
+    write_json(layout.log("preference", f"{layout.run_name(environment, seed)}-{method}"), log)

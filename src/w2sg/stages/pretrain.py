@@ -1,0 +1,42 @@
+"""Stage pretrain: the base models (pi_base, section 2).
+
+A base trained from scratch is a language model of exploratory play, invalid actions and all: the counterpart of a pretrained model
+that has seen what failing looks like. With `models.<role>.base` set, the base is that model of the hub or local folder, unchanged.
+"""
+
+from transformers import PreTrainedTokenizerFast
+
+from w2sg import layout
+from w2sg.agents.prompts import prompt
+from w2sg.files import write_json
+from w2sg.params import Params, Role
+from w2sg.records import read_trajectories
+from w2sg.training import bases
+from w2sg.training.encoding import Conversation
+
+
+def main(params: Params, *, role: Role) -> None:
+    """Read play and the tokenizer, write the base of one role and its learning curve."""
+    architecture = getattr(params.models, role)
+    log_path = layout.log("pretrain", role)
+    if architecture.base is not None:
+        model, tokenizer = bases.load(architecture.base, revision=architecture.revision)
+        bases.save(model, tokenizer, layout.base(role), card=f"# {role} base\n\n{architecture.base} at {architecture.revision}\n")
+        write_json(log_path, [])
+        return
+    from w2sg.training.sft import train_sft
+
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(layout.tokenizer())
+    model = bases.create(architecture, tokenizer=tokenizer, context=params.models.context, seed=params.seeds[0])
+    conversations = []
+    for name, settings in params.environments.items():
+        text = prompt(name, style=settings.prompt)
+        conversations += [Conversation(each.task_id, each.messages(prompt=text)) for each in read_trajectories(layout.play(name))]
+    optimization = getattr(params.pretrain, role)
+    model, log = train_sft(
+        model, tokenizer, conversations, optimization=optimization, lora=None, assistant_only=False, seed=params.seeds[0], name=f"base_{role}"
+    )
+    size = sum(weight.numel() for weight in model.parameters())
+    card = f"# {role} base\n\nTrained from scratch on {len(conversations)} episodes of play; {size:,} parameters.\n"
+    bases.save(model, tokenizer, layout.base(role), card=card)
+    write_json(log_path, log)

@@ -1,0 +1,16 @@
+"""Stage reference: log-probabilities of every pair under the fixed reference pi_w^SFT (eq. 6), once, as data (A9, A10)."""
+
+from w2sg import layout
+from w2sg.params import Params
+from w2sg.records import Pair, ReferenceTurn
+from w2sg.training import bases
+from w2sg.training.reference import turn_logprobs
+
+
+def main(params: Params, *, environment: str, seed: int, method: str) -> None:
+    """Read the method's pairs and its reference checkpoint, write one log-probability per assistant turn."""
+    entry = params.preference[method]
+    pairs = Pair.read(layout.pairs(environment, seed, entry.data))
+    model, tokenizer = bases.load(layout.sft(environment, seed, entry.reference.removeprefix("sft_")))
+    turns = turn_logprobs(model, tokenizer, pairs, batch=params.dpo.optimization.batch)
+    ReferenceTurn.write(layout.reference(environment, seed, method), turns)

@@ -1,0 +1,24 @@
+"""Stage sft: pi_SFT of one role, by supervised fine-tuning of its base on expert demonstrations (eq. 4, M3)."""
+
+from w2sg import layout
+from w2sg.agents.prompts import prompt
+from w2sg.files import write_json
+from w2sg.params import Params, Role
+from w2sg.records import read_trajectories
+from w2sg.training import bases
+from w2sg.training.encoding import Conversation
+from w2sg.training.sft import train_sft
+
+
+def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
+    """Read the base and the experts, write the checkpoint and its learning curve."""
+    text = prompt(environment, style=params.environment(environment).prompt)
+    experts = read_trajectories(layout.experts(environment))
+    conversations = [Conversation(expert.task_id, expert.messages(prompt=text)) for expert in experts]
+    model, tokenizer = bases.load(layout.base(role))
+    model, log = train_sft(
+        model, tokenizer, conversations, optimization=params.sft.optimization, lora=params.sft.lora, assistant_only=True, seed=seed, name=f"sft_{role}"
+    )
+    card = f"# sft_{role}, {environment}, seed {seed}\n\nThe {role} base, fine-tuned on {len(conversations)} expert demonstrations.\n"
+    bases.save(model, tokenizer, layout.sft(environment, seed, role), card=card)
+    write_json(layout.log("sft", f"{layout.run_name(environment, seed)}-{role}"), log)

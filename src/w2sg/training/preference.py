@@ -1,0 +1,178 @@
+"""Direct preference optimisation at divergence points (TreeDPO; paper, eq. 6, M8, M9), through TRL's DPOTrainer.
+
+The reference is another model than the policy (A9): its log-probabilities come in as data, so that it need not be in
+memory and may have another vocabulary. Scored are whole assistant turns from the diverging turn on; observations in
+between are not.
+"""
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import DPOConfig, DPOTrainer
+
+from w2sg.errors import UserError
+from w2sg.params import Dpo, PreferenceMethod
+from w2sg.records import Pair, ReferenceTurn
+from w2sg.training.encoding import last_turns, pad
+from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, side_logprobs, turn_logprobs
+from w2sg.training.trainer_log import LogRow, TrainingLog
+from w2sg.training.trainer_setup import lora_config, run, trainer_arguments
+
+# Beyond this mean |margin| the sigmoid of eq. 6 is flat: most pairs are settled, or hopeless, before the first update.
+EXTREME_MARGIN = 5.0
+
+
+class _Trainer(DPOTrainer):
+    """TRL's trainer on rows that are tokenised and have their reference already, and which does not call home.
+
+    TRL 1.16 ignores or refuses such columns (it would compute them from the policy itself), hence the private methods.
+    """
+
+    def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
+
+    def _precompute_ref_logps(self, dataset: Dataset, *_: Any) -> Dataset:
+        return dataset
+
+    def _send_telemetry(self) -> None:
+        pass
+
+
+def train_dpo(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    pairs: Sequence[Pair],
+    reference_turns: Sequence[ReferenceTurn],
+    *,
+    dpo: Dpo,
+    seed: int,
+) -> tuple[PreTrainedModel, list[LogRow]]:
+    """Minimise eq. 6, the mean over pairs of -log sigmoid(margin).
+
+    A margin is beta ((p+ - r+) - (p- - r-)), p and r being the log-probabilities of policy and reference. The same
+    seed, data and machine give the same weights. `model` is changed in place.
+
+    Args:
+        reference_turns: what `turn_logprobs` gave for these pairs under the reference.
+
+    Returns:
+        The model in evaluation mode, adapters merged, and rows of step, epoch, loss, learning_rate, margin (mean over
+        the batch) and accuracy (share of margins above 0). Row 0 is the policy before the first update, over all
+        pairs; its margin is not 0 when policy and reference differ.
+
+    Raises:
+        UserError: there are no pairs, one is too long or has two equal sides, the reference belongs to other pairs, or
+            the loss diverges.
+    """
+    if not pairs:
+        raise UserError("dpo: there is not one pair to learn from")
+    encoded = encode_pairs(tokenizer, pairs)
+    check_reference(encoded, reference_turns)
+    reference = side_logprobs(reference_turns)
+    policy = side_logprobs(turn_logprobs(model, tokenizer, pairs, batch=dpo.optimization.batch))
+    before = _state_before(encoded, policy, reference, beta=dpo.beta)
+    log = TrainingLog("dpo", extra={"margin": "rewards/margins", "accuracy": "rewards/accuracies"})
+    with tempfile.TemporaryDirectory() as folder:
+        settings = DPOConfig(
+            **trainer_arguments(dpo.optimization, rows=len(encoded), folder=folder, seed=seed),
+            beta=dpo.beta,
+            loss_type=["sigmoid"],
+            precompute_ref_log_probs=True,
+            remove_unused_columns=False,
+        )
+        trainer = _Trainer(
+            model=model,
+            args=settings,
+            data_collator=_collate,
+            train_dataset=Dataset.from_list([_row(pair, reference) for pair in encoded]),
+            processing_class=tokenizer,
+            peft_config=lora_config(dpo.lora),
+            callbacks=[log],
+        )
+        return run(trainer), [before, *log.rows]
+
+
+def _row(pair: EncodedPair, reference: dict[tuple[int, str], float]) -> dict[str, Any]:
+    """One training row: per side the tokens, the mask of what is scored, and the reference's log-probability."""
+    row: dict[str, Any] = {"length": max(len(pair.chosen.input_ids), len(pair.rejected.input_ids))}
+    for side, encoded, turns in pair.sides():
+        row[side] = encoded.input_ids
+        row[f"{side}_mask"] = last_turns(encoded, turns=turns)
+        row[f"{side}_reference"] = reference[pair.pair_id, side]
+    return row
+
+
+def _collate(rows: Sequence[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    """A batch as DPOTrainer reads it: all chosen sides, then all rejected ones, padded on the right."""
+    tokens = [row[side] for side in ("chosen", "rejected") for row in rows]
+    masks = [row[f"{side}_mask"] for side in ("chosen", "rejected") for row in rows]
+    return {
+        "input_ids": pad(tokens, value=0),
+        "attention_mask": pad([[1] * len(side) for side in tokens], value=0),
+        "completion_mask": pad(masks, value=0),
+        "ref_chosen_logps": torch.tensor([row["chosen_reference"] for row in rows]),
+        "ref_rejected_logps": torch.tensor([row["rejected_reference"] for row in rows]),
+    }
+
+
+def _state_before(
+    pairs: Sequence[EncodedPair],
+    policy: dict[tuple[int, str], float],
+    reference: dict[tuple[int, str], float],
+    *,
+    beta: float,
+) -> LogRow:
+    """Row 0 of the log; warns when most margins are so large that there is hardly a gradient."""
+    ratio = {key: policy[key] - reference[key] for key in policy}
+    margins = beta * torch.tensor(
+        [ratio[pair.pair_id, "chosen"] - ratio[pair.pair_id, "rejected"] for pair in pairs], dtype=torch.float64
+    )
+    if (size := float(margins.abs().mean())) > EXTREME_MARGIN:
+        print(
+            f"dpo: warning: before the first update the mean absolute margin is {size:.1f} (above {EXTREME_MARGIN:g}), "
+            "where eq. 6 is nearly flat; lower dpo.beta or choose a reference closer to the policy",
+            file=sys.stderr,
+        )
+    return {
+        "step": 0,
+        "epoch": 0.0,
+        "loss": float(-torch.nn.functional.logsigmoid(margins).mean()),
+        "learning_rate": 0.0,
+        "margin": float(margins.mean()),
+        "accuracy": float((margins > 0).double().mean()),
+    }
+
+
+def card(
+    *,
+    method: str,
+    environment: str,
+    seed: int,
+    entry: PreferenceMethod,
+    dpo: Dpo,
+    pairs: Sequence[Pair],
+    log: Sequence[LogRow],
+) -> str:
+    """The model card: where the model comes from, what it learned from, and how it started and ended."""
+    optimization = dpo.optimization
+    weights = "all weights" if dpo.lora is None else f"LoRA r={dpo.lora.r}, alpha={dpo.lora.alpha}, merged"
+    tasks = len({pair.task_id for pair in pairs})
+    first, last = log[0], log[-1]
+    return f"""# {method}, {environment}, seed {seed}
+
+Direct preference optimisation (eq. 6) of {entry.init}, with {entry.reference} as the fixed reference.
+
+| | |
+|---|---|
+| pairs | {len(pairs)} of kind {entry.data}, from {tasks} tasks |
+| beta | {dpo.beta:g} |
+| optimisation | AdamW, {optimization.epochs:g} epochs, batch {optimization.batch}, learning rate {optimization.learning_rate:g}, {optimization.schedule} |
+| trained | {weights} |
+| before the first update | loss {first["loss"]:.4f}, mean margin {first["margin"]:+.4f}, accuracy {first["accuracy"]:.3f} |
+| last update of {last["step"]} | loss {last["loss"]:.4f}, mean margin {last["margin"]:+.4f}, accuracy {last["accuracy"]:.3f} |
+"""  # noqa: E501

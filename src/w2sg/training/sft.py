@@ -1,0 +1,88 @@
+"""Supervised fine-tuning (paper, eq. 4 and 8; M3, M11) and, over all tokens, pretraining of a base from scratch.
+
+Departure from the authors' code: the loss covers assistant tokens only, each turn's end token included (A16).
+"""
+
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import SFTConfig, SFTTrainer
+
+from w2sg.errors import UserError
+from w2sg.params import Lora, Optimization
+from w2sg.records import Message
+from w2sg.training.encoding import encode
+from w2sg.training.trainer_log import LogRow, TrainingLog
+from w2sg.training.trainer_setup import lora_config, run, trainer_arguments
+
+
+class _Trainer(SFTTrainer):
+    """TRL's trainer, which does not call home."""
+
+    def _send_telemetry(self) -> None:
+        pass
+
+
+def train_sft(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: Sequence[Sequence[Message]],
+    *,
+    optimization: Optimization,
+    lora: Lora | None,
+    assistant_only: bool,
+    seed: int,
+) -> tuple[PreTrainedModel, list[LogRow]]:
+    """Maximise the log-likelihood of conversations; the loss is the mean over the learned tokens of a batch.
+
+    The same seed, data and machine give the same weights. `model` is changed in place.
+
+    Args:
+        assistant_only: learn assistant turns only (fine-tuning) or every token (pretraining).
+
+    Returns:
+        The model in evaluation mode, adapters merged, and one row per update: step, epoch, loss (natural logarithm,
+        per token), learning_rate.
+
+    Raises:
+        UserError: there are no conversations, one is longer than the context, or the loss diverges.
+    """
+    name = "sft" if assistant_only else "pretrain"
+    if not conversations:
+        raise UserError(f"{name}: there is not one conversation to learn from")
+    rows = [
+        _row(tokenizer, messages, assistant_only=assistant_only, name=f"{name}: conversation {number}")
+        for number, messages in enumerate(conversations)
+    ]
+    log = TrainingLog(name)
+    with tempfile.TemporaryDirectory() as folder:
+        settings = SFTConfig(
+            **trainer_arguments(optimization, rows=len(rows), folder=folder, seed=seed),
+            dataset_kwargs={"skip_prepare_dataset": True},
+        )
+        trainer = _Trainer(
+            model=model,
+            args=settings,
+            train_dataset=Dataset.from_list(rows),
+            processing_class=tokenizer,
+            peft_config=lora_config(lora),
+            callbacks=[log],
+        )
+        return run(trainer), log.rows
+
+
+def _row(
+    tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, assistant_only: bool, name: str
+) -> dict[str, Any]:
+    """One training row as TRL prepares it: label -100 where nothing is learned."""
+    ids, mask = encode(tokenizer, messages, name=f"{name} ({_opening(messages)!r})")
+    labels = [token if bit or not assistant_only else -100 for token, bit in zip(ids, mask, strict=True)]
+    return {"input_ids": ids, "labels": labels, "length": len(ids)}
+
+
+def _opening(messages: Sequence[Message]) -> str:
+    """The last words of the first turn, where the task is."""
+    return " ".join(messages[0]["content"].split())[-60:] if messages else ""

@@ -1,0 +1,115 @@
+"""What supervised and preference training share: TRL's arguments, adapters, and a head that scores labelled tokens."""
+
+import functools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from peft import LoraConfig, PeftModel
+from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from trl.trainer.utils import FusedCausalLMOutput
+
+from w2sg.params import Lora, Optimization
+
+
+def native_bf16() -> bool:
+    """Whether the GPU, or else the processor, multiplies bfloat16 matrices in hardware."""
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # Private in torch 2.13; where a later version drops one of them, "auto" falls back to single precision.
+    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
+
+
+def trainer_arguments(optimization: Optimization, *, rows: int, folder: str, seed: int) -> dict[str, Any]:
+    """Arguments common to SFTConfig and DPOConfig: one update per batch, every update logged, nothing saved or sent.
+
+    Args:
+        rows: number of training rows, from which the warm-up steps are counted.
+        folder: a scratch folder that the trainer insists on.
+    """
+    steps = math.ceil(math.ceil(rows / optimization.batch) * optimization.epochs)
+    cuda = torch.cuda.is_available()
+    return {
+        "output_dir": folder,
+        "num_train_epochs": optimization.epochs,
+        "per_device_train_batch_size": optimization.batch,
+        "learning_rate": optimization.learning_rate,
+        "lr_scheduler_type": optimization.schedule,
+        "warmup_steps": math.ceil(optimization.warmup * steps),
+        "weight_decay": optimization.weight_decay,
+        "bf16": optimization.precision == "bf16" or (optimization.precision == "auto" and native_bf16()),
+        "use_cpu": not cuda,
+        "dataloader_pin_memory": cuda,
+        "activation_checkpointing": False,
+        "train_sampling_strategy": "group_by_length",
+        "max_length": None,
+        "seed": seed,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def lora_config(lora: Lora | None) -> LoraConfig | None:
+    """PEFT's configuration of the adapters; None trains all weights."""
+    if lora is None:
+        return None
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=list(lora.targets),
+        task_type="CAUSAL_LM",
+    )
+
+
+def run(trainer: Trainer) -> PreTrainedModel:
+    """Train, merge the adapters if there are any, and give back the plain model in evaluation mode."""
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    plain = trainer.model.get_base_model() if isinstance(trainer.model, PeftModel) else trainer.model
+    with _compact_head(plain):
+        trainer.train()
+    model = trainer.model.merge_and_unload() if isinstance(trainer.model, PeftModel) else trainer.model
+    # TRL leaves its own forward on the instance.
+    model.__dict__.pop("forward", None)
+    return model.eval()
+
+
+@contextmanager
+def _compact_head(model: PreTrainedModel) -> Iterator[None]:
+    """On the processor, let TRL's losses see the log-probabilities of labelled positions only.
+
+    TRL's fused head does this on GPUs, but on a processor it scores every position, with an entropy besides: 2.3 times
+    the time of a whole update of a small model. The fields that only feed TRL's metrics stay zero.
+    """
+    if model.device.type != "cpu" or not isinstance(model, LlamaForCausalLM):
+        yield
+        return
+    fused = model.forward
+
+    @functools.wraps(type(model).forward)
+    def forward(*args: Any, labels: torch.Tensor, fused_lm_head: bool, **kwargs: Any) -> FusedCausalLMOutput:
+        assert fused_lm_head, "training goes through the fused head"
+        hidden = model.model(*args, **kwargs).last_hidden_state[:, :-1]
+        scored = labels[:, 1:] != -100
+        targets = labels[:, 1:][scored]
+        logits = model.lm_head(hidden[scored]).float()
+        values = -torch.nn.functional.cross_entropy(logits, targets, reduction="none")
+        log_probs = values.new_zeros(scored.shape).masked_scatter(scored, values)
+        zeros = torch.zeros_like(log_probs, requires_grad=False)
+        return FusedCausalLMOutput(
+            log_probs=log_probs, entropy=zeros, mean_logits=zeros, is_top1=zeros.bool(), label_mask=scored
+        )
+
+    model.forward = forward
+    try:
+        yield
+    finally:
+        model.forward = fused

@@ -1,0 +1,181 @@
+"""Preference pairs (h, sigma+), (h, sigma-) at the divergence points of a tree (paper, section 3.2; A11)."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import permutations
+from statistics import fmean
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from w2sg.records import Pair, Trajectory
+from w2sg.trees.merging import action_key
+from w2sg.trees.tree import Node, TrajectoryTree
+
+Aggregate = Literal["mean", "max"]
+ROUNDING = 1e-9  # means of equal scores, and gaps like 0.6 - 0.5, are off in their last bits
+
+
+class Divergence(NamedTuple):
+    """A decision point: the same observation after the same path, answered by different actions.
+
+    Attributes:
+        parent: number of the node after which the ways part.
+        best, worst: the children of different action whose aggregated G lie farthest apart.
+        best_score, worst_score: their aggregated G, in [0, 1].
+    """
+
+    parent: int
+    best: int
+    worst: int
+    best_score: float
+    worst_score: float
+
+    @property
+    def gap(self) -> float:
+        """Aggregated G of the best child over that of the worst, at least 0."""
+        return self.best_score - self.worst_score
+
+
+def clears(gap: float, *, minimum_gap: float) -> bool:
+    """Whether a difference in G is a preference: at least `minimum_gap` (delta), and above 0 in any case."""
+    return gap >= max(minimum_gap - ROUNDING, ROUNDING)
+
+
+def divergences(tree: TrajectoryTree, *, aggregate: Aggregate) -> list[Divergence]:
+    """Every decision point of the tree, parents first, whether its outcomes differ or not.
+
+    Children are options of one decision when they hold the same observation text; stop leaves are no actions. G(v) is
+    aggregated over the samples that pass through v. Ties go to the oldest children.
+    """
+    found = []
+    for parent, node in enumerate(tree.nodes):
+        for options in _decisions(tree, node):
+            score = {child: _aggregated(tree.scores(child), aggregate=aggregate) for child in options}
+            action = {child: action_key(tree.step(child)) for child in options}
+            contrasts = [(a, b) for a, b in permutations(options, 2) if action[a] != action[b]]
+            if contrasts:
+                best, worst = max(contrasts, key=lambda sides: score[sides[0]] - score[sides[1]])
+                found.append(Divergence(parent, best, worst, score[best], score[worst]))
+    return found
+
+
+def _aggregated(scores: Sequence[float], *, aggregate: Aggregate) -> float:
+    return fmean(scores) if aggregate == "mean" else max(scores)
+
+
+def _decisions(tree: TrajectoryTree, node: Node) -> list[list[int]]:
+    groups: dict[str, list[int]] = {}
+    for child in node.children:
+        if not tree.nodes[child].stop:
+            groups.setdefault(tree.step(child).observation, []).append(child)
+    return list(groups.values())
+
+
+def tree_pairs(
+    trees: Iterable[TrajectoryTree],
+    *,
+    minimum_gap: float,
+    aggregate: Aggregate,
+    whole_path: bool = False,
+    prompt: str = "",
+) -> list[Pair]:
+    """One pair per divergence whose gap clears `minimum_gap`, numbered from 0 in the order of the trees.
+
+    sigma+ follows the best child along its highest-scored sample (then the shorter, then the first), sigma- the worst
+    child along its lowest-scored one. h is the recorded prefix of sigma+'s sample: (h, sigma+) did happen as it stands.
+
+    Args:
+        minimum_gap: delta, in [0, 1].
+        whole_path: one pair per tree instead, its best trajectory against its worst from the first action on (the
+            authors' set); the gap is that of the two scores.
+        prompt: opens the first user turn (M19).
+    """
+    pairs = []
+    for tree in trees:
+        if whole_path:
+            chosen, rejected = _highest(tree.trajectories), _lowest(tree.trajectories)
+            if _contrasts(chosen, rejected, minimum_gap=minimum_gap):
+                pairs.append(whole_pair(chosen, rejected, kind="tree", prompt=prompt))
+            continue
+        for divergence in divergences(tree, aggregate=aggregate):
+            if clears(divergence.gap, minimum_gap=minimum_gap):
+                pairs.append(_pair_at(tree, divergence, prompt=prompt))
+    return numbered(pairs)
+
+
+def random_pairs(
+    trajectories: Iterable[Trajectory], *, rng: np.random.Generator, count: int, minimum_gap: float, prompt: str = ""
+) -> list[Pair]:
+    """The contrast without a tree: `count` random pairs of a better and a worse whole trajectory of the same task.
+
+    Drawn without replacement from all such pairs whose gap clears `minimum_gap`; all of them where there are fewer than
+    `count`. Numbered from 0, tasks in the order of their first trajectory.
+    """
+    tasks: dict[tuple[str, str], list[Trajectory]] = {}
+    for trajectory in trajectories:
+        tasks.setdefault((trajectory.environment, trajectory.task_id), []).append(trajectory)
+    candidates = [
+        (better, worse)
+        for samples in tasks.values()
+        for better, worse in permutations(samples, 2)
+        if _contrasts(better, worse, minimum_gap=minimum_gap)
+    ]
+    drawn = sorted(rng.permutation(len(candidates))[:count])
+    return numbered(whole_pair(*candidates[number], kind="random", prompt=prompt) for number in drawn)
+
+
+def whole_pair(chosen: Trajectory, rejected: Trajectory, *, kind: str, prompt: str = "") -> Pair:
+    """Two whole trajectories of a task as a pair: h is the first observation alone, the scores are their own G."""
+    return _pair(chosen, rejected, kind=kind, divergence=0, scores=(chosen.score, rejected.score), prompt=prompt)
+
+
+def numbered(pairs: Iterable[Pair]) -> list[Pair]:
+    """The pairs with `pair_id` counting from 0."""
+    return [replace(pair, pair_id=number) for number, pair in enumerate(pairs)]
+
+
+def _pair_at(tree: TrajectoryTree, divergence: Divergence, *, prompt: str) -> Pair:
+    chosen = _highest([tree.trajectories[sample] for sample in tree.nodes[divergence.best].samples])
+    rejected = _lowest([tree.trajectories[sample] for sample in tree.nodes[divergence.worst].samples])
+    return _pair(
+        chosen,
+        rejected,
+        kind="tree",
+        divergence=tree.nodes[divergence.parent].depth,
+        scores=(divergence.best_score, divergence.worst_score),
+        prompt=prompt,
+    )
+
+
+def _pair(
+    chosen: Trajectory, rejected: Trajectory, *, kind: str, divergence: int, scores: tuple[float, float], prompt: str
+) -> Pair:
+    good, bad = chosen.messages(prompt=prompt), rejected.messages()
+    parting = 2 * divergence + 1  # h: one turn of each side per shared step, and the observation that both answer
+    return Pair(
+        environment=chosen.environment,
+        task_id=chosen.task_id,
+        kind=kind,
+        pair_id=0,
+        divergence=divergence,
+        history=good[:parting],
+        chosen=good[parting:],
+        rejected=bad[parting:],
+        chosen_score=scores[0],
+        rejected_score=scores[1],
+    )
+
+
+def _highest(samples: Sequence[Trajectory]) -> Trajectory:
+    return min(samples, key=lambda sample: (-sample.score, len(sample.steps), sample.sample))
+
+
+def _lowest(samples: Sequence[Trajectory]) -> Trajectory:
+    return min(samples, key=lambda sample: (sample.score, len(sample.steps), sample.sample))
+
+
+def _contrasts(better: Trajectory, worse: Trajectory, *, minimum_gap: float) -> bool:
+    """Whether two whole trajectories make a pair: chance alone may have scored the same responses differently."""
+    said, answered = ([step.response for step in trajectory.steps] for trajectory in (better, worse))
+    return said != answered and clears(better.score - worse.score, minimum_gap=minimum_gap)

@@ -1,0 +1,153 @@
+"""Small made-up episodes, trees and logs that look like the real ones."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from w2sg.evaluation.claims import Settings
+from w2sg.evaluation.figures import TrainingLog
+from w2sg.evaluation.report import Exploration, ReportInputs
+from w2sg.records import DemonstrationPath, Episode, Pair, Step, Trajectory, conversation
+from w2sg.trees import merging, pairs, quality
+from w2sg.trees.tree import TrajectoryTree
+
+SKILL = {
+    "base_weak": 0.05,
+    "sft_weak": 0.4,
+    "w2s_dpo": 0.6,
+    "w2s_mcts": 0.62,
+    "random_dpo": 0.5,
+    "base_strong": 0.07,
+    "sft_strong": 0.5,
+}
+ROOMS = "You are in the middle of a room. Looking quickly around you, you see a cabinet 1, a drawer 1 and a fridge 1."
+GOAL = "Your task is to: put a clean mug in the cabinet 1."
+
+
+def step(action: str, *, observation: str = "o", answer: str = "o'", score: float = 0.0, valid: bool = True) -> Step:
+    """A step with a thought that follows from its action; an invalid one has a response without an action."""
+    response = f"Thought: I will {action}.\nAction: {action}" if valid else action
+    return Step(
+        observation, f"I will {action}." if valid else "", action if valid else "", response, answer, score, valid
+    )
+
+
+def trajectory(
+    actions: Sequence[str], *, score: float = 1.0, task: str = "t1", environment: str = "alfworld", sample: int = 0
+) -> Trajectory:
+    """A deterministic episode: what is seen depends on the actions so far. `score` is reached with the last action."""
+    steps = []
+    seen = f"{ROOMS} {GOAL}"
+    for number, action in enumerate(actions):
+        known = action.split()[0] in {"go", "open", "take", "move", "clean", "look"}
+        answer = f"You {action}. Step {number + 1}." if known else "Nothing happens."
+        last = number == len(actions) - 1
+        steps.append(step(action, observation=seen, answer=answer, score=score if last else 0.0))
+        seen = answer
+    return Trajectory(environment, task, "sft_weak", sample, 1.0, 0.9, score >= 1.0, tuple(steps))
+
+
+def _clean(mug: str) -> tuple[str, ...]:
+    """The end of a way that wins, once the mug is found."""
+    return "go to sinkbasin 1", f"clean {mug} with sinkbasin 1", "go to cabinet 1", f"move {mug} to cabinet 1"
+
+
+DRAWER = ("go to drawer 1", "open drawer 1", "take mug 1 from drawer 1")
+WAYS: tuple[tuple[tuple[str, ...], float], ...] = (
+    ((*DRAWER, *_clean("mug 1")), 1.0),
+    ((*DRAWER, *_clean("mug 1")), 1.0),
+    ((*DRAWER, "go to cabinet 1", "move mug 1 to cabinet 1", "look", "look", "fly to cabinet 1"), 0.0),
+    (("go to drawer 1", "take mug 1 from drawer 1", "look", "look"), 0.0),
+    (("go to fridge 1", "open fridge 1", "take mug 2 from fridge 1", *_clean("mug 2")), 1.0),
+    (("go to fridge 1", "open fridge 1", "look", "go to drawer 1"), 0.0),
+)
+
+
+def tree(
+    *, task: str = "t1", environment: str = "alfworld", ways: Sequence[tuple[Sequence[str], float]] = WAYS
+) -> TrajectoryTree:
+    """The merged tree of some ways through a task, six by default."""
+    samples = [
+        trajectory(actions, score=score, task=task, environment=environment, sample=number)
+        for number, (actions, score) in enumerate(ways)
+    ]
+    return merging.build(samples, merge_key="exact", xi=0.9, embeddings={})
+
+
+def path_of(source: Trajectory, *, prompt: str = "", certified: bool = True) -> DemonstrationPath:
+    """e* with the words of one sample."""
+    return DemonstrationPath(
+        environment=source.environment,
+        task_id=source.task_id,
+        kind="mcts",
+        messages=conversation(source.steps, prompt=prompt),
+        tree_value=source.score,
+        replay_score=source.score,
+        source_sample=source.sample,
+        certified=certified,
+    )
+
+
+def episode(
+    model: str, *, task: str = "t1", score: float = 1.0, steps: int = 2, seed: int = 0, split: str = "unseen",
+    environment: str = "alfworld",
+) -> Episode:  # fmt: skip
+    """An evaluation episode that ends with `score` after `steps` steps."""
+    actions = (
+        [*WAYS[0][0], *["fly away"] * steps][-steps:] if score < 1.0 else [*["look"] * steps, *WAYS[0][0]][-steps:]
+    )
+    return Episode(model, seed, split, trajectory(actions, score=score, task=task, environment=environment))
+
+
+def evaluation(*, tasks: int = 40, seeds: Sequence[int] = (0,), environment: str = "alfworld") -> list[Episode]:
+    """Every model of SKILL on `tasks` seen and unseen tasks; a task is as hard for one model as for the next."""
+    rng = np.random.default_rng(7)
+    episodes = []
+    for split, harder in (("seen", 0.0), ("unseen", 0.08)):
+        ease = rng.uniform(size=tasks)
+        for model, skill in SKILL.items():
+            for seed in seeds:
+                won = rng.uniform(size=tasks) < 1 / (1 + np.exp(-9 * (skill - harder + ease - 1.0)))
+                lengths = rng.integers(4, 13, size=tasks)
+                for number, (score, length) in enumerate(zip(won.astype(float), lengths, strict=True)):
+                    place = {"task": f"{split}-{number:03d}", "split": split, "environment": environment}
+                    steps = int(length) if score else 20
+                    episodes.append(episode(model, score=float(score), steps=steps, seed=seed, **place))
+    return episodes
+
+
+def log(model: str, *, seed: int = 0, updates: int = 40) -> TrainingLog:
+    """A falling loss; preference methods have a margin and an accuracy too."""
+    rng = np.random.default_rng([seed, len(model)])
+    rows = []
+    for number in range(1, updates + 1):
+        row = {
+            "step": number,
+            "epoch": number / updates,
+            "loss": 2.0 * np.exp(-number / 15) + 0.05 * rng.random(),
+            "learning_rate": 1e-3,
+        }
+        if model.endswith("dpo"):
+            row |= {"margin": 0.1 * number, "accuracy": min(1.0, 0.5 + number / 60)}
+        rows.append({name: float(value) for name, value in row.items()})
+    return TrainingLog("alfworld", model, seed, rows)
+
+
+def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500) -> ReportInputs:
+    """A whole run of one environment."""
+    trees = {task: tree(task=task) for task in ("t1", "t2")}
+    trees["t3"] = tree(task="t3", ways=[(("look",), 0.0), (("go to drawer 1",), 0.0)])
+    found: list[Pair] = pairs.tree_pairs(trees.values(), minimum_gap=0.0, aggregate="mean")
+    paths = [path_of(trees[task].trajectories[0]) for task in ("t1", "t2")]
+    summary = quality.summarize(quality.tree_quality(t, minimum_gap=0.0, aggregate="mean") for t in trees.values())
+    return ReportInputs(
+        params={"seeds": list(seeds), "tree": {"breadth": 6, "similarity": 0.9}, "dpo": {"beta": 0.1}},
+        settings=Settings(resamples=resamples, confidence=0.95, seed=0),
+        minimum_gap=0.0,
+        episodes=evaluation(tasks=tasks, seeds=seeds),
+        explorations=[Exploration.count("alfworld", seed=0, quality=summary, pairs=found, paths=paths)],
+        trees={"alfworld": trees},
+        mcts_paths=paths,
+        logs=[log("base_weak"), log("sft_weak"), log("sft_strong"), log("w2s_mcts"), log("w2s_dpo"), log("random_dpo")],
+        stage_seconds={"explore": 212.0, "preference": 64.5},
+    )

@@ -1,0 +1,159 @@
+import random
+
+import pytest
+import torch
+from conftest import same, weights
+from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
+from trl import SFTTrainer
+
+from w2sg.errors import UserError
+from w2sg.params import Lora, Optimization
+from w2sg.records import Message
+from w2sg.training import sft, trainer_setup
+from w2sg.training.encoding import encode
+from w2sg.training.sft import train_sft
+
+LORA = Lora(r=4, alpha=8, dropout=0.1, targets=("q_proj", "v_proj"))
+
+
+def train(model, tokenizer, conversations, optimization, *, lora=None, assistant_only=True, seed=0):
+    return train_sft(
+        model,
+        tokenizer,
+        conversations,
+        optimization=optimization,
+        lora=lora,
+        assistant_only=assistant_only,
+        seed=seed,
+    )
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "lora"])
+def test_the_same_seed_gives_the_same_weights_and_log(model, tokenizer, conversations, optimization, lora) -> None:
+    twin = LlamaForCausalLM(model.config)
+    twin.load_state_dict(weights(model))
+    before = weights(model)
+    one, log = train(model, tokenizer, conversations, optimization, lora=lora)
+    torch.rand(5), random.random()
+    two, log_again = train(twin, tokenizer, conversations, optimization, lora=lora)
+    assert same(weights(one), weights(two))
+    assert log == log_again
+    assert not same(weights(one), before)
+
+
+def test_another_seed_takes_another_order(model, tokenizer, conversations, optimization) -> None:
+    twin = LlamaForCausalLM(model.config)
+    twin.load_state_dict(weights(model))
+    one, _ = train(model, tokenizer, conversations, optimization, seed=0)
+    two, _ = train(twin, tokenizer, conversations, optimization, seed=1)
+    assert not same(weights(one), weights(two))
+
+
+def test_the_log_has_a_row_per_update_and_the_loss_falls(model, tokenizer, conversations, optimization) -> None:
+    _, log = train(model, tokenizer, conversations, optimization)
+    assert [row["step"] for row in log] == list(range(1, 7))  # 24 conversations, batch 8, 2 epochs
+    assert set(log[0]) == {"step", "epoch", "loss", "learning_rate"}
+    assert log[-1]["epoch"] == 2.0
+    assert log[-1]["loss"] < log[0]["loss"]
+    # One warm-up step of six, then a cosine.
+    rates = [row["learning_rate"] for row in log]
+    assert rates[0] == 0.0 and rates[1] == pytest.approx(optimization.learning_rate)
+    assert rates[1:] == sorted(rates[1:], reverse=True)
+
+
+@pytest.mark.parametrize("assistant_only", [True, False])
+def test_the_first_loss_is_the_mean_over_learned_tokens(
+    model, tokenizer, conversations, optimization, assistant_only
+) -> None:
+    one_batch = conversations[:8]
+    losses = []
+    for messages in one_batch:
+        ids, mask = encode(tokenizer, messages, name="a test")
+        learned = torch.tensor(mask if assistant_only else [1] * len(ids))[1:].bool()
+        with torch.no_grad():
+            logits = model(input_ids=torch.tensor([ids])).logits[0, :-1]
+        losses.append(torch.nn.functional.cross_entropy(logits, torch.tensor(ids[1:]), reduction="none")[learned])
+    _, log = train(model, tokenizer, one_batch, optimization, assistant_only=assistant_only)
+    assert log[0]["loss"] == pytest.approx(float(torch.cat(losses).mean()), abs=1e-5)
+
+
+def test_the_compact_head_trains_like_the_one_of_trl(
+    model, tokenizer, conversations, optimization, monkeypatch
+) -> None:
+    twin = LlamaForCausalLM(model.config)
+    twin.load_state_dict(weights(model))
+    ours, log = train(model, tokenizer, conversations, optimization)
+
+    class Plain(SFTTrainer):
+        def _send_telemetry(self) -> None:
+            pass
+
+    def run_as_trl_does(trainer):
+        trainer.train()
+        return trainer.model
+
+    monkeypatch.setattr(sft, "_Trainer", Plain)
+    monkeypatch.setattr(sft, "run", run_as_trl_does)
+    theirs, log_of_trl = train(twin, tokenizer, conversations, optimization)
+    assert [row["loss"] for row in log] == pytest.approx([row["loss"] for row in log_of_trl], abs=1e-5)
+    for name, value in weights(ours).items():
+        torch.testing.assert_close(value, weights(theirs)[name], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "lora"])
+def test_the_model_comes_back_plain(model, tokenizer, conversations, optimization, lora) -> None:
+    names = set(model.state_dict())
+    trained, _ = train(model, tokenizer, conversations, optimization, lora=lora)
+    assert type(trained) is LlamaForCausalLM
+    assert not trained.training
+    assert "forward" not in trained.__dict__
+    assert set(trained.state_dict()) == names
+
+
+def test_lora_touches_its_targets_only(model, tokenizer, conversations, optimization) -> None:
+    before = weights(model)
+    trained, _ = train(model, tokenizer, conversations, optimization, lora=LORA)
+    changed = {name for name, value in weights(trained).items() if not torch.equal(value, before[name])}
+    assert changed == {f"model.layers.0.self_attn.{name}.weight" for name in LORA.targets}
+
+
+def test_mixed_precision_stays_near_single_precision(model, tokenizer, conversations, optimization) -> None:
+    twin = LlamaForCausalLM(model.config)
+    twin.load_state_dict(weights(model))
+    _, log = train(model, tokenizer, conversations, optimization)
+    half = optimization.model_copy(update={"precision": "bf16"})
+    trained, log_of_half = train(twin, tokenizer, conversations, half)
+    assert trained.dtype is torch.float32
+    assert [row["loss"] for row in log_of_half] == pytest.approx([row["loss"] for row in log], abs=0.05)
+    assert log_of_half != log
+
+
+def test_auto_follows_the_machine(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    conversations: list[list[Message]],
+    optimization: Optimization,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    settings = optimization.model_copy(update={"precision": "auto"})
+    for native in (True, False):
+        monkeypatch.setattr(trainer_setup, "native_bf16", lambda native=native: native)
+        assert trainer_setup.trainer_arguments(settings, rows=4, folder="x", seed=0)["bf16"] is native
+
+
+def test_nothing_to_learn_from_is_refused(model, tokenizer, optimization) -> None:
+    with pytest.raises(UserError, match="sft: there is not one conversation"):
+        train(model, tokenizer, [], optimization)
+
+
+def test_too_long_is_refused_by_name(model, tokenizer, conversations, optimization) -> None:
+    endless = conversations[0] * 60
+    with pytest.raises(UserError, match=r"sft: conversation 1 \('.*you see a .*'\): .* tokens, the model's context is 512"):
+        train(model, tokenizer, [conversations[1], endless], optimization)
+
+
+def test_a_diverging_loss_is_an_error(model, tokenizer, conversations, optimization) -> None:
+    with torch.no_grad():
+        model.model.embed_tokens.weight[:] = float("nan")
+    with pytest.raises(UserError, match=r"sft: the loss is nan at step 1; lower learning_rate"):
+        train(model, tokenizer, conversations, optimization)

@@ -1,0 +1,196 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from w2sg.records import Trajectory
+from w2sg.trees import mcts
+from w2sg.trees.merging import build
+from w2sg.trees.tree import ROOT, TrajectoryTree
+
+from .examples import exact_tree, sample_sets, samples, solved_tree, trajectory, words
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def searched(tree: TrajectoryTree, *, iterations: int, gamma: float = 1.41, seed: int = 0) -> mcts.Statistics:
+    return mcts.search(tree, gamma=gamma, iterations=iterations, rng=np.random.default_rng(seed))
+
+
+def actions(path: mcts.OptimizedPath) -> str:
+    return "".join(step.action for step in path.steps)
+
+
+def test_equation_7() -> None:
+    assert mcts.ucb(3.0, 4, total=4, gamma=0.0) == 0.75
+    assert mcts.ucb(1.5, 2, total=16, gamma=1.41) == pytest.approx(0.75 + 1.41 * 1.17741002)  # sqrt(log(16) / 2)
+    assert mcts.ucb(1.0, 1, total=1, gamma=1.41) == 1.0
+
+
+@pytest.mark.parametrize(
+    "gamma, iterations, good, bad", [(1.41, 2, 1, 1), (1.41, 6, 5, 1), (1.41, 7, 5, 2), (1.32, 7, 6, 1)]
+)
+def test_two_armed_bandit_by_hand(gamma: float, iterations: int, good: int, bad: int) -> None:
+    """With scores 1 and 0 the bad arm (c = 1) returns once gamma sqrt(log n) (1 - 1/sqrt(n - 1)) > 1.
+
+    That is 0.74 gamma at n = 6: enough for 1.41, not for 1.32.
+    """
+    tree = exact_tree(samples(("a", 1.0), ("b", 0.0)))
+    for seed in range(5):
+        statistics = searched(tree, iterations=iterations, gamma=gamma, seed=seed)
+        assert statistics.visits == [iterations, good, good, bad, bad]
+        assert statistics.reward == [good, good, good, 0.0, 0.0]
+
+
+def test_select_stops_where_a_child_is_unvisited() -> None:
+    tree = solved_tree()
+    fresh = mcts.Statistics(reward=[0.0] * 10, visits=[0] * 10)
+    assert mcts.select(tree, statistics=fresh, gamma=1.41) == [ROOT]
+    partly = mcts.Statistics(reward=[1.0, 1, 1, 1, 1, 0, 0, 0, 0, 0], visits=[2, 2, 1, 1, 1, 0, 0, 0, 1, 1])
+    assert mcts.select(tree, statistics=partly, gamma=1.41) == [0, 1, 2]
+
+
+def test_select_weighs_value_against_visits() -> None:
+    tree = solved_tree()
+    statistics = mcts.Statistics(
+        reward=[6.5, 6.5, 6.0, 3.0, 3.0, 0.0, 0.0, 3.0, 0.5, 0.5], visits=[14, 14, 12, 3, 3, 3, 3, 6, 2, 2]
+    )
+    assert mcts.select(tree, statistics=statistics, gamma=0.0) == [0, 1, 2, 3, 4]
+    assert mcts.select(tree, statistics=statistics, gamma=1.41) == [0, 1, 8, 9]
+
+
+def test_expand_goes_through_unvisited_children_alone_and_reaches_them_all() -> None:
+    tree = solved_tree()
+    partly = mcts.Statistics(reward=[0.0] * 10, visits=[1, 1, 1, 1, 1, 0, 0, 0, 0, 0])
+    rng = np.random.default_rng(0)
+    reached = {tuple(mcts.expand(tree, path=[0, 1, 2], statistics=partly, rng=rng)) for _ in range(30)}
+    assert reached == {(0, 1, 2, 5, 6), (0, 1, 2, 7)}
+
+
+def test_backup_credits_every_node_of_the_path() -> None:
+    statistics = mcts.Statistics(reward=[1.0, 0.0, 0.5], visits=[2, 1, 1])
+    mcts.backup(statistics, path=[0, 2], score=0.25)
+    assert statistics == mcts.Statistics(reward=[1.25, 0.0, 0.75], visits=[3, 1, 2])
+
+
+def test_extraction_from_the_solved_tree() -> None:
+    tree = solved_tree()
+    path = mcts.extract(tree, statistics=searched(tree, iterations=1000))
+    assert path.nodes == (1, 2, 3, 4)
+    assert (actions(path), path.value, path.source_sample) == ("abc", 1.0, 0)
+    assert path.steps == tree.trajectories[0].steps
+
+
+def test_the_best_leaf_behind_a_poor_mean_is_found_in_the_end() -> None:
+    """Below a the samples have 1, 0, 0, 0 and below b twice 0.5: few iterations prefer b, many a."""
+    tree = exact_tree(samples(("aa", 1.0), ("ab", 0.0), ("ac", 0.0), ("ad", 0.0), ("ba", 0.5), ("bb", 0.5)))
+    early, late = (mcts.extract(tree, statistics=searched(tree, iterations=n)) for n in (8, 5000))
+    assert (early.value, late.value) == (0.5, 1.0)
+
+
+def test_a_success_that_others_go_beyond_is_extracted() -> None:
+    tree = exact_tree(samples(("abc", 0.0), ("ab", 1.0)))
+    path = mcts.extract(tree, statistics=searched(tree, iterations=50))
+    assert (actions(path), path.value, path.source_sample) == ("ab", 1.0, 1)
+
+
+def test_ties_go_to_search_visits_then_data_visits_then_age() -> None:
+    tree = exact_tree(samples(("a", 0.5), ("b", 0.5), ("b", 0.5), ("c", 0.5)))  # a 1 2, b 3 4, c 5 6
+    third = [3 * 0.1, 3, 0.1 + 0.1 + 0.1, 3]
+    assert third[0] / 3 != 0.1, "nothing to round"
+
+    def first(visits: list[int], reward: list[float]) -> str:
+        both = mcts.Statistics(reward=[0.0, *np.repeat(reward, 2)], visits=[0, *np.repeat(visits, 2)])
+        return actions(mcts.extract(tree, statistics=both))
+
+    assert first([1, 3, 4], [0.1, 0.1 + 0.1 + 0.1, 0.4]) == "c"
+    assert first([2, 2, 2], [1.0, 1.0, 1.0]) == "b"
+    assert first([2, 1, 2], [1.0, 0.5, 1.0]) == "a"
+    assert first([0, 1, 0], [0.0, 0.0, 0.0]) == "b"
+
+
+def test_merged_thoughts_are_a_recombination() -> None:
+    """Samples 0 and 1 merge at a, which keeps the thought of sample 0; the better end is that of sample 1."""
+    drawn = [trajectory("ab", sample=4, score=0.0), trajectory("ac", sample=7, score=1.0, thought="other")]
+    tree = exact_tree(drawn)
+    path = mcts.extract(tree, statistics=searched(tree, iterations=50))
+    assert [step.thought for step in path.steps] == ["so", "other"]
+    assert path.source_sample == -1
+    reverse = exact_tree(drawn[::-1])
+    assert mcts.extract(reverse, statistics=searched(reverse, iterations=50)).source_sample == 7
+
+
+def test_merged_observations_are_a_recombination() -> None:
+    first, second = trajectory("ab", sample=0, score=0.0), trajectory("ac", sample=1, score=1.0)
+    second = replace(second, steps=(replace(second.steps[0], observation="saw ''!"), *second.steps[1:]))
+    embeddings = {"saw ''": np.array([1.0, 0.0]), "saw ''!": np.array([0.99, 0.1])}
+    tree = build([first, second], merge_key="observation", xi=0.9, embeddings=embeddings)
+    path = mcts.extract(tree, statistics=searched(tree, iterations=50))
+    assert (actions(path), path.value, path.source_sample) == ("ac", 1.0, -1)
+
+
+def test_maximum_by_hand() -> None:
+    assert mcts.max_backup(solved_tree()) == [1.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0, 0.5, 0.25, 0.25]
+    assert mcts.max_backup(exact_tree(samples(("ab", 1.0), ("ab", 0.0), ("a", 0.25)))) == [0.5] * 4 + [0.25]
+
+
+@given(st.text("abc", min_size=1, max_size=6), st.integers(0, 9), seeds)
+def test_one_sample_is_its_own_path(word: str, sample: int, seed: int) -> None:
+    only = trajectory(word, sample=sample)
+    tree = exact_tree([only])
+    path = mcts.extract(tree, statistics=searched(tree, iterations=1, seed=seed))
+    assert (path.steps, path.value, path.source_sample) == (only.steps, only.score, sample)
+
+
+@given(sample_sets, seeds, st.integers(1, 60))
+def test_search_visits_and_rewards_add_up(drawn: list[Trajectory], seed: int, iterations: int) -> None:
+    tree = exact_tree(drawn)
+    statistics = searched(tree, iterations=iterations, seed=seed)
+    assert statistics.visits[ROOT] == iterations
+    for number, node in enumerate(tree.nodes):
+        if not node.stop:
+            assert statistics.visits[number] == sum(statistics.visits[child] for child in node.children)
+            below = sum(statistics.reward[child] for child in node.children)
+            assert statistics.reward[number] == pytest.approx(below, abs=1e-9)
+
+
+@given(sample_sets, seeds, st.integers(1, 60))
+def test_extraction_lies_between_the_mean_of_the_search_and_the_maximum(
+    drawn: list[Trajectory], seed: int, iterations: int
+) -> None:
+    """Greedy descent never loses: some child is at least as good as the mean of all."""
+    tree = exact_tree(drawn)
+    statistics = searched(tree, iterations=iterations, seed=seed)
+    value = mcts.extract(tree, statistics=statistics).value
+    assert statistics.reward[ROOT] / iterations - 1e-9 <= value <= mcts.max_backup(tree)[ROOT]
+
+
+@given(sample_sets)
+def test_the_maximum_is_the_best_sample_of_a_deterministic_world(drawn: list[Trajectory]) -> None:
+    assert mcts.max_backup(exact_tree(drawn))[ROOT] == max(t.score for t in drawn)
+
+
+@settings(deadline=None, max_examples=50)
+@given(words, seeds)
+def test_binary_scores_are_always_solved(drawn: list[str], seed: int) -> None:
+    """A success once found is never lost: only a node with a success below has a mean above 0."""
+    tree = exact_tree([trajectory(w, sample=n, score=float("ab" in w)) for n, w in enumerate(drawn)])
+    path = mcts.extract(tree, statistics=searched(tree, iterations=500, seed=seed))
+    assert path.value == mcts.max_backup(tree)[ROOT]
+
+
+@settings(deadline=None, max_examples=25)
+@given(sample_sets, seeds)
+def test_graded_scores_are_solved_with_enough_iterations(drawn: list[Trajectory], seed: int) -> None:
+    """UCB means tend to the best leaf (A7); for scores a quarter apart and at most seven leaves this is enough."""
+    tree = exact_tree(drawn)
+    path = mcts.extract(tree, statistics=searched(tree, iterations=2000, seed=seed))
+    assert path.value == mcts.max_backup(tree)[ROOT]
+
+
+@given(sample_sets, seeds)
+def test_the_same_seed_gives_the_same_search(drawn: list[Trajectory], seed: int) -> None:
+    tree = exact_tree(drawn)
+    assert searched(tree, iterations=40, seed=seed) == searched(tree, iterations=40, seed=seed)

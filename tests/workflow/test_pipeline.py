@@ -1,0 +1,250 @@
+"""What Snakemake and DVC promise each other, on the real commands (the table in docs/pipeline.md)."""
+
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ALL = sorted(
+    [f"prepare-{env}" for env in "ab"]
+    + [f"train-{env}-{method}" for env in "ab" for method in ("dpo", "sft-1")]
+    + [f"score-{env}" for env in "ab"]
+    + ["report"]
+)
+AFTER_BETA = [name for name in ALL if not name.startswith("prepare")]
+
+
+def test_first_run(done_toy):
+    assert sorted((done_toy.path / "runs.log").read_text().split()) == ALL
+    lock = (done_toy.path / "dvc.lock").read_text()
+    assert len(re.findall(r"^  \S+:$", lock, re.MULTILINE)) == len(ALL), "several jobs at once lose no entry"
+    assert "lock" not in done_toy.log.lower().replace("dvc.lock", "").replace("lock file", "")
+    assert "hello from train-a-dpo" in done_toy.log, "a stage's output is shown"
+    assert "and to stderr from train-a-dpo" in (done_toy.path / "logs/train@a-dpo.log").read_text()
+    assert "train@a-dpo: it has not run before" in done_toy.log
+    assert done_toy.clean
+
+
+def test_both_tools_agree(toy):
+    assert toy.nothing_to_do
+    toy.run("dvc", "repro")
+    toy.snakemake()
+    for file in toy.path.rglob("*"):
+        if ".git" not in file.parts and ".dvc" not in file.parts:
+            file.touch()
+    assert toy.nothing_to_do
+    toy.snakemake()
+    assert toy.ran() == []
+
+
+def test_one_parameter_there_and_back(toy):
+    toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
+    toy.snakemake()
+    assert toy.ran() == AFTER_BETA
+    assert toy.clean
+    toy.edit("params.yaml", "beta: 0.5", "beta: 0.3")
+    before = toy.snapshot()
+    plan = toy.snakemake("-n")
+    assert "would be restored from DVC's run cache: train@a-dpo" in plan
+    assert "Nothing to be done" in plan
+    assert toy.snapshot() == before
+    assert "restored from DVC's run cache: train@a-dpo" in toy.snakemake()
+    assert toy.ran() == []
+    assert toy.clean
+    assert toy.nothing_to_do
+
+
+def test_after_dvc_repro(toy):
+    toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
+    toy.run("dvc", "repro")
+    assert toy.ran() == AFTER_BETA
+    assert toy.nothing_to_do
+    toy.edit("params.yaml", "beta: 0.5", "beta: 0.3")
+    toy.run("dvc", "repro")
+    assert toy.nothing_to_do
+
+
+def test_deleted_outputs_are_restored(toy):
+    (toy.path / "out/train/a-dpo.txt").unlink()
+    (toy.path / "out/score/b.json").unlink()
+    toy.snakemake()
+    assert toy.ran() == []
+    assert toy.clean
+
+
+def test_a_comment_in_a_dependency_is_cut_off_early(toy):
+    toy.edit("stage.sh", "# stage.sh", "# A comment.\n# stage.sh")
+    toy.snakemake()
+    assert toy.ran() == ["prepare-a", "prepare-b"]
+    assert toy.clean
+
+
+def test_clone_and_pull(toy, tmp_path):
+    toy.run("dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    toy.run("dvc", "push", "--quiet")
+    toy.run("git", "add", "--all")
+    toy.run("git", "commit", "--quiet", "--message", "built")
+    toy.run("git", "clone", "--quiet", ".", str(tmp_path / "clone"))
+    clone = type(toy)(tmp_path / "clone", tmp_path)
+    clone.run("dvc", "pull", "--quiet")
+    assert clone.nothing_to_do
+    clone.snakemake()
+    assert clone.ran() == []
+
+
+def test_a_failure_stops_only_its_descendants(toy):
+    toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
+    (toy.path / "fail-train-a-dpo").touch()
+    done = toy.run("snakemake", "--cores", "2", check=False)
+    assert done.returncode == 1
+    assert "exited with 3" in done.stdout
+    assert "Traceback" not in done.stdout
+    assert toy.ran() == ["score-b", "train-a-dpo", "train-a-sft-1", "train-b-dpo", "train-b-sft-1"]
+    assert not (toy.path / ".dvc/tmp/snakemake/train@a-dpo").exists()
+    (toy.path / "fail-train-a-dpo").unlink()
+    toy.snakemake()
+    assert toy.ran() == ["report", "score-a", "train-a-dpo"]
+    assert toy.clean
+
+
+def start_blocked(toy, stage):
+    """A running snakemake one of whose stages waits."""
+    (toy.path / f"block-{stage}").touch()
+    with open(toy.path / "logs/screen", "w") as screen:
+        process = subprocess.Popen(
+            ["snakemake", "--cores", "4"],
+            cwd=toy.path,
+            env=toy.env,
+            stdout=screen,
+            stderr=screen,
+            start_new_session=True,
+        )
+    log = toy.path / "runs.log"
+    wait_until(lambda: log.exists() and stage in log.read_text())
+    return process
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_snakemake_killed(toy):
+    toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
+    process = start_blocked(toy, "train-a-dpo")
+    process.kill()
+    process.wait()
+    (toy.path / "block-train-a-dpo").unlink()
+    stamp = toy.path / ".dvc/tmp/snakemake/train@a-dpo"
+    wait_until(stamp.exists)  # the job that was under way ends well
+    first = toy.ran()
+    toy.snakemake()
+    assert sorted([*first, *toy.ran()]) == AFTER_BETA
+    assert toy.clean
+
+
+def test_stage_killed(toy):
+    toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
+    process = start_blocked(toy, "train-a-dpo")
+    jobs = subprocess.run(["pgrep", "-s", str(process.pid), "-f", "train[-@]a-dpo"], capture_output=True, text=True)
+    for pid in jobs.stdout.split():
+        os.kill(int(pid), signal.SIGKILL)
+    assert process.wait() == 1
+    assert not (toy.path / ".dvc/tmp/snakemake/train@a-dpo").exists()
+    (toy.path / "block-train-a-dpo").unlink()
+    toy.ran()
+    toy.snakemake()
+    assert "train-a-dpo" in toy.ran()
+    assert toy.clean
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("train@a-dpo", ["prepare-a", "train-a-dpo"]),
+        ("prepare", ["prepare-a", "prepare-b"]),
+        ("out/prepare/a/part.txt", ["prepare-a"]),
+        ("./out/score/a.json", ["prepare-a", "score-a", "train-a-dpo", "train-a-sft-1"]),
+    ],
+)
+def test_targets(unbuilt, target, expected):
+    unbuilt.snakemake("--cores", "4", target)
+    assert unbuilt.ran() == expected
+
+
+def test_unknown_target(unbuilt):
+    done = unbuilt.run("snakemake", "-n", "train@a-dop", check=False)
+    assert done.returncode == 1
+    (line,) = [line for line in done.stdout.splitlines() if "profile" not in line]
+    assert line.startswith("Error: no stage or output is called 'train@a-dop'; did you mean train@a-dpo")
+
+
+@pytest.mark.parametrize(
+    "command",
+    "-n|-nq|--dry-run --quiet|--dryrun|-nF|--touch|--unlock|--summary|--detailed-summary|--lint|--dag|--rulegraph|"
+    "--filegraph|--d3dag|--list|--list-target-rules|--list-changes code|--list-untracked|--report {tmp}/r.html".split(
+        "|"
+    ),
+)
+def test_looking_changes_nothing(toy, tmp_path, command):
+    toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
+    (toy.path / "out/prepare/a/part.txt").unlink()
+    before = toy.snapshot()
+    toy.snakemake(*command.format(tmp=tmp_path).split())
+    assert toy.snapshot() == before
+    assert toy.ran() == []
+
+
+def test_report_shows_the_figures(toy, tmp_path):
+    toy.snakemake("--report", str(tmp_path / "report.html"))
+    assert "figure.svg" in (tmp_path / "report.html").read_text()
+
+
+def test_resources(toy):
+    toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
+    plan = toy.snakemake("-n", "--workflow-profile", "none", "--verbose", "train@a-dpo")
+    assert "train@a-dpo" in plan
+    graph = toy.snakemake("--print-compilation")
+    assert "@workflow.threads" in graph
+
+
+def test_lint_and_format(toy):
+    assert "good condition" in toy.snakemake("--lint")
+    toy.run("snakefmt", "--check", "Snakefile")
+
+
+CONDA = """#!/bin/sh
+# Stands in for conda: an environment is a folder with a python that leaves a trace of having been used.
+case "$*" in
+"info --json") echo '{"conda_prefix": "BASE", "platform": "linux-64"}' ;;
+"--version") echo "conda 25.1.0" ;;
+"config "*) echo '{"get": {"channel_priority": "strict"}}' ;;
+"env create "*)
+  for prefix; do :; done
+  mkdir -p "$prefix/bin"
+  printf '#!/bin/sh\\necho used >> BASE/used\\nexec PYTHON "$@"\\n' > "$prefix/bin/python"
+  chmod +x "$prefix/bin/python" ;;
+*) echo "unexpected: conda $*" >&2; exit 1 ;;
+esac
+"""
+
+
+def test_conda(unbuilt, tmp_path):
+    """A stand-in for the conda command: what is tested is that a job runs with its environment's python."""
+    import sys
+
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/conda").write_text(CONDA.replace("BASE", str(tmp_path)).replace("PYTHON", sys.executable))
+    (tmp_path / "bin/conda").chmod(0o755)
+    (tmp_path / "bin/activate").write_text('export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n')
+    path = f"{tmp_path}/bin:{unbuilt.env['PATH']}"
+    unbuilt.run("snakemake", "--cores", "2", "--use-conda", "prepare", PATH=path)
+    assert unbuilt.ran() == ["prepare-a", "prepare-b"]
+    assert (tmp_path / "used").read_text().split() == ["used", "used"]
