@@ -181,12 +181,12 @@ def _read_command(workflow: Workflow) -> tuple[Mode, list[str]]:
             options = vars(parse_args(None)[1])
     except SystemExit:
         return Mode.SHOW, []  # called through the API: SHOW is right, only slower, even if this call executes
-    targets = list(options["targets"] or ())
+    targets = set(options["targets"] or ())
     if targets:  # Snakemake adds these to the targets
-        targets += [name for key in ("forcerun", "until", "prioritize") for name in options[key] or ()]
+        targets.update(name for key in ("forcerun", "until", "prioritize") for name in options[key] or ())
     if options["report_after_run"] or not any(options[name] for name in SHOWING.split()):
-        return Mode.EXECUTE, targets
-    return (Mode.REPORT if options["report"] else Mode.SHOW), targets
+        return Mode.EXECUTE, sorted(targets)
+    return (Mode.REPORT if options["report"] else Mode.SHOW), sorted(targets)
 
 
 def run_stage(name: str, stamp: str) -> None:

@@ -247,7 +247,8 @@ def _cached_outs(stage: DvcStage, restored: Mapping[str, DvcOutput]) -> list[Dvc
     try:
         for dep in probe.deps:
             if source := _source(dep, restored):
-                dep.hash_info = _restored_hash(dep, source)
+                dep.hash_info = coming = _restored_hash(dep, source)
+                dep.get_hash = lambda coming=coming: coming  # or DVC would look for it on disk
                 dep.meta = source.meta if dep.fs_path == source.fs_path else Meta()  # it repeats the hash
             else:
                 dep.save()  # in memory; only dump() writes

@@ -3,14 +3,16 @@
 Every class is one section of params.yaml, named after the stage that it invalidates (docs/pipeline.md).
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from types import NoneType
+from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
 
 from w2sg.errors import UserError
+from w2sg.yaml_files import read_yaml
 
 PairKind = Literal["tree", "random", "eto", "ceiling"]
 PathKind = Literal["mcts", "best_of_m"]
@@ -24,6 +26,8 @@ BUILT_PATHS: tuple[PathKind, ...] = ("mcts", "best_of_m")
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0.0)]
+# Methods name folders, stages and rules.
+MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class Section(BaseModel):
@@ -33,7 +37,10 @@ class Section(BaseModel):
 
 
 class Splits(Section):
-    """Number of tasks per split. Train tasks are explored and give the experts; unseen ones come from other floor plans."""
+    """Number of tasks per split.
+
+    Train tasks are explored and give the experts; unseen ones come from other floor plans.
+    """
 
     train: Count
     seen: Count
@@ -270,9 +277,9 @@ class Params(Section):
     pairs: Pairs
     mcts: Mcts
     dpo: Dpo
-    preference: dict[str, PreferenceMethod]
+    preference: dict[MethodName, PreferenceMethod]
     imitate: Imitation
-    imitation: dict[str, ImitationMethod]
+    imitation: dict[MethodName, ImitationMethod]
     evaluate: Evaluate
     report: Report
 
@@ -285,31 +292,8 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        problems = []
-        if self.tree.breadth > self.explore.samples:
-            problems.append(f"tree.breadth is {self.tree.breadth}, allowed is at most explore.samples ({self.explore.samples})")
-        for name, environment in self.environments.items():
-            tasks = environment.tasks
-            for key, wanted, have in (
-                ("experts.tasks", self.experts.tasks, tasks.train),
-                ("explore.tasks", self.explore.tasks, tasks.train),
-                ("evaluate.seen", self.evaluate.seen, tasks.seen),
-                ("evaluate.unseen", self.evaluate.unseen, tasks.unseen),
-            ):
-                if wanted > have:
-                    problems.append(f"{key} is {wanted}, but environments.{name}.tasks has only {have}")
-        for method, entry in self.preference.items():
-            if entry.data not in BUILT_PAIRS:
-                problems.append(f"preference.{method}.data is {entry.data!r}, which no builder makes; allowed are {', '.join(BUILT_PAIRS)}")
-        for method, other in self.imitation.items():
-            if other.data not in BUILT_PATHS:
-                problems.append(f"imitation.{method}.data is {other.data!r}, which no builder makes; allowed are {', '.join(BUILT_PATHS)}")
-        clash = {"base_weak", "base_strong", "sft_weak", "sft_strong"} & (set(self.preference) | set(self.imitation))
-        clash |= set(self.preference) & set(self.imitation)
-        if clash:
-            problems.append(f"method names {', '.join(sorted(clash))} are used twice")
-        if problems:
-            raise ValueError("; ".join(problems))
+        if problems := _disagreements(self.model_dump()):
+            raise ValueError("\n".join(problems))
         return self
 
     def environment(self, name: str) -> Alfworld:
@@ -323,46 +307,79 @@ def load(path: Path = Path("params.yaml")) -> Params:
     Raises:
         UserError: one line per problem, each with its key and what is allowed.
     """
+    values = read_yaml(path)
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: expected sections such as `explore:`, found {type(values).__name__}")
-    try:
-        return Params.model_validate(values)
+        # Strict, so that `true` is no number; by way of JSON, so that a list is a tuple all the same.
+        return Params.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
-        lines = [f"{path}: {line}" for problem in error.errors() for line in _describe(problem, values)]
-        raise UserError("\n".join(lines)) from None
+        lines = [_describe(problem) for problem in error.errors() if problem["loc"]] + _disagreements(values)
+        raise UserError("\n".join(f"{path}: {line}" for line in lines)) from None
 
 
-def _describe(problem: Any, values: dict[str, Any]) -> list[str]:
+def _disagreements(values: dict[str, Any]) -> list[str]:
+    """Rules between sections, on unvalidated values too, so that they are reported along with everything else."""
+    problems = []
+    limits = [("tree.breadth", "explore.samples")]
+    for name in _mapping(values, "environments"):
+        limits += [
+            ("experts.tasks", f"environments.{name}.tasks.train"),
+            ("explore.tasks", f"environments.{name}.tasks.train"),
+            ("evaluate.seen", f"environments.{name}.tasks.seen"),
+            ("evaluate.unseen", f"environments.{name}.tasks.unseen"),
+        ]
+    for key, limit in limits:
+        wanted, most = _at(values, key), _at(values, limit)
+        if isinstance(wanted, int) and isinstance(most, int) and wanted > most:
+            problems.append(f"{key}: {wanted} is too many; allowed is at most {limit} ({most})")
+    names = ["base_weak", "base_strong", "sft_weak", "sft_strong"]
+    for roster, built in (("preference", BUILT_PAIRS), ("imitation", BUILT_PATHS)):
+        for method in _mapping(values, roster):
+            data = _at(values, f"{roster}.{method}.data")
+            if data in (*get_args(PairKind), *get_args(PathKind)) and data not in built:
+                problems.append(f"{roster}.{method}.data: no builder makes {data!r}; allowed are {', '.join(built)}")
+            if method in names:
+                problems.append(f"{roster}.{method}: another model has this name; choose one of its own")
+            names.append(method)
+    return problems
+
+
+def _at(values: Any, key: str) -> Any:
+    """The value of a dotted key; None where there is none."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _mapping(values: dict[str, Any], key: str) -> dict[str, Any]:
+    found = values.get(key)
+    return found if isinstance(found, dict) else {}
+
+
+def _describe(problem: Any) -> str:
     key = ".".join(str(part) for part in problem["loc"])
     found = problem.get("input")
     match problem["type"]:
         case "extra_forbidden":
-            allowed = _keys_beside(problem["loc"])
-            return [f"{key}: unknown key; allowed here: {', '.join(allowed)}" if allowed else f"{key}: unknown key"]
+            return f"{key}: unknown key; allowed here: {', '.join(_keys_beside(problem['loc']))}"
         case "missing":
-            return [f"{key}: missing"]
+            return f"{key}: missing"
         case "value_error":
-            text = str(problem["ctx"]["error"])
-            return [f"{key}: {text}"] if key else text.split("; ")
+            return f"{key}: {problem['ctx']['error']}"
         case _:
-            shown = found if isinstance(found, int | float | str | bool) or found is None else type(found).__name__
-            return [f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]} (found {shown!r})"]
+            shown = repr(found) if found is None or isinstance(found, int | float | str) else type(found).__name__
+            return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]} (found {shown})"
 
 
 def _keys_beside(loc: tuple[Any, ...]) -> list[str]:
     """Names of the keys allowed where an unknown key was found."""
     model: Any = Params
     for part in loc[:-1]:
-        if not (isinstance(model, type) and issubclass(model, BaseModel)) or part not in model.model_fields:
-            return []
-        model = model.model_fields[part].annotation
-        for inner in get_args(model) if get_origin(model) is not dict else ():
-            if isinstance(inner, type) and issubclass(inner, BaseModel):
-                model = inner
-    return list(model.model_fields) if isinstance(model, type) and issubclass(model, BaseModel) else []
+        # Below a section lies its field; below a roster or a list, what it holds (dict[name, section]).
+        inside = isinstance(model, type) and issubclass(model, Section)
+        model = model.model_fields[part].annotation if inside else _section(model)
+        model = _section(model) if NoneType in get_args(model) else model
+    return list(model.model_fields)
+
+
+def _section(kind: Any) -> Any:
+    return next(inner for inner in get_args(kind) if isinstance(inner, type) and issubclass(inner, Section))

@@ -3,22 +3,26 @@
 import os
 from pathlib import Path
 
-import yaml
+from w2sg.yaml_files import read_yaml
 
 
 def declared(stage: str, *, table: Path = Path("dvc.yaml")) -> int:
-    """Threads of a stage as the stage table declares them (`meta: {threads: …}`); 1 where it does not."""
-    stages = yaml.safe_load(table.read_text(encoding="utf-8"))["stages"]
+    """Threads of a stage as the stage table declares them (`meta: {threads: …}`); 1 where it does not.
+
+    Raises:
+        UserError: there is no stage table here.
+    """
+    stages = read_yaml(table).get("stages") or {}
     # `evaluate --group sft` is the stage evaluate-sft of the table; its siblings declare the same.
     names = [name for name in stages if name == stage or name.startswith(f"{stage}-")]
-    return max(int((stages[name].get("meta") or {}).get("threads", 1)) for name in names)
+    return max((int((stages[name].get("meta") or {}).get("threads", 1)) for name in names), default=1)
 
 
 def limit(count: int) -> None:
     """Keep the numeric libraries of this process, and those it starts, to `count` threads; call before importing them.
 
-    Two jobs with torch's default of all cores each were 4.3 times slower than with their share; and another number of threads sums
-    in another order, so the bytes of a model depend on it.
+    Two jobs with torch's default of all cores each were 4.3 times slower than with their share; and another number of
+    threads sums in another order, so the bytes of a model depend on it.
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "RAYON_NUM_THREADS"):
         os.environ[name] = str(count)

@@ -22,7 +22,9 @@ def episode(rng: random.Random, *, turns: int) -> list[Message]:
     for _ in range(turns):
         thing, place = rng.choice(OBJECTS), rng.choice(PLACES)
         messages.append(Message(role="user", content=f"On the {place}, you see a {thing} and a {rng.choice(OBJECTS)}."))
-        messages.append(Message(role="assistant", content=f"Thought: I need the {thing}.\nAction: take {thing} from {place}"))
+        messages.append(
+            Message(role="assistant", content=f"Thought: I need the {thing}.\nAction: take {thing} from {place}")
+        )
     return messages
 
 

@@ -72,7 +72,7 @@ class Comparison:
         """The verdict as a person should read it."""
         match self.verdict:
             case "higher" | "lower":
-                return self.verdict if self.confirmed else f"{self.verdict}, weak"
+                return self.verdict if self.confirmed else f"{self.verdict}, doubtful"
             case "identical":
                 return "no task differs"
         return "not decided"
@@ -116,7 +116,7 @@ def comparisons(episodes: Sequence[Episode], *, settings: Settings) -> list[Comp
             for measure in measures:
                 of = {
                     model: metrics.per_task(here, environment=environment, model=model, split=split, measure=measure)
-                    for model in {episode.model for episode in here if episode.split == split}
+                    for model in metrics.roster(episode.model for episode in here if episode.split == split)
                 }
                 for model, baseline in contrasts(list(of)):
                     result = statistics.paired_difference(
@@ -153,7 +153,7 @@ def _against(comparison: Comparison, *, confidence: float) -> str:
     points = f"{abs(100 * value.mean):.1f}"
     place = "level with" if points == "0.0" else f"{points} points {'above' if value.mean > 0 else 'below'}"
     reach = f"{confidence:.0%} interval {100 * value.low:+.1f} to {100 * value.high:+.1f}".replace("-", MINUS)
-    doubt = "" if comparison.confirmed else ", weak: the exact test does not confirm it"
+    doubt = "" if comparison.confirmed else ", doubtful: the exact test does not confirm it"
     if comparison.verdict == "undecided":
         doubt = ", which includes 0: not decided"
     return f"is {place} {other} ({reach}{doubt})"

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's palette: told apart with every common kind of colour blindness.
 SPLIT_COLOURS = {"seen": "#56b4e9", "unseen": "#0072b2", "train": "#cc79a7"}
-VERDICT_COLOURS = {"higher": "#009e73", "lower": "#d55e00", "undecided": "#8a8a8a", "identical": "#8a8a8a"}
+VERDICT_COLOURS = {"higher": "#009e73", "lower": "#d55e00"}
+UNDECIDED_COLOUR = "#8a8a8a"
 LINES = {
     "base_weak": ("#999999", ":"),
     "sft_weak": ("#56b4e9", "--"),
@@ -142,21 +143,23 @@ def _bars(axis: "Axes", cells: Sequence[Standing], *, models: list[str], split: 
 
 
 def difference_chart(compared: Sequence[Comparison]) -> str:
-    """Every paired difference of rewards with its interval, beside the line of no difference."""
+    """Every paired difference of rewards with its interval, beside the line of no difference; at least one."""
     shown = [c for c in compared if c.measure == "average_reward"]
     names = [f"{label(c.model)} {MINUS} {label(c.baseline)}, {c.split}" for c in shown]
     several = len({c.environment for c in shown}) > 1
     with _canvas(1, 1, width=7.4, height=0.9 + 0.26 * len(shown)) as (_, (axis,), buffer):
         axis.axvline(0, color=_INK, linewidth=1)
         for place, comparison in enumerate(shown):
-            value, colour = comparison.result.difference, VERDICT_COLOURS[comparison.verdict]
+            value = comparison.result.difference
+            decided = VERDICT_COLOURS.get(comparison.verdict, UNDECIDED_COLOUR)
+            colour = decided if comparison.confirmed else UNDECIDED_COLOUR
             axis.plot([100 * value.low, 100 * value.high], [place, place], color=colour, linewidth=2.2)
             axis.plot(100 * value.mean, place, "o", color=colour, markersize=5.5)
         labels = [f"{c.environment}: {name}" if several else name for c, name in zip(shown, names, strict=True)]
         axis.set_yticks(range(len(shown)), labels)
         axis.set(
             ylim=(len(shown) - 0.4, -0.6),
-            xlabel="points of task score; green: above 0, orange: below 0, grey: not decided",
+            xlabel="difference, points of task score",
         )
         axis.tick_params(axis="y", length=0)
         axis.grid(axis="x")

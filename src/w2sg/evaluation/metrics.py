@@ -1,5 +1,6 @@
 """What a model did on a split: rewards, success, completion (paper, section 4.1; M1, M15) and how it behaved."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -121,7 +122,7 @@ def check(episodes: Sequence[Episode]) -> None:
     for (environment, model, seed, split), members in _grouped(episodes):
         tasks = [episode.trajectory.task_id for episode in members]
         where = f"episodes of {model}, seed {seed}, on {environment} {split}"
-        if twice := sorted({task for task in tasks if tasks.count(task) > 1}):
+        if twice := sorted(task for task, number in Counter(tasks).items() if number > 1):
             raise UserError(
                 f"{where}: task {twice[0]} occurs more than once, expected one episode each; evaluate again"
             )

@@ -20,7 +20,7 @@ from w2sg.records import DemonstrationPath, Episode, Pair
 from w2sg.trees.tree import TrajectoryTree
 
 TEMPLATES = Path(__file__).parent / "templates"
-DECIMALS = 6
+DIGITS = 6  # significant ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,13 +211,13 @@ def _quality_row(exploration: Exploration) -> dict[str, Any]:
 
 
 def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV; columns in the order in which they first occur, floats with six decimals, None as nothing."""
+    """Rows as CSV, columns in the order of their first use: floats to six digits, None empty, a missing count 0."""
     columns = list(dict.fromkeys(name for row in rows for name in row))
     text = StringIO()
     writer = csv.DictWriter(text, columns, restval=0, lineterminator="\n")
     writer.writeheader()
     for row in rows:
-        writer.writerow({name: round(v, DECIMALS) if isinstance(v, float) else v for name, v in row.items()})
+        writer.writerow({name: float(f"{v:.{DIGITS}g}") if isinstance(v, float) else v for name, v in row.items()})
     return text.getvalue()
 
 

@@ -6,7 +6,7 @@ training seed would have changed.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import comb, sqrt
+from math import sqrt
 from statistics import NormalDist
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from w2sg.errors import UserError
 
 POWER = 0.8
+ROUNDING = 12  # decimals: a mean of thirds that cancel must be 0, not 5e-18, or an interval would exclude 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,8 @@ def interval(values: Sequence[float], *, resamples: int, confidence: float, rng:
     array = np.asarray(values, dtype=np.float64)
     tail = (1 - confidence) / 2
     low, high = np.quantile(_resampled_means(array, resamples=resamples, rng=rng), [tail, 1 - tail])
-    return Interval(float(array.mean()), float(low), float(high))
+    mean, low, high = (round(float(value), ROUNDING) for value in (array.mean(), low, high))
+    return Interval(mean, low, high)
 
 
 def paired_difference(
@@ -76,7 +78,7 @@ def paired_difference(
     common = sorted(model.keys() & baseline.keys())
     if not common:
         raise UserError("comparison: the two models share no task; evaluate them on the same tasks")
-    differences = np.array([model[task] - baseline[task] for task in common])
+    differences = np.round([model[task] - baseline[task] for task in common], ROUNDING)
     wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
     return PairedDifference(
         tasks=len(common),
@@ -94,7 +96,10 @@ def sign_test(wins: int, losses: int) -> float:
     On binary outcomes of one seed it is the exact McNemar test.
     """
     decided, fewer = wins + losses, min(wins, losses)
-    tail: int = sum(comb(decided, number) for number in range(fewer + 1))
+    ways, tail = 1, 1  # ways to lose `number` of the decided tasks, and their sum: exact integers
+    for number in range(fewer):
+        ways = ways * (decided - number) // (number + 1)
+        tail += ways
     return min(1.0, 2 * tail / (1 << decided))
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from html import escape as escape_html
 from statistics import fmean, pvariance
 
 from w2sg.evaluation import metrics
@@ -13,6 +13,7 @@ from w2sg.trees.tree import ROOT, TrajectoryTree
 COLUMN, ROW, MARGIN = 178, 40, 26  # pixels
 CHARACTERS = 23  # of a label, what fits beside a node
 NODES_SHOWN, COLUMNS_SHOWN = 70, 8
+_NOT_XML = {code: "\ufffd" for code in (*range(9), 11, 12, *range(14, 32), 0xFFFE, 0xFFFF)}
 _FAILURE, _MIDDLE, _SUCCESS = (196, 60, 30), (214, 170, 60), (0, 140, 100)
 
 
@@ -51,6 +52,11 @@ def _informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float
         if clears(divergence.gap, minimum_gap=minimum_gap):
             gaps[divergence.parent] = max(divergence.gap, gaps.get(divergence.parent, 0.0))
     return gaps
+
+
+def escape(text: str) -> str:
+    """Text for SVG: a model may generate control characters, which XML has no way to write."""
+    return escape_html(text.translate(_NOT_XML))
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,9 @@ def load(
         raise UserError(
             f"{source}: cannot be loaded as a language model ({str(error).strip().splitlines()[0]})"
         ) from None
+    # transformers would save how this copy was loaded, and a copy of the copy would differ.
+    for key in ("is_local", "local_files_only"):
+        tokenizer.init_kwargs.pop(key, None)
     ensure_generation_marks(tokenizer, name=str(source))
     tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
     _agree_on_ends(model, tokenizer)

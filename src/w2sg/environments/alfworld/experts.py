@@ -106,12 +106,12 @@ def _named_facts(engine: Engine) -> list[SimpleNamespace]:
 
 def as_move(text: str) -> str:
     """A command of the older grammar (`put X in/on Y`), or its answer, in the words of the current one."""
-    return _PUT.sub(r"\1move\2\3 to \4", text)
+    return _PUT.sub(r"\1move\2 \3 to \4", text)
 
 
 def as_put(text: str) -> str:
     """A command of the current grammar (`move X to Y`), or its answer, in the words of the older one."""
-    return _MOVE.sub(r"\1put\2\3 in/on \4", text)
+    return _MOVE.sub(r"\1put\2 \3 in/on \4", text)
 
 
 _PUT = re.compile(r"^(You )?put( the)? ([a-z]+ \d+) in/on (.*)$")

@@ -46,7 +46,7 @@ class Searcher:
         self.held: str | None = None
         self._here: str | None = None
         self._closed: set[str] = set()
-        self._state: dict[str, str] = {}
+        self._states: dict[str, set[str]] = {}
 
     def read(self, action: str, observation: str) -> None:
         """Take in what `action` was answered."""
@@ -66,9 +66,9 @@ class Searcher:
             self.held = None
             self.contents.setdefault(placed[2], set()).add(placed[1])
         elif treated := _TREATED.match(observation):
-            if treated[1] == "clean":
-                self._state.setdefault(treated[2], "")
-            self._state[treated[2]] = " ".join({*self._states(treated[2], treated[1]), treated[1]})
+            states = self._states.setdefault(treated[2], set())
+            states.discard({"heat": "cool", "cool": "heat"}.get(treated[1], ""))  # heating and cooling undo each other
+            states.add(treated[1])
 
     def decide(self, admissible: Sequence[str]) -> tuple[str, str]:
         """The next turn: thought and action, the action one of `admissible`."""
@@ -151,18 +151,12 @@ class Searcher:
         return _offered(f"go to {place}", admissible) or _offered(f"examine {place}", admissible) or "look"
 
     def _drop(self, held: str, admissible: Sequence[str]) -> str:
-        """Put down what is in the way: here, or at the first place in the room that takes it."""
-        here = [c for c in admissible if c.startswith((f"move {held} to ", f"put {held} in/on "))]
+        """Put down what is in the way: here, or else at the next places in the room until one takes it."""
+        here = [c for c in admissible if c.startswith((f"move {held} to ", f"put {held} in/on ", "open "))]
         if here:
             return here[0]
-        openings = [c for c in admissible if c.startswith("open ")]
-        if openings:
-            return openings[0]
-        there = [p for p in self.places if p != self._here and kind(p) in _ACCEPTING]
-        others = [p for p in self.places if p != self._here]
-        return self._go(
-            (there or others or self.places)[len(self.contents) % len(there or others or self.places)], admissible
-        )
+        start = self.places.index(self._here) + 1 if self._here in self.places else 0
+        return self._go((self.places[start:] + self.places)[0], admissible)
 
     def _destination(self) -> str:
         """The place to fill: of the goal's kind, one that already holds an object of the goal first."""
@@ -177,16 +171,8 @@ class Searcher:
             return set()
         return {item for item in self.contents.get(self._destination(), ()) if kind(item) == self._goal.target}
 
-    def _states(self, item: str, treatment: str) -> set[str]:
-        """States of an object that survive a treatment: heating and cooling undo each other."""
-        undone = {"heat": "cool", "cool": "heat"}.get(treatment, "")
-        return {state for state in self._state.get(item, "").split() if state != undone}
-
     def _is_treated(self, item: str) -> bool:
-        return self._goal.treatment in self._state.get(item, "").split()
-
-
-_ACCEPTING = ("countertop", "diningtable", "desk", "sidetable", "coffeetable", "garbagecan", "dresser", "shelf")
+        return self._goal.treatment in self._states.get(item, ())
 
 
 def gist(action: str, *, searching: bool) -> str:

@@ -99,6 +99,10 @@ def translate(data: Mapping[str, Any], trajectory: Mapping[str, Any] | None = No
     )
 
 
+def _condition(axiom: Any) -> Condition:
+    return Condition(axiom.name, tuple((p.name, p.type_name) for p in axiom.parameters), literals(axiom.condition))
+
+
 def _section(problem: str, keyword: str) -> str:
     """The parenthesised section of a PDDL problem that begins with `keyword`, comments stripped."""
     text = "\n".join(line.split(";", 1)[0] for line in problem.splitlines())

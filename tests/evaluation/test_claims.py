@@ -1,0 +1,91 @@
+"""Comparisons, verdicts and their words."""
+
+from dataclasses import replace
+
+import pytest
+
+from w2sg.evaluation import claims
+from w2sg.evaluation.claims import Comparison, Settings
+from w2sg.evaluation.statistics import Interval, PairedDifference
+from w2sg.records import Episode
+
+from .builders import episode, evaluation
+
+SETTINGS = Settings(resamples=400, confidence=0.95, seed=0)
+
+
+def outcomes(model: str, scores: list[float], *, environment: str = "alfworld") -> list[Episode]:
+    return [episode(model, task=f"t{n}", score=score, environment=environment) for n, score in enumerate(scores)]
+
+
+def compared(left: list[float], right: list[float]) -> Comparison:
+    episodes = outcomes("w2s_dpo", left) + outcomes("sft_weak", right)
+    (found,) = claims.comparisons(episodes, settings=SETTINGS)
+    return found
+
+
+def test_contrasts_are_those_of_the_experiment() -> None:
+    assert claims.contrasts(["sft_strong", "base_weak", "w2s_mcts", "sft_weak", "w2s_dpo"]) == [
+        ("sft_strong", "sft_weak"),
+        ("w2s_dpo", "sft_weak"),
+        ("w2s_dpo", "sft_strong"),
+        ("w2s_mcts", "sft_weak"),
+        ("w2s_mcts", "sft_strong"),
+    ]
+    assert claims.contrasts(["base_weak", "w2s_dpo"]) == []
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "wording"),
+    [
+        ([1.0] * 20, [0.0] * 10 + [1.0] * 10, "higher"),
+        ([0.0] * 20, [0.0] * 10 + [1.0] * 10, "lower"),
+        ([1.0] * 20, [0.0] * 4 + [1.0] * 16, "higher, doubtful"),
+        ([1.0, 0.0] * 10, [0.0, 1.0] * 10, "not decided"),
+        ([1.0, 0.0], [1.0, 0.0], "no task differs"),
+    ],
+)
+def test_verdicts(left: list[float], right: list[float], wording: str) -> None:
+    assert compared(left, right).wording == wording
+
+
+def test_an_interval_that_touches_zero_decides_nothing() -> None:
+    result = PairedDifference(10, Interval(0.2, 0.0, 0.4), wins=2, losses=0, p_value=0.5, detectable=0.3)
+    comparison = Comparison("alfworld", "unseen", "average_reward", "w2s_dpo", "sft_weak", result, False)
+    assert comparison.verdict == "undecided"
+
+
+def test_intervals_do_not_depend_on_which_other_models_there_are() -> None:
+    episodes = evaluation(tasks=12)
+    some = [e for e in episodes if e.model in ("sft_weak", "sft_strong")]
+    everything = claims.comparisons(episodes, settings=SETTINGS)
+    assert all(comparison in everything for comparison in claims.comparisons(some, settings=SETTINGS))
+    standings = claims.standings(episodes, settings=SETTINGS)
+    assert all(cell in standings for cell in claims.standings(some, settings=SETTINGS))
+
+
+def test_success_is_compared_only_where_it_is_another_number() -> None:
+    binary = outcomes("sft_strong", [1.0, 0.0]) + outcomes("sft_weak", [0.0, 0.0])
+    graded = outcomes("sft_strong", [0.5, 1.0], environment="webshop")
+    graded += outcomes("sft_weak", [0.25, 0.5], environment="webshop")
+    found = claims.comparisons(binary + graded, settings=SETTINGS)
+    assert [(c.environment, c.measure) for c in found] == [
+        ("alfworld", "average_reward"),
+        ("webshop", "average_reward"),
+        ("webshop", "success_rate"),
+    ]
+
+
+def test_headline_names_the_baseline_the_interval_and_the_doubt() -> None:
+    models = {"sft_weak": [0.0] * 10 + [1.0] * 10, "sft_strong": [1.0, 0.0] * 10, "w2s_dpo": [1.0] * 19 + [0.0]}
+    episodes = [one for model, scores in models.items() for one in outcomes(model, scores)]
+    (sentence,) = claims.headline(claims.comparisons(episodes, settings=SETTINGS), confidence=0.95)
+    assert sentence.startswith("On 20 unseen alfworld tasks, W2S TreeDPO is 45.0 points above SFT weak (95% interval +")
+    assert "; it is 45.0 points above SFT strong" in sentence
+    same = [replace(e, model="w2s_mcts") for e in outcomes("", [1.0, 0.0])] + outcomes("sft_weak", [0.0, 1.0])
+    (sentence,) = claims.headline(claims.comparisons(same, settings=SETTINGS), confidence=0.95)
+    assert "is level with SFT weak" in sentence
+    assert "which includes 0: not decided" in sentence
+    equal = outcomes("w2s_mcts", [1.0, 0.0]) + outcomes("sft_weak", [1.0, 0.0])
+    (sentence,) = claims.headline(claims.comparisons(equal, settings=SETTINGS), confidence=0.95)
+    assert sentence.endswith("W2S MCTS scores the same as SFT weak on every task.")

@@ -1,0 +1,68 @@
+"""The charts: well-formed, deterministic, and showing what they were given."""
+
+from collections.abc import Callable
+from xml.etree import ElementTree
+
+import pytest
+
+from w2sg.evaluation import claims, figures
+
+from .builders import SKILL, evaluation, log
+
+SETTINGS = claims.Settings(resamples=100, confidence=0.95, seed=0)
+EPISODES = evaluation(tasks=6)
+DRAWINGS: dict[str, Callable[[], str]] = {
+    "standings": lambda: figures.standing_chart(claims.standings(EPISODES, settings=SETTINGS)),
+    "differences": lambda: figures.difference_chart(claims.comparisons(EPISODES, settings=SETTINGS)),
+    "progress": lambda: figures.progress_chart(EPISODES, split="unseen"),
+    "loss": lambda: figures.learning_curves([log("sft_weak"), log("w2s_mcts")], columns=("loss",)),
+    "preference": lambda: figures.learning_curves([log("w2s_dpo")], columns=("loss", "margin", "accuracy")),
+}
+
+
+def texts(svg: str) -> list[str]:
+    return [element.text or "" for element in ElementTree.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+@pytest.mark.parametrize("name", DRAWINGS)
+def test_same_numbers_same_bytes(name: str) -> None:
+    first = DRAWINGS[name]()
+    assert first == DRAWINGS[name]()
+    assert "currentColor" in first
+    assert "<dc:date>" not in first
+    ElementTree.fromstring(first)
+
+
+def test_user_settings_of_matplotlib_do_not_show() -> None:
+    import matplotlib
+
+    plain = DRAWINGS["loss"]()
+    with matplotlib.rc_context({"lines.linewidth": 9, "figure.dpi": 30}):
+        assert DRAWINGS["loss"]() == plain
+
+
+def test_charts_name_what_they_show() -> None:
+    assert {"W2S TreeDPO", "SFT strong", "seen", "unseen", "alfworld"} <= set(texts(DRAWINGS["standings"]()))
+    assert "W2S MCTS − SFT weak, unseen" in texts(DRAWINGS["differences"]())
+    assert {"loss", "margin", "accuracy", "W2S TreeDPO"} <= set(texts(DRAWINGS["preference"]()))
+
+
+def test_ids_of_two_charts_do_not_meet() -> None:
+    def ids(svg: str) -> set[str]:
+        return {element.attrib["id"] for element in ElementTree.fromstring(svg).iter() if "id" in element.attrib}
+
+    assert not ids(DRAWINGS["loss"]()) & ids(DRAWINGS["progress"]())
+
+
+def test_several_environments_seeds_and_missing_splits() -> None:
+    shop = [e for e in evaluation(tasks=3, environment="webshop") if e.split == "unseen" and e.model != "base_weak"]
+    svg = figures.standing_chart(claims.standings(EPISODES + shop, settings=SETTINGS))
+    assert {"alfworld", "webshop"} <= set(texts(svg))
+    assert "Base weak" in texts(figures.progress_chart(EPISODES + shop, split="unseen"))
+    runs = [log("sft_weak"), log("sft_weak", seed=1), log("sft_strong", updates=1)]
+    assert "seed 1" in texts(figures.learning_curves(runs, columns=("loss",)))
+
+
+def test_colours_and_dashes_tell_all_models_apart() -> None:
+    styles = figures._line_styles([*SKILL, "eto", "best_of_m", "ceiling", "mine"])
+    assert len(set(styles.values())) == len(styles)

@@ -1,0 +1,173 @@
+"""The report as a whole: its files, its bytes, its words."""
+
+import csv
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from w2sg.errors import UserError
+from w2sg.evaluation import report
+from w2sg.records import Episode
+
+from .builders import episode, inputs
+
+FILES = {"table1.csv", "table1.md", "comparisons.csv", "tree_quality.csv", "report.html"}
+FIGURES = {"standings", "differences", "progress", "learning_loss", "learning_preference", "tree_alfworld"}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("results")
+    (path / "figures").mkdir()
+    (path / "figures" / "of_an_older_run.svg").write_text("<svg/>", encoding="utf-8")
+    report.build(inputs(tasks=10, seeds=(0, 1), resamples=100), folder=path)
+    return path
+
+
+def test_all_files_are_there_and_no_others(folder: Path) -> None:
+    assert set(contents(folder)) == FILES | {f"figures/{name}.svg" for name in FIGURES}
+
+
+def test_equal_inputs_equal_bytes(folder: Path, tmp_path: Path) -> None:
+    again = inputs(tasks=10, seeds=(0, 1), resamples=100)
+    report.build(replace(again, episodes=list(reversed(again.episodes))), folder=tmp_path)
+    assert contents(tmp_path) == contents(folder)
+
+
+def test_table1_has_the_promised_columns(folder: Path) -> None:
+    table = rows(folder / "table1.csv")
+    head = "environment,model,seed,split,tasks,average_reward,success_rate,completion_rate"
+    assert list(table[0]) == head.split(",")
+    assert len(table) == 7 * 2 * 2
+    assert all(row["average_reward"] == row["success_rate"] for row in table)
+
+
+def test_markdown_has_one_row_per_model_times_100(folder: Path) -> None:
+    table = rows(folder / "table1.csv")
+    of_weak = [float(r["average_reward"]) for r in table if r["model"] == "sft_weak" and r["split"] == "seen"]
+    lines = (folder / "table1.md").read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.startswith("| SFT weak |")]
+    assert line.startswith(f"| SFT weak | {100 * sum(of_weak) / 2:.1f} [")
+    assert sum(line.startswith("| ") for line in lines) == 1 + 7
+
+
+def test_tree_quality_says_what_there_was_to_learn_from(folder: Path) -> None:
+    (row,) = rows(folder / "tree_quality.csv")
+    assert float(row["mixed_share"]) == pytest.approx(2 / 3, abs=1e-6)
+    assert row["informative_per_mixed_task"] == "3.0"
+    assert (row["pairs_tree"], row["branchings_possible"]) == ("6", "11")
+    assert (row["paths_mcts"], row["certified_mcts"], row["recombined_mcts"]) == ("2", "2", "0")
+
+
+def test_comparisons_hold_every_contrast(folder: Path) -> None:
+    found = rows(folder / "comparisons.csv")
+    assert [(r["model"], r["baseline"]) for r in found if r["split"] == "unseen"] == [
+        ("sft_strong", "sft_weak"),
+        ("w2s_dpo", "sft_weak"),
+        ("w2s_dpo", "sft_strong"),
+        ("w2s_mcts", "sft_weak"),
+        ("w2s_mcts", "sft_strong"),
+        ("random_dpo", "sft_weak"),
+        ("random_dpo", "sft_strong"),
+    ]
+    assert all(float(r["low"]) <= float(r["difference"]) <= float(r["high"]) for r in found)
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and whether tags nest."""
+
+    VOID = frozenset({"meta", "link", "img", "br", "hr", "input"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        values = dict(attrs)
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset")]
+        self.ids += [values["id"] or ""] if "id" in values else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def read(path: Path) -> Page:
+    page = Page()
+    page.feed(path.read_text(encoding="utf-8"))
+    assert page.open == []
+    return page
+
+
+def test_page_needs_nothing_from_outside(folder: Path) -> None:
+    page = read(folder / "report.html")
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert all(address.startswith("#") for address in page.addresses)
+    assert {address[1:] for address in page.addresses} <= set(page.ids)
+    assert len(page.ids) == len(set(page.ids))
+    assert not page.tags & {"script", "link", "img", "iframe"}
+    assert not re.search(r"@import|url\((?!#)", text)
+
+
+def test_page_shows_the_parts(folder: Path) -> None:
+    text = (folder / "report.html").read_text(encoding="utf-8")
+    assert text.count("<svg") == len(FIGURES)
+    assert "On 10 unseen alfworld tasks, W2S TreeDPO is" in text
+    assert "66.7 %</b> of 3 explored training tasks" in text
+    assert "Seeds 0, 1 are averaged per task first" in text
+    assert "breadth: 6" in text
+
+
+def test_page_with_the_least_there_can_be(tmp_path: Path) -> None:
+    whole = inputs(tasks=1)
+    least = replace(
+        whole,
+        episodes=[episode("base_weak", score=0.0)],
+        explorations=[],
+        trees={},
+        mcts_paths=(),
+        logs=(),
+        stage_seconds={},
+    )
+    report.build(least, folder=tmp_path)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "there is nothing to claim" in text
+    assert "all models reached the same scores" in text
+    read(tmp_path / "report.html")
+
+
+def test_generated_text_is_shown_and_never_run(tmp_path: Path) -> None:
+    evil = episode("sft_weak", score=1.0)
+    said = replace(evil.trajectory.steps[0], thought="<script>alert(1)</script>", observation="<img src=x>")
+    hostile = Episode("sft_weak", 0, "unseen", replace(evil.trajectory, steps=(said, *evil.trajectory.steps[1:])))
+    report.build(replace(inputs(tasks=1), episodes=[hostile, episode("sft_strong", score=0.0)]), folder=tmp_path)
+    assert not read(tmp_path / "report.html").tags & {"script", "img"}
+    assert "&lt;script&gt;" in (tmp_path / "report.html").read_text(encoding="utf-8")
+
+
+def test_without_episodes_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run the evaluate stage"):
+        report.build(replace(inputs(tasks=1), episodes=[]), folder=tmp_path)
+    assert contents(tmp_path) == {}

@@ -1,0 +1,176 @@
+import dataclasses
+
+import pytest
+import torch
+from conftest import same, weights
+from datasets import Dataset
+from transformers import LlamaForCausalLM
+from trl import DPOConfig, DPOTrainer
+
+from w2sg.errors import UserError
+from w2sg.params import Dpo, Lora, Optimization, PreferenceMethod
+from w2sg.records import Pair
+from w2sg.training import trainer_setup
+from w2sg.training.preference import card, train_dpo
+from w2sg.training.reference import side_logprobs, turn_logprobs
+
+# PEFT 0.21 reads a property that transformers 5.23 has renamed.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+
+LORA = Lora(r=4, alpha=8, dropout=0.0, targets=("q_proj", "v_proj"))
+
+
+@pytest.fixture
+def dpo(optimization: Optimization) -> Dpo:
+    """One batch holds all six pairs."""
+    return Dpo(beta=0.1, eq6="dpo", optimization=optimization, lora=None)
+
+
+@pytest.fixture
+def reference(other_model, other_tokenizer, pairs):
+    """Log-probabilities under a model of another size and vocabulary."""
+    return turn_logprobs(other_model, other_tokenizer, pairs, batch=4)
+
+
+def twin_of(model: LlamaForCausalLM) -> LlamaForCausalLM:
+    twin = LlamaForCausalLM(model.config)
+    twin.load_state_dict(weights(model))
+    return twin
+
+
+def margins(policy, reference, *, beta: float) -> torch.Tensor:
+    policy, reference = side_logprobs(policy), side_logprobs(reference)
+    ratio = {key: policy[key] - reference[key] for key in policy}
+    ids = sorted({pair_id for pair_id, _ in ratio})
+    return beta * torch.tensor([ratio[number, "chosen"] - ratio[number, "rejected"] for number in ids])
+
+
+def test_the_first_step_has_the_margin_of_the_stored_reference(model, tokenizer, pairs, reference, dpo) -> None:
+    expected = margins(turn_logprobs(model, tokenizer, pairs, batch=4), reference, beta=dpo.beta)
+    assert expected.abs().min() > 1e-3
+    _, log = train_dpo(model, tokenizer, pairs, reference, dpo=dpo, seed=0)
+    for row in log[:2]:  # before training, and the first update, whose batch holds all pairs
+        assert row["margin"] == pytest.approx(float(expected.mean()), abs=1e-4)
+        assert row["loss"] == pytest.approx(float(-torch.nn.functional.logsigmoid(expected).mean()), abs=1e-4)
+        assert row["accuracy"] == pytest.approx(float((expected > 0).float().mean()))
+
+
+def test_the_log_starts_before_the_first_update(model, tokenizer, pairs, reference, dpo) -> None:
+    _, log = train_dpo(model, tokenizer, pairs, reference, dpo=dpo, seed=0)
+    assert [row["step"] for row in log] == [0, 1, 2]
+    assert all(set(row) == {"step", "epoch", "loss", "learning_rate", "margin", "accuracy"} for row in log)
+
+
+def test_against_itself_the_first_margin_is_zero(model, tokenizer, pairs, dpo) -> None:
+    own = turn_logprobs(model, tokenizer, pairs, batch=4)
+    _, log = train_dpo(model, tokenizer, pairs, own, dpo=dpo, seed=0)
+    assert log[0]["margin"] == pytest.approx(0.0, abs=1e-6)
+    assert log[1]["loss"] == pytest.approx(0.693147, abs=1e-4)
+
+
+def test_training_raises_the_margin(model, tokenizer, pairs, reference, dpo) -> None:
+    longer = dpo.model_copy(update={"optimization": dpo.optimization.model_copy(update={"epochs": 8})})
+    trained, log = train_dpo(model, tokenizer, pairs, reference, dpo=longer, seed=0)
+    after = margins(turn_logprobs(trained, tokenizer, pairs, batch=4), reference, beta=dpo.beta)
+    assert float(after.mean()) > log[0]["margin"] + 0.1
+    assert log[-1]["loss"] < log[0]["loss"]
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "lora"])
+def test_the_same_seed_gives_the_same_weights_and_log(model, tokenizer, pairs, reference, dpo, lora) -> None:
+    dpo = dpo.model_copy(update={"lora": lora})
+    twin, before = twin_of(model), weights(model)
+    one, log = train_dpo(model, tokenizer, pairs, reference, dpo=dpo, seed=0)
+    torch.rand(5)
+    two, log_again = train_dpo(twin, tokenizer, pairs, reference, dpo=dpo, seed=0)
+    assert same(weights(one), weights(two))
+    assert log == log_again
+    assert not same(weights(one), before)
+    assert type(one) is LlamaForCausalLM and not one.training
+
+
+def test_observations_of_the_sides_are_not_scored(model, tokenizer, pairs, dpo) -> None:
+    """The log-probability that TRL sums in its first step is the turns' own."""
+    turns = turn_logprobs(model, tokenizer, pairs, batch=4)
+    zero = [dataclasses.replace(turn, logprob=0.0) for turn in turns]
+    _, log = train_dpo(model, tokenizer, pairs, zero, dpo=dpo, seed=0)
+    own = side_logprobs(turns)
+    mean = sum(value if side == "chosen" else -value for (_, side), value in own.items()) / len(pairs)
+    assert log[1]["margin"] == pytest.approx(dpo.beta * mean, abs=1e-4)
+
+
+def test_plain_pairs_train_as_with_trl_alone(model, tokenizer, pairs: list[Pair], dpo: Dpo, tmp_path) -> None:
+    """Single turns against the starting model: TRL's own data path, reference and head give the same updates."""
+    plain = [dataclasses.replace(pair, chosen=pair.chosen[:1], rejected=pair.rejected[:1]) for pair in pairs]
+    twin = twin_of(model)
+    own = turn_logprobs(model, tokenizer, plain, batch=4)
+    ours, log = train_dpo(model, tokenizer, plain, own, dpo=dpo, seed=0)
+
+    class Quiet(DPOTrainer):
+        def _send_telemetry(self) -> None:
+            pass
+
+    rows = [{"prompt": pair.history, "chosen": pair.chosen, "rejected": pair.rejected} for pair in plain]
+    settings = trainer_setup.trainer_arguments(dpo.optimization, rows=len(rows), folder=str(tmp_path), seed=0)
+    settings["train_sampling_strategy"] = "sequential"
+    trainer = Quiet(
+        model=twin,
+        ref_model=twin_of(twin),
+        args=DPOConfig(**settings, beta=dpo.beta),
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+    )
+    trainer.train()
+    losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
+    assert [row["loss"] for row in log[1:]] == pytest.approx(losses, abs=1e-5)
+    gradients = [row["grad_norm"] for row in trainer.state.log_history if "grad_norm" in row]
+    assert min(gradients) > 0.01
+    for name, value in weights(ours).items():
+        torch.testing.assert_close(value, weights(trainer.model)[name], atol=1e-5, rtol=1e-4)
+
+
+def test_an_extreme_start_is_told_in_one_line(model, tokenizer, pairs, reference, dpo, capsys) -> None:
+    far = [dataclasses.replace(turn, logprob=turn.logprob * 50) for turn in reference]
+    train_dpo(model, tokenizer, pairs, far, dpo=dpo, seed=0)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert len(lines) == 1
+    assert "the mean absolute margin is" in lines[0] and "lower dpo.beta" in lines[0]
+    train_dpo(model, tokenizer, pairs, turn_logprobs(model, tokenizer, pairs, batch=4), dpo=dpo, seed=0)
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_no_pairs_are_refused(model, tokenizer, dpo) -> None:
+    with pytest.raises(UserError, match="dpo: there is not one pair"):
+        train_dpo(model, tokenizer, [], [], dpo=dpo, seed=0)
+
+
+def test_the_reference_of_other_pairs_is_refused(model, tokenizer, pairs, reference, dpo) -> None:
+    with pytest.raises(UserError, match="run the stage reference again"):
+        train_dpo(model, tokenizer, pairs, reference[:-1], dpo=dpo, seed=0)
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "lora"])
+def test_the_card_says_what_was_done(pairs, dpo, lora) -> None:
+    log = [
+        {"step": 0, "epoch": 0.0, "loss": 0.8, "learning_rate": 0.0, "margin": -0.25, "accuracy": 0.5},
+        {"step": 9, "epoch": 2.0, "loss": 0.4, "learning_rate": 0.0, "margin": 1.5, "accuracy": 1.0},
+    ]
+    entry = PreferenceMethod(init="sft_strong", data="tree", reference="sft_weak")
+    text = card(
+        method="w2s_dpo",
+        environment="alfworld",
+        seed=7,
+        entry=entry,
+        dpo=dpo.model_copy(update={"lora": lora}),
+        pairs=pairs,
+        log=log,
+    )
+    assert text.startswith("# w2s_dpo, alfworld, seed 7\n")
+    for part in (
+        "of sft_strong, with sft_weak as",
+        "6 of kind tree, from 6 tasks",
+        "| beta | 0.1 |",
+        "mean margin -0.2500",
+    ):
+        assert part in text
+    assert ("LoRA r=4, alpha=8, merged" if lora else "all weights") in text

@@ -1,0 +1,62 @@
+import subprocess
+import sys
+
+import pytest
+import torch
+from trl import DPOConfig, SFTConfig
+
+from w2sg.params import Lora, Optimization
+from w2sg.training.trainer_setup import lora_config, native_bf16, trainer_arguments
+
+
+def optimization(**changes: object) -> Optimization:
+    values: dict[str, object] = {
+        "epochs": 3,
+        "batch": 8,
+        "learning_rate": 1e-3,
+        "schedule": "cosine",
+        "warmup": 0.1,
+        "weight_decay": 0.0,
+        "precision": "fp32",
+    }
+    return Optimization.model_validate(values | changes)
+
+
+@pytest.mark.parametrize(
+    ("share", "steps"), [(0.0, 0), (0.01, 1), (0.1, 2), (0.5, 6), (1.0, 12)], ids=lambda value: str(value)
+)
+def test_warm_up_is_a_share_of_all_updates(share: float, steps: int) -> None:
+    # 25 rows are 4 updates an epoch.
+    assert trainer_arguments(optimization(warmup=share), rows=25, folder="x", seed=0)["warmup_steps"] == steps
+
+
+@pytest.mark.parametrize("config", [SFTConfig, DPOConfig])
+def test_the_arguments_suit_both_trainers(config: type, tmp_path) -> None:
+    settings = config(**trainer_arguments(optimization(), rows=25, folder=str(tmp_path), seed=5))
+    # The traps in TRL's defaults: truncation, recomputed activations, half precision, reports to services.
+    assert settings.max_length is None
+    assert not settings.activation_checkpointing and not settings.gradient_checkpointing
+    assert not settings.bf16
+    assert settings.report_to == []
+    assert (settings.seed, settings.per_device_train_batch_size, settings.weight_decay) == (5, 8, 0.0)
+
+
+def test_lora_goes_to_peft() -> None:
+    config = lora_config(Lora(r=64, alpha=128, dropout=0.05, targets=("q_proj", "o_proj")))
+    assert (config.r, config.lora_alpha, config.lora_dropout) == (64, 128, 0.05)
+    assert config.target_modules == {"q_proj", "o_proj"}
+    assert lora_config(None) is None
+
+
+def test_native_bf16_says_no_where_torch_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
+    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
+    assert native_bf16() is False
+
+
+def test_only_training_imports_trl() -> None:
+    """Importing trl takes seconds, which the stages reference, explore and evaluate need not spend."""
+    code = "import sys; import w2sg.training.bases, w2sg.training.reference; print({'trl', 'peft'} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
