@@ -25,6 +25,7 @@ for target, stamps in pipeline.aliases.items():
             f"{target} is up to date"
 
 
+# An input may be newer than its consumer: hashes have decided already, and a stale stage has no stamp.
 for item in pipeline.rules:
 
     rule:

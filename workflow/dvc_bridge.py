@@ -93,17 +93,15 @@ def load_pipeline(mode: Mode, targets: Iterable[str], *, scratch: Path, python: 
     Only EXECUTE changes anything: it restores what the cache holds and sets the stamps of the targets and all they
     depend on. Otherwise a stamp that would change lies in `scratch`. Raises BridgeError.
     """
-    with one_line_errors():
-        repo = open_repo()
-        with repo.lock:
-            stages = read_stages(repo)
-            makers = {target: (find_stages(target, stages) if target != "all" else tuple(stages)) for target in targets}
-            scope = closure((name for names in makers.values() for name in names), stages) if makers else stages
-            verdicts = judge(repo, scope) if mode is not Mode.JOB else {}
-            cached = [name for name, (verdict, _) in verdicts.items() if verdict is Verdict.RESTORE]
-            if cached and mode is Mode.EXECUTE:
-                cached = restore(repo, cached)
-                verdicts = judge(repo, scope)
+    with one_line_errors(), open_repo() as repo, repo.lock:
+        stages = read_stages(repo)
+        makers = {target: (find_stages(target, stages) if target != "all" else tuple(stages)) for target in targets}
+        scope = closure((name for names in makers.values() for name in names), stages) if makers else stages
+        verdicts = judge(repo, scope) if mode is not Mode.JOB else {}
+        cached = [name for name, (verdict, _) in verdicts.items() if verdict is Verdict.RESTORE]
+        if cached and mode is Mode.EXECUTE:
+            cached = restore(repo, cached)
+            verdicts = judge(repo, scope)
     if cached:
         done = "restored" if mode is Mode.EXECUTE else "would be restored"
         print(f"{done} from DVC's run cache: {', '.join(cached)}", file=sys.stderr)
@@ -122,7 +120,7 @@ def load_pipeline(mode: Mode, targets: Iterable[str], *, scratch: Path, python: 
 def _rule(stage: Stage, stamps: Mapping[str, str], verdicts: Mapping[str, tuple[Verdict, str]], mode: Mode) -> Rule:
     # Only a report may name real outputs: Snakemake deletes a rule's outputs before it runs.
     patterns = stage.report if mode is Mode.REPORT else ()
-    reason = verdicts[stage.name][1] if stage.name in verdicts else "not asked for"
+    reason = verdicts[stage.name][1] if stage.name in verdicts else "as asked for by the main process"
     return Rule(
         stage=stage,
         inputs=tuple(stamps[name] for name in stage.upstream),
@@ -196,8 +194,7 @@ def run_stage(name: str, stamp: str) -> None:
     nothing. The command's output goes where ours goes.
     """
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # or a stage's prints would show only at its end
-    with one_line_errors():
-        repo = open_repo()
+    with one_line_errors(), open_repo() as repo:
         logging.getLogger("dvc").setLevel(logging.INFO)
         repo.reproduce(name, single_item=True)
     _touch(stamp)

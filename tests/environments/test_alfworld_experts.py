@@ -15,7 +15,7 @@ from w2sg.environments.alfworld.experts import as_move, as_put, expert_trajector
 from w2sg.environments.alfworld.games import TASK_TYPES
 from w2sg.environments.alfworld.goals import Goal, parse_goal
 from w2sg.environments.alfworld.play import play_trajectory
-from w2sg.environments.alfworld.searcher import Searcher, gist
+from w2sg.environments.alfworld.searcher import Searcher
 from w2sg.environments.alfworld.translation import save, translate
 from w2sg.errors import UserError
 from w2sg.records import Task, Trajectory
@@ -23,9 +23,10 @@ from w2sg.records import Task, Trajectory
 from .alfworld_examples import older, small_files, small_game
 
 RNG = np.random.default_rng(0)
+WANTED = r"(second )?\w+ (to (clean|heat|cool) )?for \w+"
 THOUGHT = re.compile(
-    r"(find (second )?\w+ (to (clean|heat|cool) )?for|(clean|heat|cool) \w+ for|light \w+ with"
-    r"|place (second )?((clean|hot|cool) )?\w+ in) \w+ ; holding (nothing|\w+ \d+) ; \w+( \w+){0,3}"
+    rf"find {WANTED}|see \w+ \d+ need {WANTED}|wrong \w+ \d+ need {WANTED}|hold \w+ \d+ find \w+"
+    r"|hold \w+ \d+ (clean|heat|cool) for \w+|hold \w+ \d+ for \w+ \d+"
 )
 
 
@@ -55,11 +56,10 @@ def test_demonstrations_win_without_a_wrong_move(games: Path, task_type: str, in
 
 
 @pytest.mark.parametrize("task_type", TASK_TYPES)
-def test_every_thought_has_the_fixed_form_and_names_the_move(games: Path, task_type: str) -> None:
+def test_every_thought_has_the_fixed_form(games: Path, task_type: str) -> None:
     for step in demonstration(games, task_type).steps:
         assert THOUGHT.fullmatch(step.thought), step.thought
-        assert len(step.thought.split()) <= 16
-        assert step.thought.split()[-1] in step.action.split()
+        assert len(step.thought.split()) <= 9
         assert parse_response(step.response) == (step.thought, step.action)
 
 
@@ -76,7 +76,7 @@ def test_plain_thoughts_are_sentences(games: Path) -> None:
     environment, goal = AlfworldEnvironment(games), task("pick_and_place_simple")
     trajectory = expert_trajectory(environment, goal, RNG, style="plain")
     assert trajectory.steps[0].thought.startswith("I want to find ")
-    assert ". I am holding nothing. Next I look at " in trajectory.steps[0].thought
+    assert ". I am holding nothing. Next I go to " in trajectory.steps[0].thought
 
 
 @pytest.mark.parametrize("task_type", TASK_TYPES)
@@ -106,7 +106,7 @@ def test_play_shows_failures_and_recoveries(games: Path) -> None:
     answers = [step.next_observation for episode in episodes for step in episode.steps]
     assert 0.02 < answers.count(NOTHING_HAPPENS) / len(answers) < 0.3
     assert sum(episode.success for episode in episodes) >= 9
-    assert all(THOUGHT.match(step.thought) for episode in episodes for step in episode.steps)
+    assert all(re.fullmatch(rf"{THOUGHT.pattern}|try {WANTED}", step.thought) for e in episodes for step in e.steps)
 
 
 def test_play_is_seeded(games: Path) -> None:
@@ -169,7 +169,7 @@ def test_a_second_object_goes_where_the_first_one_is() -> None:
     agent = Searcher(Goal("pick_two_obj_and_place", "cd", "safe"), "you see a safe 2, a safe 1, and a desk 1.")
     agent.read("go to safe 1", "You arrive at safe 1. The safe 1 is open. In it, you see a cd 2.")
     agent.read("take cd 1 from desk 1", "You pick up the cd 1 from the desk 1.")
-    assert agent.decide(["go to safe 2"])[0] == "place second cd in safe ; holding cd 1 ; look"
+    assert agent.decide(["go to safe 2"])[0] == "hold cd 1 for safe 1"
     assert agent.decide(["go to safe 2", "go to safe 1"])[1] == "go to safe 1"
 
 
@@ -180,10 +180,3 @@ def test_both_grammars_translate_into_each_other() -> None:
         ("go to safe 2", "go to safe 2"),
     ):
         assert as_put(new) == old and as_move(old) == new
-
-
-def test_a_move_is_named_by_its_first_object() -> None:
-    assert gist("take cd 1 from safe 2", searching=True) == "take cd 1"
-    assert gist("go to safe 2", searching=True) == "look at safe 2"
-    assert gist("go to safe 2", searching=False) == "go to safe 2"
-    assert gist("", searching=False) == "wait"

@@ -102,6 +102,12 @@ def test_showing_a_clone(here, tmp_path):
     assert not Path(".dvc/tmp/snakemake").exists()
 
 
+def test_a_job_judges_nothing(here, tmp_path):
+    here.edit("params.yaml", "beta: 0.3", "beta: 0.5")
+    job = load_pipeline(Mode.JOB, [], scratch=tmp_path)
+    assert {rule.stamp for rule in job.rules} == {str(path) for path in Path(".dvc/tmp/snakemake").iterdir()}
+
+
 def test_only_the_targets_are_judged(here, tmp_path):
     here.edit("params.yaml", "beta: 0.3", "beta: 0.5")
     load_pipeline(Mode.EXECUTE, ["train@a", "out/prepare/b/part.txt"], scratch=tmp_path)
@@ -174,7 +180,7 @@ def spoil(name):
         ("no .git", "this is not a git repository"),
         ("not yaml", "dvc.yaml"),
         ("unknown key", r"dvc.yaml.*dep"),
-        ("cycle", "both a dependency and an output in stages: x, y"),
+        ("cycle", "both a dependency and an output in stages: (x, y|y, x)"),
         ("two makers", "q"),
     ],
 )

@@ -216,6 +216,7 @@ case "$*" in
   mkdir -p "$prefix/bin"
   printf '#!/bin/sh\\necho used >> BASE/used\\nexec PYTHON "$@"\\n' > "$prefix/bin/python"
   chmod +x "$prefix/bin/python" ;;
+"clean "*) ;;
 *) echo "unexpected: conda $*" >&2; exit 1 ;;
 esac
 """

@@ -1,7 +1,8 @@
 """Batched generation over many conversations at once, with the key-value cache kept across turns.
 
-Rows of a batch advance turn by turn. Their new tokens are left-padded into one block, so the cache has holes that the attention
-mask hides; positions count a row's own tokens only. Randomness comes in from outside, one uniform number per token to be drawn.
+Rows of a batch advance turn by turn. Their new tokens are left-padded into one block, so the cache has holes that the
+attention mask hides; positions count a row's own tokens only. Randomness comes in from outside, one uniform number per
+token to be drawn.
 """
 
 from collections.abc import Sequence

@@ -7,6 +7,7 @@ import numpy as np
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.agents.generation import Conversations
+from w2sg.errors import UserError
 from w2sg.records import Message
 
 
@@ -56,6 +57,7 @@ class TransformersBatch:
         self._context = min(model.config.max_position_embeddings, tokenizer.model_max_length)
         self._messages: list[list[Message]] = [[] for _ in range(rows)]
         self._length = [0] * rows
+        self._full: set[int] = set()
         end = model.generation_config.eos_token_id if model.generation_config else None
         end = tokenizer.eos_token_id if end is None else end
         self._end = end if isinstance(end, list) else [end]
@@ -71,12 +73,16 @@ class TransformersBatch:
         top_p: Sequence[float],
         uniforms: np.ndarray,
     ) -> list[str]:
-        """See Batch. A conversation that would outgrow the model's context answers with an empty text."""
+        """See Batch. A conversation that would outgrow the model's context answers with empty texts from then on."""
         fitting = []
         prompts = []
         for number, (row, observation) in enumerate(zip(rows, observations, strict=True)):
+            if row in self._full:
+                continue
             tokens = self._open_turn(row, observation)
-            if self._length[row] + len(tokens) + uniforms.shape[1] <= self._context:
+            if self._length[row] + len(tokens) + uniforms.shape[1] > self._context:
+                self._full.add(row)
+            else:
                 fitting.append(number)
                 prompts.append(tokens)
         texts = [""] * len(rows)
@@ -90,19 +96,27 @@ class TransformersBatch:
             )
             for number, tokens, turn in zip(fitting, prompts, turns, strict=True):
                 texts[number] = self._tokenizer.decode(turn, skip_special_tokens=True)
+                self._messages[rows[number]].append(Message(role="assistant", content=texts[number]))
                 self._length[rows[number]] += len(tokens) + len(turn) + 1
-        for row, text in zip(rows, texts, strict=True):
-            self._messages[row].append(Message(role="assistant", content=text))
         return texts
 
     def _open_turn(self, row: int, observation: str) -> list[int]:
-        """Token ids of the user turn and of the opening of the assistant turn."""
+        """Token ids of the user turn and of the opening of the assistant turn.
+
+        Raises:
+            UserError: the chat template has no end token after an assistant turn, or rewrites earlier turns.
+        """
         messages = self._messages[row]
         before = self._render(messages) if messages else ""
         # What follows the end token in the template (a line break, say) belongs to the next turn's block.
         ending = max((before.rfind(end) + len(end) for end in self._end_texts() if end in before), default=0)
         messages.append(Message(role="user", content=observation))
         text = self._render(messages, open_turn=True)
+        if (before and not ending) or text[:ending] != before[:ending]:
+            raise UserError(
+                f"{self._tokenizer.name_or_path}: its chat template does not end each assistant turn with "
+                f"{' or '.join(self._end_texts())} and leave it as it was; give the tokenizer a template that does"
+            )
         return self._tokenizer(text[ending:], add_special_tokens=False)["input_ids"]
 
     def _end_texts(self) -> list[str]:

@@ -2,12 +2,13 @@
 
 import re
 
-# The paper's ALFWorld prompt, its evident slips mended ("task obj" -> "take obj", "put" -> the verb of the game's own grammar).
+# The paper's ALFWorld prompt, its evident slips mended: "task obj" -> "take obj", "put" -> the game's own verb.
 ALFWORLD = """\
-Interact with a household to solve a task. Imagine you are an intelligent agent in a household environment and your target is to \
-perform actions to complete the task goal. At the beginning of your interactions, you will be given the detailed description of \
-the current environment and your goal to accomplish. For each of your turn, you will be given the observation of the last turn. \
-You should first think about the current condition and plan for your future actions, and then output your action in this turn. \
+Interact with a household to solve a task. Imagine you are an intelligent agent in a household environment and your \
+target is to perform actions to complete the task goal. At the beginning of your interactions, you will be given the \
+detailed description of the current environment and your goal to accomplish. For each of your turn, you will be given \
+the observation of the last turn. You should first think about the current condition and plan for your future \
+actions, and then output your action in this turn. \
 Your output must strictly follow this format:
 Thought: your thoughts.
 Action: your next action.
@@ -22,13 +23,14 @@ The available actions are:
 8. heat obj with recep
 9. cool obj with recep
 where obj and recep correspond to objects and receptacles.
-After your each turn, the environment will give you immediate feedback based on which you plan your next few steps. If the \
-environment output "Nothing happens", that means the previous action is invalid and you should try more options.
+After your each turn, the environment will give you immediate feedback based on which you plan your next few steps. \
+If the environment output "Nothing happens", that means the previous action is invalid and you should try more \
+options.
 Your response should use the following format:
 Thought: <your thoughts>
 Action: <your next action>"""
 
-_RESPONSE = re.compile(r"\s*Thought:(?P<thought>.*?)\s*Action:(?P<action>.*)", re.DOTALL)
+_RESPONSE = re.compile(r"\s*Thought:(?P<thought>.*?)Action:(?P<action>.*)", re.DOTALL)
 
 
 def prompt(environment: str, *, style: str) -> str:

@@ -1,8 +1,8 @@
 """The rollout engine: many episodes at once, in fixed cohorts, resumable, and the same bytes on every run.
 
-Padding changes a model's logits in their last bits, so who shares a batch with whom must not depend on chance or on an earlier
-interruption: cohorts are cut from the list of requests, each is stored when it is done, and all randomness is keyed by
-(seed, task, sample, turn).
+Padding changes a model's logits in their last bits, so who shares a batch with whom must not depend on chance or on an
+earlier interruption: cohorts are cut from the list of requests, each is stored when it is done, and all randomness is
+keyed by (seed, task, sample, turn).
 """
 
 import hashlib
@@ -161,7 +161,7 @@ def cohorts(requests: Sequence[Request], *, size: int) -> Iterator[Sequence[Requ
 
 
 class Progress:
-    """A line on stderr with the share done and the time left; at most one every few seconds where it is not a terminal."""
+    """A line on stderr with the share done and the time left; one every ten seconds where it is not a terminal."""
 
     def __init__(self, *, total: int, what: str) -> None:
         self._total, self._what = total, what

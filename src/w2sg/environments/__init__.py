@@ -5,6 +5,7 @@ To add one, write its module against `base.Environment` and give it a branch in 
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -41,7 +42,7 @@ def expert(name: str, params: Params, environment: Environment, task: Task, *, r
         case "alfworld":
             from w2sg.environments.alfworld import experts
 
-            return experts.expert_trajectory(environment, task, rng)  # type: ignore[arg-type]
+            return experts.expert_trajectory(environment, task, rng, style=_style(params))
     raise _unknown(name, params)
 
 
@@ -53,8 +54,13 @@ def play(
         case "alfworld":
             from w2sg.environments.alfworld.play import play_trajectory
 
-            return play_trajectory(environment, task, rng, expert_share)  # type: ignore[arg-type]
+            return play_trajectory(environment, task, rng, expert_share, style=_style(params))
     raise _unknown(name, params)
+
+
+def _style(params: Params) -> Literal["brief", "plain"]:
+    """Thoughts of ALFWorld's experts: short forms for the models that get the short prompt, English for the others."""
+    return "brief" if params.environments.alfworld.prompt == "short" else "plain"
 
 
 def _unknown(name: str, params: Params) -> UserError:

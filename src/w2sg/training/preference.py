@@ -19,7 +19,7 @@ from w2sg.errors import UserError
 from w2sg.params import Dpo, PreferenceMethod
 from w2sg.records import Pair, ReferenceTurn
 from w2sg.training.encoding import last_turns, pad
-from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, side_logprobs, turn_logprobs
+from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, score_turns, side_logprobs
 from w2sg.training.trainer_log import LogRow, TrainingLog
 from w2sg.training.trainer_setup import lora_config, run, trainer_arguments
 
@@ -74,7 +74,7 @@ def train_dpo(
     encoded = encode_pairs(tokenizer, pairs)
     check_reference(encoded, reference_turns)
     reference = side_logprobs(reference_turns)
-    policy = side_logprobs(turn_logprobs(model, tokenizer, pairs, batch=dpo.optimization.batch))
+    policy = side_logprobs(score_turns(model, encoded, batch=dpo.optimization.batch))
     before = _state_before(encoded, policy, reference, beta=dpo.beta)
     log = TrainingLog("dpo", extra={"margin": "rewards/margins", "accuracy": "rewards/accuracies"})
     with tempfile.TemporaryDirectory() as folder:
@@ -159,20 +159,23 @@ def card(
     log: Sequence[LogRow],
 ) -> str:
     """The model card: where the model comes from, what it learned from, and how it started and ended."""
-    optimization = dpo.optimization
-    weights = "all weights" if dpo.lora is None else f"LoRA r={dpo.lora.r}, alpha={dpo.lora.alpha}, merged"
-    tasks = len({pair.task_id for pair in pairs})
-    first, last = log[0], log[-1]
-    return f"""# {method}, {environment}, seed {seed}
+    chosen = dpo.optimization
+    rows = {
+        "pairs": f"{len(pairs)} of kind {entry.data}, from {len({pair.task_id for pair in pairs})} tasks",
+        "beta": f"{dpo.beta:g}",
+        "optimisation": f"AdamW, {chosen.epochs:g} epochs, batch {chosen.batch}, "
+        f"learning rate {chosen.learning_rate:g}, {chosen.schedule}",
+        "trained": "all weights" if dpo.lora is None else f"LoRA r={dpo.lora.r}, alpha={dpo.lora.alpha}, merged",
+        "before the first update": _standing(log[0]),
+        f"last of {log[-1]['step']} updates": _standing(log[-1]),
+    }
+    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
+    return (
+        f"# {method}, {environment}, seed {seed}\n\n"
+        f"Direct preference optimisation (eq. 6) of {entry.init}, with {entry.reference} as the fixed reference.\n\n"
+        f"| | |\n|---|---|\n{table}\n"
+    )
 
-Direct preference optimisation (eq. 6) of {entry.init}, with {entry.reference} as the fixed reference.
 
-| | |
-|---|---|
-| pairs | {len(pairs)} of kind {entry.data}, from {tasks} tasks |
-| beta | {dpo.beta:g} |
-| optimisation | AdamW, {optimization.epochs:g} epochs, batch {optimization.batch}, learning rate {optimization.learning_rate:g}, {optimization.schedule} |
-| trained | {weights} |
-| before the first update | loss {first["loss"]:.4f}, mean margin {first["margin"]:+.4f}, accuracy {first["accuracy"]:.3f} |
-| last update of {last["step"]} | loss {last["loss"]:.4f}, mean margin {last["margin"]:+.4f}, accuracy {last["accuracy"]:.3f} |
-"""  # noqa: E501
+def _standing(row: LogRow) -> str:
+    return f"loss {row['loss']:.4f}, mean margin {row['margin']:+.4f}, accuracy {row['accuracy']:.3f}"

@@ -62,9 +62,14 @@ def turn_logprobs(
     Raises:
         UserError: a side is longer than the model's context, or both sides of a pair are the same tokens.
     """
+    return score_turns(model, encode_pairs(tokenizer, pairs), batch=batch)
+
+
+def score_turns(model: PreTrainedModel, pairs: Sequence[EncodedPair], *, batch: int) -> list[ReferenceTurn]:
+    """See turn_logprobs; for pairs that are encoded with the model's tokenizer already."""
     sides = [
         (pair.pair_id, side, encoded, turn_spans(encoded.assistant_mask)[-turns:])
-        for pair in encode_pairs(tokenizer, pairs)
+        for pair in pairs
         for side, encoded, turns in pair.sides()
     ]
     order = sorted(range(len(sides)), key=lambda number: len(sides[number][2].input_ids))

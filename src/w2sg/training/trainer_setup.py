@@ -77,8 +77,10 @@ def run(trainer: Trainer) -> PreTrainedModel:
     with _compact_head(plain):
         trainer.train()
     model = trainer.model.merge_and_unload() if isinstance(trainer.model, PeftModel) else trainer.model
-    # TRL leaves its own forward on the instance.
-    model.__dict__.pop("forward", None)
+    # TRL and accelerate leave their own forward on the instance, and the checkpoint would say that it has no cache.
+    for name in ("forward", "_original_forward"):
+        model.__dict__.pop(name, None)
+    model.config.use_cache = True
     return model.eval()
 
 

@@ -26,8 +26,8 @@ def play_trajectory(
 ) -> Trajectory:
     """One episode in which each step is the expert's with probability `expert_share`.
 
-    The expert reads along and continues from wherever the other moves have led. Thoughts state goal and hands
-    truthfully and name the move at hand, whoever chose it.
+    The expert reads along and continues from wherever the other moves have led. A stray
+    move's thought says only what is wanted (`Searcher.wander`).
 
     Raises:
         UserError: the task's instruction is not made from ALFWorld's goal templates.
@@ -41,7 +41,7 @@ def play_trajectory(
             thought, action = agent.decide(admissible)
         else:
             action = _stray(agent, admissible, rng)
-            thought = agent.think(action)
+            thought = agent.wander(action)
         result = environment.step(action)
         response = format_response(thought, action)
         steps.append(Step(observation, thought, action, response, result.observation, result.score))

@@ -19,7 +19,6 @@ _PLACED = re.compile(r"You (?:move|put) the ([a-z]+ \d+) (?:to|in/on) the ([a-z]
 _TREATED = re.compile(r"You (clean|heat|cool) the ([a-z]+ \d+) using the")
 _ITEM = re.compile(r"\ba ([a-z]+ \d+)")
 _APPLIANCE = {"clean": "sinkbasin", "heat": "microwave", "cool": "fridge"}
-_TREATED_WORD = {"clean": "clean", "heat": "hot", "cool": "cool"}
 
 
 def kind(name: str) -> str:
@@ -32,9 +31,10 @@ class Searcher:
 
     Args:
         opening: the first observation.
-        likely: kinds of place where the target (and the lamp) may be; they are searched first.
-        style: "brief" thoughts repeat goal, hands and next move in one fixed form of about a dozen words; "plain"
-            ones say the same in English sentences.
+        likely: kinds of place where the target may be; they are searched first. Without any, the order is the room's
+            own, which a small model can follow: the next place is the one named after the last.
+        style: "brief" thoughts name target, place and what is seen or held in three to nine words, so that what must be
+            copied stands next to where it is needed; "plain" ones say it in English sentences.
     """
 
     def __init__(self, goal: Goal, opening: str, *, likely: Collection[str] = (), style: Style = "brief") -> None:
@@ -76,26 +76,37 @@ class Searcher:
         return self.think(action), action
 
     def think(self, action: str) -> str:
-        """The thought that goes with `action` now, whoever chose it."""
+        """The thought that goes with `action` now: what is wanted where, and what is seen or held."""
         goal, held = self._goal, self.held
-        ready = held is not None and kind(held) == goal.target
-        aim = self._aim(ready)
-        move = gist(action, searching=not ready or aim.startswith("light"))
-        if self._style == "brief":
-            return f"{aim} ; holding {held or 'nothing'} ; {move}"
-        return f"I want to {aim}. I am holding {held or 'nothing'}. Next I {move}."
-
-    def _aim(self, ready: bool) -> str:
-        goal = self._goal
+        if self._style == "plain":
+            aim = self._need() if self._searches() else f"bring the {goal.target} to the {goal.place}"
+            return f"I want to {aim}. I am holding {held or 'nothing'}. Next I {action}."
+        if held is not None and kind(held) != goal.target:
+            return f"wrong {held} need {self._wanted()}"
+        if held is None:
+            taken = action.split(" from ")[0].removeprefix("take ")
+            sees = action.startswith("take ") and kind(taken) == goal.target
+            return f"see {taken} need {self._wanted()}" if sees else self._need()
         if goal.task_type == "look_at_obj_in_light":
-            return f"light {goal.target} with {goal.place}" if ready else f"find {goal.target} for {goal.place}"
+            return f"hold {held} find {goal.place}"
+        if goal.treatment and not self._is_treated(held):
+            return f"hold {held} {goal.treatment} for {goal.place}"
+        return f"hold {held} for {self._destination()}"
+
+    def wander(self, action: str) -> str:
+        """The thought of a move that is not the searcher's own: it says no more than what is wanted."""
+        return self.think(action) if self._style == "plain" else f"try {self._wanted()}"
+
+    def _searches(self) -> bool:
+        return self.held is None or kind(self.held) != self._goal.target
+
+    def _need(self) -> str:
+        return f"find {self._wanted()}"
+
+    def _wanted(self) -> str:
+        goal = self._goal
         order = "second " if goal.task_type == "pick_two_obj_and_place" and self._delivered() else ""
-        if not ready:
-            return f"find {order}{goal.target} {f'to {goal.treatment} ' if goal.treatment else ''}for {goal.place}"
-        if goal.treatment and not self._is_treated(self.held or ""):
-            return f"{goal.treatment} {goal.target} for {goal.place}"
-        done = f"{_TREATED_WORD[goal.treatment]} " if goal.treatment else ""
-        return f"place {order}{done}{goal.target} in {goal.place}"
+        return f"{order}{goal.target} {f'to {goal.treatment} ' if goal.treatment else ''}for {goal.place}"
 
     def _move(self, admissible: Sequence[str]) -> str:
         goal, held = self._goal, self.held
@@ -130,16 +141,17 @@ class Searcher:
         return self._search(admissible)
 
     def _search(self, admissible: Sequence[str]) -> str:
-        """Look where nothing has been seen yet: here, then likely places, then the others, in the order of the room."""
+        """Look where nothing has been seen yet: here, then on from here in the order of the room, likely places first."""
         unseen = [p for p in self.places if p not in self.contents]
         if not unseen:  # what was looked for has been moved out of sight: start over
             self.contents.clear()
             unseen = list(self.places)
+        if self._here in unseen and self._here in self._closed:
+            return self._approach(self._here, admissible)
+        start = self.places.index(self._here) + 1 if self._here in self.places else 0
+        onward = [p for p in self.places[start:] + self.places[:start] if p in unseen]
         skip = "" if self._goal.treatment or self._goal.task_type == "look_at_obj_in_light" else self._goal.place
-        place = min(
-            unseen,
-            key=lambda p: (p != self._here or p not in self._closed, kind(p) == skip, kind(p) not in self._likely),
-        )
+        place = min(onward, key=lambda p: (kind(p) == skip, bool(self._likely) and kind(p) not in self._likely))
         return self._approach(place, admissible)
 
     def _approach(self, place: str, admissible: Sequence[str]) -> str:
@@ -173,18 +185,6 @@ class Searcher:
 
     def _is_treated(self, item: str) -> bool:
         return self._goal.treatment in self._states.get(item, ())
-
-
-def gist(action: str, *, searching: bool) -> str:
-    """The move in a thought: the action's verb and the first thing it names."""
-    words = action.split()
-    match words:
-        case ["go", "to", *place]:
-            return " ".join(["look at" if searching else "go to", *place[:2]])
-        case []:
-            return "wait"
-        case _:
-            return " ".join(words[:3])
 
 
 def _offered(command: str, admissible: Collection[str]) -> str:

@@ -1,0 +1,238 @@
+"""Sampling against a slow reference; the shared cache against one conversation at a time."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from w2sg.agents.generation import Conversations, sample
+
+
+def slow_sample(logits: list[float], *, temperature: float, top_p: float, uniform: float) -> int:
+    """The definition of Holtzman et al., token by token."""
+    ranked = sorted(range(len(logits)), key=lambda token: (-logits[token], token))
+    if temperature == 0:
+        return ranked[0]
+    weights = [math.exp((logits[token] - logits[ranked[0]]) / temperature) for token in ranked]
+    total = math.fsum(weights)
+    nucleus, mass = [], 0.0
+    for token, weight in zip(ranked, weights, strict=True):
+        if nucleus and mass >= top_p:
+            break
+        nucleus.append((token, weight / total))
+        mass += weight / total
+    goal, passed = uniform * mass, 0.0
+    for token, share in nucleus:
+        passed += share
+        if goal < passed:
+            return token
+    return nucleus[-1][0]
+
+
+def draw(logits, *, temperature=1.0, top_p=1.0, uniforms) -> list[int]:
+    """One token for each uniform number from the same logits."""
+    rows = len(uniforms)
+    return sample(
+        torch.tensor([logits] * rows, dtype=torch.float64),
+        temperature=torch.full((rows,), temperature, dtype=torch.float64),
+        top_p=torch.full((rows,), top_p, dtype=torch.float64),
+        uniform=torch.tensor(uniforms, dtype=torch.float64),
+    ).tolist()
+
+
+@given(
+    logits=st.lists(st.integers(-40, 40).map(lambda eighths: eighths / 8), min_size=1, max_size=12),
+    temperature=st.sampled_from([0.0, 0.1, 0.5, 0.73, 1.0, 2.0]),
+    top_p=st.sampled_from([0.01, 0.31, 0.5003, 0.9001, 0.95, 1.0]),
+    uniforms=st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=8),
+)
+def test_against_the_definition(logits, temperature, top_p, uniforms):
+    found = draw(logits, temperature=temperature, top_p=top_p, uniforms=uniforms)
+    for uniform, token in zip(uniforms, found, strict=True):
+        # Where rounding decides between two neighbours, both are right.
+        nearby = [
+            slow_sample(
+                logits, temperature=temperature, top_p=top_p * share, uniform=min(max(uniform + shift, 0.0), 1.0)
+            )
+            for shift in (-1e-9, 0.0, 1e-9)
+            for share in (1 - 1e-9, 1.0, 1 + 1e-9)
+        ]
+        assert token in nearby
+
+
+PROBABILITIES = [0.125, 0.5, 0.25, 0.125]
+GRID = (np.arange(800) + 0.5) / 800
+
+
+@pytest.mark.parametrize(
+    ("temperature", "top_p", "expected"),
+    [
+        (1.0, 1.0, {0: 100, 1: 400, 2: 200, 3: 100}),
+        (1.0, 0.8, {0: 100, 1: 800 * 4 // 7, 2: 800 * 2 // 7, 3: 0}),
+        (1.0, 0.75, {1: 533, 2: 267}),
+        (1.0, 0.5, {1: 800}),
+        (1.0, 0.01, {1: 800}),
+        (0.5, 1.0, {0: 36, 1: 582, 2: 145, 3: 37}),
+        (0.0, 1.0, {1: 800}),
+    ],
+)
+def test_exact_distribution(temperature, top_p, expected):
+    """Evenly spread uniforms give every token its exact share, up to one at its borders."""
+    found = Counter(draw([math.log(p) for p in PROBABILITIES], temperature=temperature, top_p=top_p, uniforms=GRID))
+    shares = [p ** (1 / temperature) if temperature else float(p == 0.5) for p in PROBABILITIES]
+    if top_p == 0.8:
+        shares[3] = 0.0
+    assert all(abs(found[token] - count) <= 1 for token, count in expected.items())
+    assert sum(found.values()) == 800
+    if top_p in (0.8, 1.0):
+        assert all(abs(found[token] - 800 * share / sum(shares)) <= 1 for token, share in enumerate(shares))
+
+
+def test_rows_are_drawn_with_their_own_settings():
+    logits = torch.log(torch.tensor([PROBABILITIES] * 3, dtype=torch.float64))
+    token = sample(
+        logits,
+        temperature=torch.tensor([0.0, 1.0, 1.0], dtype=torch.float64),
+        top_p=torch.tensor([1.0, 1.0, 0.3], dtype=torch.float64),
+        uniform=torch.tensor([0.99, 0.99, 0.99], dtype=torch.float64),
+    )
+    assert token.tolist() == [1, 3, 1]
+
+
+def test_extremes():
+    largest = 1 - 2**-53
+    assert draw([0.0, 0.0], uniforms=[0.0, 0.49, 0.5, largest]) == [0, 0, 1, 1]
+    assert draw([5.0, -math.inf, 5.0], uniforms=[0.0, largest]) == [0, 2]
+    assert draw([1e4, -1e4, 0.0], temperature=0.01, uniforms=[0.0, largest]) == [0, 0]
+    assert draw([3.0, 3.0, 1.0], temperature=0.0, uniforms=[0.9]) == [0], "of equals, the first"
+    assert draw([2.0], uniforms=[0.5]) == [0]
+
+
+@torch.inference_mode()
+def alone(model, prompts, *, end: int, pad: int, turn_length: int):
+    """Greedy turns of one conversation, re-encoded from its start for every token; the logits before each token."""
+    tokens, turns, seen = [], [], []
+    for prompt in prompts:
+        tokens = tokens + list(prompt)
+        turn = []
+        for number in range(turn_length):
+            logits = model(torch.tensor([tokens])).logits[0, -1].double()
+            seen.append(logits)
+            token = end if number == turn_length - 1 else int(logits.argmax())
+            tokens.append(token)
+            if token == end:
+                break
+            turn.append(token)
+        turns.append(turn)
+    return turns, tokens, seen
+
+
+class Recording(Conversations):
+    """Keeps the logits of every forward pass."""
+
+    seen: list[torch.Tensor]
+
+    def _forward(self, tokens, real):
+        logits = super()._forward(tokens, real)
+        self.seen.append(logits)
+        return logits
+
+
+def random_prompts(rng, vocabulary, *, rows, turns):
+    """Blocks of very different lengths, without special tokens."""
+    return [[rng.integers(5, vocabulary, size=rng.integers(1, 30)).tolist() for _ in range(turns)] for _ in range(rows)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_ragged_batch_equals_one_by_one(model, own_tokenizer, seed):
+    """Greedy turns of many conversations that drop out one after another, as each alone without a cache."""
+    rng = np.random.default_rng(seed)
+    rows, turns, length = 6, 4, 7
+    end, pad = own_tokenizer.eos_token_id, own_tokenizer.pad_token_id
+    prompts = random_prompts(rng, len(own_tokenizer), rows=rows, turns=turns)
+    last = rng.integers(1, turns + 1, size=rows)
+    expected = [alone(model, prompts[row][: last[row]], end=end, pad=pad, turn_length=length) for row in range(rows)]
+    batch = Recording(model, rows=rows, pad=pad, end=[end])
+    batch.seen = []
+    found = [[] for _ in range(rows)]
+    used = [0] * rows
+    for turn in range(turns):
+        kept = [row for row in range(rows) if last[row] > turn]
+        if not kept:
+            break
+        batch.keep(kept)
+        batch.seen.clear()
+        answers = batch.respond(
+            [prompts[row][turn] for row in kept],
+            temperature=[0.0] * len(kept),
+            top_p=[1.0] * len(kept),
+            uniforms=np.zeros((len(kept), length)),
+        )
+        for place, (row, answer) in enumerate(zip(kept, answers, strict=True)):
+            found[row].append(answer)
+            for number in range(min(len(answer) + 1, length)):
+                torch.testing.assert_close(batch.seen[number][place], expected[row][2][used[row]], rtol=0, atol=2e-4)
+                used[row] += 1
+    assert found == [turns for turns, _, _ in expected]
+    assert used == [len(seen) for _, _, seen in expected], "every logit was compared"
+    assert any(len(answer) < length - 1 for answers in found for answer in answers) or seed, (
+        "some turns end by themselves"
+    )
+
+
+def test_turns_end_at_the_limit_and_at_every_end_token(model, own_tokenizer):
+    """With all tokens but the most likely one called an end, a turn is at most one token long."""
+    end, pad = own_tokenizer.eos_token_id, own_tokenizer.pad_token_id
+    prompts = random_prompts(np.random.default_rng(0), len(own_tokenizer), rows=4, turns=1)
+    settings = {"temperature": [0.0] * 4, "top_p": [1.0] * 4}
+    ask = [each[0] for each in prompts]
+    free = Conversations(model, rows=4, pad=pad, end=[end]).respond(ask, **settings, uniforms=np.zeros((4, 9)))
+    first = free[0][0]
+    ended = Conversations(model, rows=4, pad=pad, end=[end, first]).respond(ask, **settings, uniforms=np.zeros((4, 9)))
+    assert ended[0] == []
+    assert all(first not in turn for turn in ended)
+    short = Conversations(model, rows=4, pad=pad, end=[end]).respond(ask, **settings, uniforms=np.zeros((4, 3)))
+    assert short == [turn[:2] for turn in free]
+    one = Conversations(model, rows=4, pad=pad, end=[end]).respond(ask, **settings, uniforms=np.zeros((4, 1)))
+    assert one == [[]] * 4
+
+
+def test_the_model_sees_its_own_end_token(model, own_tokenizer):
+    """The second turn is conditioned on prompt, answer, end token, prompt: nothing more, nothing less."""
+    end, pad = own_tokenizer.eos_token_id, own_tokenizer.pad_token_id
+    batch = Recording(model, rows=1, pad=pad, end=[end])
+    batch.seen = []
+    settings = {"temperature": [0.0], "top_p": [1.0]}
+    (first,) = batch.respond([[10, 11, 12]], **settings, uniforms=np.zeros((1, 4)))
+    batch.seen.clear()
+    batch.respond([[20, 21]], **settings, uniforms=np.zeros((1, 1)))
+    with torch.inference_mode():
+        whole = model(torch.tensor([[10, 11, 12, *first, end, 20, 21]])).logits[0, -1].double()
+        without = model(torch.tensor([[10, 11, 12, *first, 20, 21]])).logits[0, -1].double()
+    torch.testing.assert_close(batch.seen[0][0], whole, rtol=0, atol=2e-4)
+    assert (batch.seen[0][0] - without).abs().max() > 1e-2
+
+
+def test_uniform_numbers_belong_to_their_rows(model, own_tokenizer):
+    """A row's sampled turn is the same alone and among others."""
+    end, pad = own_tokenizer.eos_token_id, own_tokenizer.pad_token_id
+    rng = np.random.default_rng(3)
+    prompts = [each[0] for each in random_prompts(rng, len(own_tokenizer), rows=5, turns=1)]
+    uniforms = rng.random((5, 8))
+    heat, nucleus = [1.0, 0.7, 0.0, 1.3, 0.5], [1.0, 0.9, 1.0, 0.5, 0.95]
+    together = Conversations(model, rows=5, pad=pad, end=[end]).respond(
+        prompts, temperature=heat, top_p=nucleus, uniforms=uniforms
+    )
+    for row in range(5):
+        single = Conversations(model, rows=1, pad=pad, end=[end]).respond(
+            [prompts[row]],
+            temperature=heat[row : row + 1],
+            top_p=nucleus[row : row + 1],
+            uniforms=uniforms[row : row + 1],
+        )
+        assert single == [together[row]]
+    assert len({tuple(turn) for turn in together}) == 5

@@ -1,0 +1,76 @@
+"""What all tests share: no network, one thread, a hypothesis profile without deadline, the way to the shared data."""
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import HealthCheck, settings
+
+# Before any test imports a numeric library or one that looks for a model hub.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["DVC_NO_ANALYTICS"] = "1"
+
+ROOT = Path(__file__).resolve().parents[1]
+
+settings.register_profile("w2sg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("w2sg")
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The folder of the project."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Official files of the environments, which are not ours to ship: a test that needs them is skipped without."""
+    folder = Path(os.environ.get("W2SG_SHARED_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data: {folder} is no folder (set W2SG_SHARED_DATA)")
+    return folder
+
+
+@pytest.fixture
+def values() -> dict:
+    """The content of params.yaml, to be changed."""
+    return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+@dataclass(frozen=True)
+class ResolvedStage:
+    """One stage of dvc.yaml after DVC has filled in its matrix; paths are relative to the folder of the project."""
+
+    command: str
+    deps: frozenset[str]
+    outs: frozenset[str]
+    params: frozenset[str]
+
+
+@pytest.fixture(scope="session")
+def stage_table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ResolvedStage]:
+    """dvc.yaml as DVC itself resolves it, for two seeds and two methods of each kind."""
+    from dvc.repo import Repo
+
+    folder = tmp_path_factory.mktemp("stages")
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    values["seeds"] = [0, 7]
+    values["preference"]["random_dpo"] = values["preference"]["w2s_dpo"] | {"data": "random"}
+    values["imitation"]["best_of_m"] = values["imitation"]["w2s_mcts"] | {"data": "best_of_m"}
+    (folder / "params.yaml").write_text(yaml.dump(values, sort_keys=False))
+    shutil.copy(ROOT / "dvc.yaml", folder)
+    with Repo.init(str(folder), no_scm=True) as repo:
+        return {
+            stage.name: ResolvedStage(
+                command=stage.cmd,
+                deps=frozenset(dep.def_path for dep in stage.deps if not hasattr(dep, "params")),
+                outs=frozenset(out.def_path for out in stage.outs),
+                params=frozenset(name for dep in stage.deps if hasattr(dep, "params") for name in dep.params),
+            )
+            for stage in repo.index.stages
+        }

@@ -1,0 +1,242 @@
+"""Every way to get params.yaml wrong has its line; what is right comes out typed."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from w2sg import params
+from w2sg.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FILES = [ROOT / "params.yaml", *sorted((ROOT / "params").glob("*.yaml"))]
+
+
+class NoAliases(yaml.SafeDumper):
+    def ignore_aliases(self, data):
+        return True
+
+
+@pytest.fixture
+def problems(tmp_path):
+    """A function: the lines about some values, without the file's name."""
+
+    def load(values):
+        path = tmp_path / "params.yaml"
+        path.write_text(values if isinstance(values, str) else yaml.dump(values, Dumper=NoAliases))
+        with pytest.raises(UserError) as caught:
+            params.load(path)
+        lines = str(caught.value).splitlines()
+        assert all(line.startswith(f"{path}: ") for line in lines)
+        return [line.removeprefix(f"{path}: ") for line in lines]
+
+    return load
+
+
+ROOMS = "input should be 'kitchen', 'living_room', 'bedroom' or 'bathroom' (found 'attic')"
+KEYS = "input should be 'observation', 'observation+thought' or 'exact' (found 'thought')"
+
+
+def put(values, key, value):
+    """Set a dotted key."""
+    *parents, last = (int(part) if part.isdigit() else part for part in key.split("."))
+    for part in parents:
+        values = values[part]
+    values[last] = value
+
+
+def sections(values, key=""):
+    """Dotted keys of all mappings, in lists too."""
+    if isinstance(values, dict):
+        yield key
+    for name, inner in values.items() if isinstance(values, dict) else enumerate(values):
+        if isinstance(inner, dict | list):
+            yield from sections(inner, f"{key}.{name}" if key else str(name))
+
+
+SECTIONS = list(sections(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+def test_shipped_files(path):
+    """Valid; and no alias, merge key, repeated key or number that PyYAML takes for text, which DVC reads otherwise."""
+    loaded = params.load(path)
+    tree = yaml.compose(path.read_text(encoding="utf-8"))
+    seen = set()
+
+    def walk(node):
+        assert id(node) not in seen, "an alias"
+        seen.add(id(node))
+        if isinstance(node, yaml.MappingNode):
+            names = [key.value for key, _ in node.value]
+            assert len(names) == len(set(names)), names
+            assert "<<" not in names
+            for _, value in node.value:
+                walk(value)
+        elif isinstance(node, yaml.SequenceNode):
+            for value in node.value:
+                walk(value)
+        elif node.tag == "tag:yaml.org,2002:str" and node.style is None:
+            assert not re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", node.value), f"{node.value} is a text"
+
+    walk(tree)
+    assert loaded.model_dump(mode="json") == yaml.safe_load(path.read_text(encoding="utf-8")), "nothing was converted"
+
+
+def test_loaded_values_are_typed_and_frozen():
+    loaded = params.load(ROOT / "params.yaml")
+    assert [name for name, _ in loaded.environments.items()] == ["alfworld"]
+    assert loaded.environment("alfworld") is loaded.environments.alfworld
+    assert isinstance(loaded.explore.schedule, tuple)
+    with pytest.raises(ValueError, match="frozen"):
+        loaded.dpo.beta = 1.0
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_unknown_key(values, problems, section):
+    key = f"{section}.colour".removeprefix(".")
+    if section in ("preference", "imitation"):
+        put(values, key, values[section][next(iter(values[section]))] | {"colour": 1})
+        key += ".colour"
+    else:
+        put(values, key, 1)
+    (line,) = problems(values)
+    found, allowed = re.fullmatch(r"(.*): unknown key; allowed here: (.*)", line).groups()
+    assert found == key
+    here = values
+    for part in key.split(".")[:-1]:
+        here = here[int(part) if part.isdigit() else part]
+    assert set(allowed.split(", ")) == set(here) - {"colour"}
+
+
+@pytest.mark.parametrize("section", [section for section in SECTIONS if section])
+def test_missing_key_and_wrong_kind_of_section(values, problems, section):
+    put(values, section, [1])
+    kinds = "an object|a valid dictionary|a valid tuple"
+    assert any(re.fullmatch(rf"{section}: input should be ({kinds}) \(found list\)", line) for line in problems(values))
+
+
+def test_missing_section(values, problems):
+    del values["mcts"], values["dpo"]["beta"]
+    assert problems(values) == ["mcts: missing", "dpo.beta: missing"]
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("seeds", [], "is empty; give at least one"),
+        ("seeds", [0, 1, 0], "must differ from each other, found [0, 1, 0]"),
+        ("seeds.0", -1, "input should be greater than or equal to 0 (found -1)"),
+        ("explore.samples", True, "input should be a valid integer (found True)"),
+        ("explore.cohort", 6.5, "input should be a valid integer (found 6.5)"),
+        ("explore.cohort", "60", "input should be a valid integer (found '60')"),
+        ("explore.schedule", [], "is empty; give at least one"),
+        ("explore.schedule.2.top_p", 0, "input should be greater than 0 (found 0)"),
+        ("evaluate.top_p", 1.5, "input should be less than or equal to 1 (found 1.5)"),
+        ("evaluate.temperature", float("inf"), "input should be a finite number (found inf)"),
+        ("dpo.beta", None, "input should be a valid number (found None)"),
+        ("dpo.beta", float("nan"), "input should be a finite number (found nan)"),
+        ("dpo.eq6", "literally", "input should be 'dpo' (found 'literally')"),
+        ("pairs.whole_path", "yes", "input should be a valid boolean (found 'yes')"),
+        ("pairs.minimum_gap", 2, "input should be less than or equal to 1 (found 2)"),
+        ("tree.merge_key", "thought", KEYS),
+        ("embed.model", 5, "input should be a valid string (found 5)"),
+        ("environments.alfworld.rooms.0", "attic", ROOMS),
+        ("tree.breadth", 7, "7 is too many; allowed is at most explore.samples (6)"),
+        ("experts.tasks", 601, "601 is too many; allowed is at most environments.alfworld.tasks.train (600)"),
+        ("explore.tasks", 601, "601 is too many; allowed is at most environments.alfworld.tasks.train (600)"),
+        ("evaluate.seen", 61, "61 is too many; allowed is at most environments.alfworld.tasks.seen (60)"),
+        ("evaluate.unseen", 201, "201 is too many; allowed is at most environments.alfworld.tasks.unseen (200)"),
+    ],
+)  # fmt: skip
+def test_wrong_value(values, problems, key, value, line):
+    put(values, key, value)
+    assert problems(values) == [f"{key}: {line}"]
+
+
+@pytest.mark.parametrize(
+    ("heads", "line"),
+    [(7, "hidden (96) must be a multiple of heads (7)"), (96, "hidden / heads (1) must be even (rotary embeddings)")],
+)
+def test_heads_that_do_not_fit(values, problems, heads, line):
+    put(values, "models.weak.heads", heads)
+    assert problems(values) == [f"models.weak: {line}"]
+
+
+def test_rosters(values, problems):
+    preference, imitation = values["preference"]["w2s_dpo"], values["imitation"]["w2s_mcts"]
+    values["preference"] = {"sft_weak": preference, "both": preference | {"data": "mcts"}, "Two words": preference}
+    values["imitation"] = {"both": imitation | {"init": "base"}}
+    assert problems(values) == [
+        "preference.Two words.[key]: string should match pattern '^[a-z][a-z0-9_]*$' (found 'Two words')",
+        "preference.both.data: input should be 'tree', 'random', 'eto' or 'ceiling' (found 'mcts')",
+        "imitation.both.init: input should be 'sft_weak' or 'sft_strong' (found 'base')",
+        "preference.sft_weak: another model has this name; choose one of its own",
+        "imitation.both: another model has this name; choose one of its own",
+    ]
+
+
+def test_kind_without_builder(values, problems, monkeypatch):
+    monkeypatch.setattr(params, "BUILT_PAIRS", ("random",))
+    assert problems(values) == ["preference.w2s_dpo.data: no builder makes 'tree'; allowed are random"]
+
+
+def test_empty_rosters_are_fine(values, tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values | {"preference": {}, "imitation": {}}))
+    assert params.load(path).preference == {}
+
+
+def test_all_errors_at_once(values, problems):
+    """Fields, sections and the rules between sections, in one go."""
+    put(values, "dpo.beta", -1)
+    put(values, "tree.breadht", 3)
+    put(values, "tree.breadth", 9)
+    put(values, "models.strong.heads", 5)
+    del values["report"]["resamples"]
+    values["colour"] = "red"
+    lines = problems(values)
+    assert [line.split(":")[0] for line in lines] == [
+        "models.strong", "tree.breadht", "dpo.beta", "report.resamples", "colour", "tree.breadth",
+    ]  # fmt: skip
+
+
+def test_numbers_as_dvc_writes_them(values, tmp_path):
+    """`dvc exp run -S dpo.optimization.learning_rate=1e-5` writes 1e-05, which is a number to YAML 1.2 alone."""
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    path = tmp_path / "params.yaml"
+    for written in ("1e-05", "1E-5", "1.e-5", ".1e-4", "+1e-05"):
+        path.write_text(re.sub(r"learning_rate: [\d.e-]+", f"learning_rate: {written}", text))
+        assert params.load(path).sft.optimization.learning_rate == 1e-5
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("", "expected sections such as `explore:`, found NoneType"),
+        ("- 1", "expected sections such as `explore:`, found list"),
+        ("a: &x {b: 1}\nc: *x", "has aliases (*name), whose values `dvc exp run -S` cannot set; write them out"),
+        ("a: &x {b: 1}\nc: {<<: *x}", "has aliases (*name), whose values `dvc exp run -S` cannot set; write them out"),
+    ],
+)
+def test_not_a_parameter_file(problems, text, line):
+    assert problems(text) == [line]
+
+
+def test_broken_yaml(problems):
+    (line,) = problems("explore: [1, 2\ntree: }")
+    assert line.startswith("not valid YAML: ")
+    assert "line 2" in line
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(UserError, match=r"absent\.yaml: no such file; run this in the folder of the project$"):
+        params.load(tmp_path / "absent.yaml")
+
+
+def test_binary_file(tmp_path):
+    (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00a")
+    with pytest.raises(UserError, match="not valid YAML"):
+        params.load(tmp_path / "params.yaml")

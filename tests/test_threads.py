@@ -1,0 +1,52 @@
+"""Threads come from the stage table and reach the libraries that count them."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from w2sg import threads
+from w2sg.errors import UserError
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "dvc.yaml"
+    path.write_text(
+        "stages:\n"
+        "  plain: {cmd: a}\n"
+        "  empty: {cmd: a, meta: }\n"
+        "  wide: {cmd: a, meta: {threads: 2}}\n"
+        "  group-one: {cmd: a, meta: {threads: 3}}\n"
+        "  group-two: {cmd: a, meta: {threads: 3}}\n"
+        "  grouped: {cmd: a, meta: {threads: 9}}\n"
+    )
+    return path
+
+
+@pytest.mark.parametrize(("stage", "count"), [("plain", 1), ("empty", 1), ("wide", 2), ("group", 3), ("absent", 1)])
+def test_declared(table, stage, count):
+    assert threads.declared(stage, table=table) == count
+
+
+def test_no_stage_table(tmp_path):
+    with pytest.raises(UserError, match=r"dvc\.yaml: no such file; run this in the folder of the project$"):
+        threads.declared("tasks", table=tmp_path / "dvc.yaml")
+
+
+def test_limit_reaches_torch_and_child_processes(root):
+    script = (
+        "import subprocess, sys\n"
+        "from w2sg import threads\n"
+        "threads.limit(1)\n"
+        "assert 'numpy' not in sys.modules\n"
+        "import pyarrow, torch\n"
+        "print(torch.get_num_threads(), pyarrow.cpu_count())\n"
+        "print(subprocess.check_output(['sh', '-c', 'echo $OMP_NUM_THREADS'], text=True))\n"
+    )
+    environment = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    printed = subprocess.check_output(
+        [sys.executable, "-c", script], env=environment | {"PYTHONPATH": str(root / "src")}, text=True, timeout=120
+    )
+    assert printed.split() == ["1", "1", "1"]
