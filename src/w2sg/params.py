@@ -297,8 +297,15 @@ class Params(Section):
         return self
 
     def environment(self, name: str) -> Alfworld:
-        """Settings of one environment."""
-        return dict(self.environments.items())[name]
+        """Settings of one environment.
+
+        Raises:
+            UserError: there is no such environment.
+        """
+        known = dict(self.environments.items())
+        if name not in known:
+            raise UserError(f"--environment {name}: unknown; params.yaml has {', '.join(known)}")
+        return known[name]
 
 
 def load(path: Path = Path("params.yaml")) -> Params:

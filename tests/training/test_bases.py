@@ -2,12 +2,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import ARCHITECTURE, contents, same, weights
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from w2sg.errors import UserError
 from w2sg.training import bases
 from w2sg.training.tokenizer import CHAT_TEMPLATE
+
+from .conftest import ARCHITECTURE, contents, same, weights
 
 
 def test_the_seed_decides_the_weights(tokenizer: PreTrainedTokenizerFast) -> None:

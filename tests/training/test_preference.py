@@ -2,7 +2,6 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import same, weights
 from datasets import Dataset
 from transformers import LlamaForCausalLM
 from trl import DPOConfig, DPOTrainer
@@ -13,6 +12,8 @@ from w2sg.records import Pair
 from w2sg.training import trainer_setup
 from w2sg.training.preference import card, train_dpo
 from w2sg.training.reference import side_logprobs, turn_logprobs
+
+from .conftest import same, weights
 
 # PEFT 0.21 reads a property that transformers 5.23 has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
@@ -106,14 +107,13 @@ def test_plain_pairs_train_as_with_trl_alone(model, tokenizer, pairs: list[Pair]
     own = turn_logprobs(model, tokenizer, plain, batch=4)
     ours, log = train_dpo(model, tokenizer, plain, own, dpo=dpo, seed=0)
 
-    class Quiet(DPOTrainer):
-        def _send_telemetry(self) -> None:
-            pass
+    class Plain(trainer_setup.OwnBatches, DPOTrainer):
+        def _get_train_sampler(self, train_dataset=None):
+            return torch.utils.data.SequentialSampler(self.train_dataset)
 
     rows = [{"prompt": pair.history, "chosen": pair.chosen, "rejected": pair.rejected} for pair in plain]
     settings = trainer_setup.trainer_arguments(dpo.optimization, rows=len(rows), folder=str(tmp_path), seed=0)
-    settings["train_sampling_strategy"] = "sequential"
-    trainer = Quiet(
+    trainer = Plain(
         model=twin,
         ref_model=twin_of(twin),
         args=DPOConfig(**settings, beta=dpo.beta),

@@ -2,13 +2,14 @@ import dataclasses
 
 import pytest
 import torch
-from conftest import OBJECTS
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from w2sg.errors import UserError
 from w2sg.records import Message, Pair, ReferenceTurn
 from w2sg.training.encoding import encode, turn_spans
 from w2sg.training.reference import check_reference, encode_pairs, side_logprobs, turn_logprobs
+
+from .conftest import OBJECTS
 
 
 def logprob_of(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, before: list[Message], text: str) -> float:

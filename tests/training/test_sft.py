@@ -2,7 +2,6 @@ import random
 
 import pytest
 import torch
-from conftest import same, weights
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTTrainer
 
@@ -10,8 +9,11 @@ from w2sg.errors import UserError
 from w2sg.params import Lora, Optimization
 from w2sg.records import Message
 from w2sg.training import sft, trainer_setup
+from w2sg.training.batches import GroupedSampler
 from w2sg.training.encoding import encode
 from w2sg.training.sft import train_sft
+
+from .conftest import same, weights
 
 # PEFT 0.21 reads a property that transformers 5.23 has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
@@ -87,9 +89,8 @@ def test_the_compact_head_trains_like_the_one_of_trl(
     twin.load_state_dict(weights(model))
     ours, log = train(model, tokenizer, conversations, optimization)
 
-    class Plain(SFTTrainer):
-        def _send_telemetry(self) -> None:
-            pass
+    class Plain(trainer_setup.OwnBatches, SFTTrainer):
+        pass
 
     def run_as_trl_does(trainer):
         trainer.train()
@@ -180,3 +181,17 @@ def test_nothing_is_left_behind(model, tokenizer, conversations, optimization, t
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     train(model, tokenizer, conversations[:4], optimization)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_batches_are_of_like_length(model, tokenizer, conversations, optimization, monkeypatch) -> None:
+    seen: list[int] = []
+
+    class Watched(GroupedSampler):
+        def __iter__(self):
+            order = list(super().__iter__())
+            seen.extend(order)
+            return iter(order)
+
+    monkeypatch.setattr(trainer_setup, "GroupedSampler", Watched)
+    train(model, tokenizer, conversations, optimization)
+    assert sorted(seen) == sorted([*range(24), *range(24)])  # two epochs

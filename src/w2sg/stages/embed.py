@@ -3,7 +3,7 @@
 from w2sg import layout
 from w2sg.params import Params
 from w2sg.records import read_trajectories
-from w2sg.trees.embedding import encode, write_embeddings
+from w2sg.embedding import encode, write_embeddings
 from w2sg.trees.merging import key_text
 
 

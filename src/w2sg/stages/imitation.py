@@ -9,9 +9,8 @@ from w2sg import layout
 from w2sg.agents.prompts import prompt
 from w2sg.files import write_json
 from w2sg.params import ImitationMethod, Params
-from w2sg.records import DemonstrationPath, read_trajectories
+from w2sg.records import DemonstrationPath, Message, read_trajectories
 from w2sg.training import bases
-from w2sg.training.encoding import Conversation
 from w2sg.training.sft import train_sft
 
 
@@ -20,7 +19,7 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     entry = params.imitation[method]
     found = DemonstrationPath.read(layout.paths(environment, seed, entry.data))
     paths = [path for path in found if path.certified or params.mcts.uncertified == "keep"]
-    conversations = [Conversation(path.task_id, path.messages) for path in paths]
+    conversations = [list(path.messages) for path in paths]
     experts = _experts(params, entry, environment=environment, seed=seed, paths=len(paths))
     model, tokenizer = bases.load(layout.sft(environment, seed, entry.init.removeprefix("sft_")))
     settings = params.imitate
@@ -32,7 +31,6 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
         lora=settings.lora,
         assistant_only=True,
         seed=seed,
-        name=method,
     )
     card = (
         f"# {method}, {environment}, seed {seed}\n\n{entry.init}, further trained on {len(paths)} paths "
@@ -42,10 +40,10 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     write_json(layout.log("imitation", f"{layout.run_name(environment, seed)}-{method}"), log)
 
 
-def _experts(params: Params, entry: ImitationMethod, *, environment: str, seed: int, paths: int) -> list[Conversation]:
+def _experts(params: Params, entry: ImitationMethod, *, environment: str, seed: int, paths: int) -> list[list[Message]]:
     """Expert demonstrations, drawn without replacement, so that they are `expert_share` of all conversations."""
     text = prompt(environment, style=params.environment(environment).prompt)
     experts = read_trajectories(layout.experts(environment))
     count = min(len(experts), round(paths * entry.expert_share / (1 - entry.expert_share)))
     drawn = sorted(np.random.default_rng(seed).permutation(len(experts))[:count])
-    return [Conversation(experts[number].task_id, experts[number].messages(prompt=text)) for number in drawn]
+    return [experts[number].messages(prompt=text) for number in drawn]

@@ -12,7 +12,6 @@ from w2sg.files import write_json
 from w2sg.params import Params, Role
 from w2sg.records import read_trajectories
 from w2sg.training import bases
-from w2sg.training.encoding import Conversation
 
 
 def main(params: Params, *, role: Role) -> None:
@@ -31,10 +30,10 @@ def main(params: Params, *, role: Role) -> None:
     conversations = []
     for name, settings in params.environments.items():
         text = prompt(name, style=settings.prompt)
-        conversations += [Conversation(each.task_id, each.messages(prompt=text)) for each in read_trajectories(layout.play(name))]
+        conversations += [each.messages(prompt=text) for each in read_trajectories(layout.play(name))]
     optimization = getattr(params.pretrain, role)
     model, log = train_sft(
-        model, tokenizer, conversations, optimization=optimization, lora=None, assistant_only=False, seed=params.seeds[0], name=f"base_{role}"
+        model, tokenizer, conversations, optimization=optimization, lora=None, assistant_only=False, seed=params.seeds[0]
     )
     size = sum(weight.numel() for weight in model.parameters())
     card = f"# {role} base\n\nTrained from scratch on {len(conversations)} episodes of play; {size:,} parameters.\n"

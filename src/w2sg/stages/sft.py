@@ -6,7 +6,6 @@ from w2sg.files import write_json
 from w2sg.params import Params, Role
 from w2sg.records import read_trajectories
 from w2sg.training import bases
-from w2sg.training.encoding import Conversation
 from w2sg.training.sft import train_sft
 
 
@@ -14,10 +13,10 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
     """Read the base and the experts, write the checkpoint and its learning curve."""
     text = prompt(environment, style=params.environment(environment).prompt)
     experts = read_trajectories(layout.experts(environment))
-    conversations = [Conversation(expert.task_id, expert.messages(prompt=text)) for expert in experts]
+    conversations = [expert.messages(prompt=text) for expert in experts]
     model, tokenizer = bases.load(layout.base(role))
     model, log = train_sft(
-        model, tokenizer, conversations, optimization=params.sft.optimization, lora=params.sft.lora, assistant_only=True, seed=seed, name=f"sft_{role}"
+        model, tokenizer, conversations, optimization=params.sft.optimization, lora=params.sft.lora, assistant_only=True, seed=seed
     )
     card = f"# sft_{role}, {environment}, seed {seed}\n\nThe {role} base, fine-tuned on {len(conversations)} expert demonstrations.\n"
     bases.save(model, tokenizer, layout.sft(environment, seed, role), card=card)

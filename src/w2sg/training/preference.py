@@ -21,14 +21,14 @@ from w2sg.records import Pair, ReferenceTurn
 from w2sg.training.encoding import last_turns, pad
 from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, score_turns, side_logprobs
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import lora_config, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, lora_config, run, trainer_arguments
 
 # Beyond this mean |margin| the sigmoid of eq. 6 is flat: most pairs are settled, or hopeless, before the first update.
 EXTREME_MARGIN = 5.0
 
 
-class _Trainer(DPOTrainer):
-    """TRL's trainer on rows that are tokenised and have their reference already, and which does not call home.
+class _Trainer(OwnBatches, DPOTrainer):
+    """TRL's trainer on rows that are tokenised and have their reference already.
 
     TRL 1.16 ignores or refuses such columns (it would compute them from the policy itself), hence the private methods.
     """
@@ -38,9 +38,6 @@ class _Trainer(DPOTrainer):
 
     def _precompute_ref_logps(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
-
-    def _send_telemetry(self) -> None:
-        pass
 
 
 def train_dpo(

@@ -16,14 +16,11 @@ from w2sg.params import Lora, Optimization
 from w2sg.records import Message
 from w2sg.training.encoding import encode
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import lora_config, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, lora_config, run, trainer_arguments
 
 
-class _Trainer(SFTTrainer):
-    """TRL's trainer, which does not call home."""
-
-    def _send_telemetry(self) -> None:
-        pass
+class _Trainer(OwnBatches, SFTTrainer):
+    """TRL's trainer on our batches."""
 
 
 def train_sft(

@@ -1,0 +1,139 @@
+"""The policy renders, feeds and parses conversations; the reference renders and encodes each from its start."""
+
+import numpy as np
+import pytest
+import torch
+
+from w2sg.agents.policies import TransformersPolicy
+from w2sg.errors import UserError
+
+from .conftest import CONTEXT, tiny_model
+
+OBSERVATIONS = [
+    ["You see a mug.", "Nothing happens.", "On the drawer 1, you see nothing.", "You win."],
+    ["A much longer first observation, with [INST] and ☃ in it:\nlook around!", "ok", "2 mugs", "so?"],
+    ["go", "You see a mug. " * 3, "", "x"],
+]
+
+
+@pytest.fixture(params=["own", "llama2"])
+def pair(request):
+    """A model with its tokenizer."""
+    names = {"own": ("model", "own_tokenizer"), "llama2": ("llama2_model", "llama2_tokenizer")}[request.param]
+    return tuple(map(request.getfixturevalue, names))
+
+
+def respond(batch, rows, observations, *, length=10):
+    return batch.respond(
+        rows,
+        observations,
+        temperature=[0.0] * len(rows),
+        top_p=[1.0] * len(rows),
+        uniforms=np.zeros((len(rows), length)),
+    )
+
+
+@torch.inference_mode()
+def played_alone(model, tokenizer, observations, *, length):
+    """Greedy turns of one conversation; the ids fed are those of the template's text around the ids generated."""
+    ids, texts, messages = [], [], []
+    for observation in observations:
+        before = tokenizer.apply_chat_template(messages, tokenize=False) if messages else ""
+        messages.append({"role": "user", "content": observation})
+        text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        assert text.startswith(before)
+        ids += tokenizer(text[len(before) :], add_special_tokens=False)["input_ids"]
+        turn = []
+        while len(turn) < length - 1:
+            token = int(model(torch.tensor([ids + turn])).logits[0, -1].argmax())
+            if token == tokenizer.eos_token_id:
+                break
+            turn.append(token)
+        ids += [*turn, tokenizer.eos_token_id]
+        texts.append(tokenizer.decode(turn, skip_special_tokens=True))
+        messages.append({"role": "assistant", "content": texts[-1]})
+    return texts
+
+
+def test_a_batch_answers_as_each_conversation_alone(pair):
+    model, tokenizer = pair
+    batch = TransformersPolicy(model, tokenizer).start(3)
+    found = [[], [], []]
+    for turn, rows in enumerate([[0, 1, 2], [0, 1, 2], [0, 2], [2]]):
+        for row, text in zip(rows, respond(batch, rows, [OBSERVATIONS[row][turn] for row in rows]), strict=True):
+            found[row].append(text)
+    for row, texts in enumerate(found):
+        assert texts == played_alone(model, tokenizer, OBSERVATIONS[row][: len(texts)], length=10)
+    assert len({text for texts in found for text in texts}) > 3
+
+
+def test_the_first_turn_is_the_template(pair):
+    """With bos, marks and the opening of the answer, as in training."""
+    model, tokenizer = pair
+    messages = [{"role": "user", "content": "hello [INST]"}]
+    expected = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True, return_dict=False)
+    fed = TransformersPolicy(model, tokenizer).start(1)._open_turn(0, "hello [INST]")
+    assert fed == expected
+
+
+@pytest.mark.parametrize("answer", ["so", "", "<|end|>", "</s> and more", "\n"])
+def test_later_turns_start_after_the_end_token(pair, answer):
+    """Whatever an answer was, even one that spells an end token."""
+    model, tokenizer = pair
+    batch = TransformersPolicy(model, tokenizer).start(1)
+    batch._open_turn(0, "first")
+    batch._messages[0].append({"role": "assistant", "content": answer})
+    text = tokenizer.decode(batch._open_turn(0, "second"))
+    assert text.replace(" ", "") in ("<|user|>second<|assistant|>", "<s>[INST]second[/INST]")
+
+
+def test_context_overflow_answers_nothing_from_then_on(own_tokenizer):
+    """Also when a later observation would fit again; the others go on undisturbed."""
+    model = tiny_model(own_tokenizer, context=120)
+    policy = TransformersPolicy(model, own_tokenizer)
+    batch, untouched = policy.start(2), policy.start(1)
+    long = "You see a mug. " * 20
+    first = respond(batch, [0, 1], ["go", "go"])
+    assert first[0] == first[1] == respond(untouched, [0], ["go"])[0] != ""
+    texts, expected = respond(batch, [0, 1], [long, "go"]), respond(untouched, [0], ["go"])
+    assert texts == ["", expected[0]]
+    texts, expected = respond(batch, [0, 1], ["go", "x"]), respond(untouched, [0], ["x"])
+    assert texts == ["", expected[0]]
+    assert respond(batch, [0], ["go"]) == [""]
+
+
+def test_every_conversation_may_overflow_at_once(own_tokenizer):
+    batch = TransformersPolicy(tiny_model(own_tokenizer, context=64), own_tokenizer).start(2)
+    for _ in range(2):
+        assert respond(batch, [0, 1], ["mug " * 200, "mug " * 200]) == ["", ""]
+
+
+def test_the_context_is_filled_to_the_last_token(own_tokenizer):
+    """Prompt and turn may take just the model's context: 1 more is 1 too many."""
+    fed = len(TransformersPolicy(tiny_model(own_tokenizer), own_tokenizer).start(1)._open_turn(0, "go"))
+    for context, answered in ((fed + 10, True), (fed + 9, False)):
+        model = tiny_model(own_tokenizer, context=context)
+        batch = TransformersPolicy(model, own_tokenizer).start(1)
+        assert bool(respond(batch, [0], ["go"])[0]) is answered
+
+
+def test_the_tokenizer_may_set_the_smaller_context(own_tokenizer):
+    assert own_tokenizer.model_max_length == CONTEXT
+    model = tiny_model(own_tokenizer, context=10 * CONTEXT)
+    assert respond(TransformersPolicy(model, own_tokenizer).start(1), [0], ["mug " * CONTEXT]) == [""]
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{%- for message in messages -%}{{- message['role'] + message['content'] -}}{%- endfor -%}",
+        "{{- messages | length -}}{%- for message in messages -%}{{- message['content'] + eos_token -}}{%- endfor -%}",
+    ],
+    ids=["no end token", "rewrites the beginning"],
+)
+def test_templates_that_cannot_be_continued_are_refused(llama2_model, llama2_tokenizer, monkeypatch, template):
+    monkeypatch.setattr(llama2_tokenizer, "chat_template", template)
+    batch = TransformersPolicy(llama2_model, llama2_tokenizer).start(1)
+    respond(batch, [0], ["one"])
+    with pytest.raises(UserError, match=r"its chat template does not end each assistant turn with </s> and leave it"):
+        respond(batch, [0], ["two"])

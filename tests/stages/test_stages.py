@@ -1,0 +1,97 @@
+"""Every torch-free stage through the real runner: same bytes, declared inputs only, declared outputs only."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from w2sg import layout
+from w2sg.records import DemonstrationPath, Pair, Task, read_trajectories
+from w2sg.stages.experts import key
+from w2sg.trees.tree import load
+
+COMMANDS = {
+    "tasks@alfworld": ("tasks", "--environment", "alfworld"),
+    "experts@alfworld": ("experts", "--environment", "alfworld"),
+    "play@alfworld": ("play", "--environment", "alfworld"),
+    "trees@alfworld-0": ("trees", "--environment", "alfworld", "--seed", "0"),
+    **{
+        f"{stage}@alfworld-0-{kind}": (stage, "--environment", "alfworld", "--seed", "0", "--kind", kind)
+        for stage, kinds in (("pairs", ("tree", "random")), ("paths", ("mcts", "best_of_m")))
+        for kind in kinds
+    },
+}
+
+
+def within(file: str, places: frozenset[str]) -> bool:
+    return any(Path(file).is_relative_to(place) for place in places)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_declared_inputs_suffice_and_bytes_repeat(built, tmp_path, stage_table, name):
+    """In a folder with nothing but the declared inputs, the stage writes just the declared outputs, as before."""
+    stage = stage_table[name]
+    alone = built.copy(tmp_path / "alone", only=stage.deps)
+    before = alone.contents()
+    code, _ = alone.run(*COMMANDS[name])
+    assert code == 0
+    written = {file: content for file, content in alone.contents().items() if before.get(file) != content}
+    assert written == {file: content for file, content in built.contents().items() if within(file, stage.outs)}
+    assert written, "nothing was written"
+    assert alone.run(*COMMANDS[name])[0] == 0
+    assert alone.contents() == before | written, "a second run changes nothing"
+
+
+@pytest.mark.parametrize("stage", ["experts", "play"])
+def test_the_number_of_processes_changes_nothing(project, stage):
+    table = project.path / "dvc.yaml"
+    lines = table.read_text().splitlines(keepends=True)
+    out = layout.experts("alfworld") if stage == "experts" else layout.play("alfworld")
+    before = (project.path / out).read_bytes()
+    for threads in (1, 2, 3):
+        at = lines.index(f"  {stage}:\n")
+        end = next(n for n in range(at + 1, len(lines)) if not lines[n].strip() or not lines[n].startswith("    "))
+        kept = [line for line in lines[at:end] if "meta:" not in line]
+        table.write_text("".join([*lines[:at], *kept, f"    meta: {{threads: {threads}}}\n", *lines[end:]]))
+        (project.path / out).unlink()
+        assert project.run(stage, "--environment", "alfworld")[0] == 0
+        assert (project.path / out).read_bytes() == before
+
+
+def test_tables_hold_what_the_parameters_ask_for(built):
+    def at(path: Path) -> Path:
+        return built.path / path
+
+    tasks = Task.read(at(layout.tasks("alfworld")))
+    assert [task.split for task in tasks] == ["train"] * 4 + ["seen"] * 2 + ["unseen"] * 2
+    train = [task.task_id for task in tasks[:4]]
+    experts = read_trajectories(at(layout.experts("alfworld")))
+    assert {each.task_id for each in experts} <= set(train[:3])
+    assert all(each.success for each in experts)
+    played = read_trajectories(at(layout.play("alfworld")))
+    assert [(each.task_id, each.sample) for each in played] == [(name, n) for name in train for n in range(2)]
+    trees = load(at(layout.trees("alfworld", 0)))
+    assert list(trees) == train[-3:]
+    assert all([each.sample for each in tree.trajectories] == [0, 1, 2] for tree in trees.values())
+    pairs = {kind: Pair.read(at(layout.pairs("alfworld", 0, kind))) for kind in ("tree", "random")}
+    assert 0 < len(pairs["random"]) <= len(pairs["tree"])
+    for kind in ("mcts", "best_of_m"):
+        paths = DemonstrationPath.read(at(layout.paths("alfworld", 0, kind)))
+        assert paths
+        assert all(path.tree_value >= 0.5 for path in paths)
+    assert all(path.certified for path in paths), "a sample replays as it was played"
+
+
+def test_changed_parameters_change_the_outputs(project):
+    before = project.contents()
+    project.edit(tree={"breadth": 2})
+    assert project.run("trees", "--environment", "alfworld", "--seed", "0")[0] == 0
+    after = project.contents()
+    changed = {file for file in after if after[file] != before[file]}
+    assert changed == {"params.yaml", str(layout.trees("alfworld", 0)), str(layout.tree_quality("alfworld", 0))}
+
+
+def test_randomness_is_keyed_by_task_and_episode():
+    tasks = [Task("e", name, "train", "t", "i", "{}", 1) for name in ("train-1", "train-12")]
+    drawn = {tuple(np.random.default_rng(key(task, n)).random(2)) for task in tasks for n in (0, 1, 2)}
+    assert len(drawn) == 6
