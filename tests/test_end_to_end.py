@@ -103,7 +103,14 @@ def test_a_changed_beta_retrains_only_what_follows(finished: Path) -> None:
     folders = {"/".join(name.split("/")[:2]) for name in rewritten if not name.endswith(".gitignore")}
     expected = {"models/preference", "results/logs", "results/episodes", "results/metrics"}
     assert expected <= folders
-    assert not folders & {"data/explore", "data/trees", "data/pairs", "data/reference", "models/imitation", "models/sft"}
+    assert not folders & {
+        "data/explore",
+        "data/trees",
+        "data/pairs",
+        "data/reference",
+        "models/imitation",
+        "models/sft",
+    }
     assert "w2s_dpo" in " ".join(name for name in rewritten if name.startswith("results/logs"))
     params.write_text(original)
     back = run(finished, "snakemake", "--cores", "2")

@@ -203,15 +203,6 @@ def test_all_errors_at_once(values, problems):
     ]  # fmt: skip
 
 
-def test_numbers_as_dvc_writes_them(values, tmp_path):
-    """`dvc exp run -S dpo.optimization.learning_rate=1e-5` writes 1e-05, which is a number to YAML 1.2 alone."""
-    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    path = tmp_path / "params.yaml"
-    for written in ("1e-05", "1E-5", "1.e-5", ".1e-4", "+1e-05"):
-        path.write_text(re.sub(r"learning_rate: [\d.e-]+", f"learning_rate: {written}", text))
-        assert params.load(path).sft.optimization.learning_rate == 1e-5
-
-
 @pytest.mark.parametrize(
     ("text", "line"),
     [
@@ -223,20 +214,3 @@ def test_numbers_as_dvc_writes_them(values, tmp_path):
 )
 def test_not_a_parameter_file(problems, text, line):
     assert problems(text) == [line]
-
-
-def test_broken_yaml(problems):
-    (line,) = problems("explore: [1, 2\ntree: }")
-    assert line.startswith("not valid YAML: ")
-    assert "line 2" in line
-
-
-def test_missing_file(tmp_path):
-    with pytest.raises(UserError, match=r"absent\.yaml: no such file; run this in the folder of the project$"):
-        params.load(tmp_path / "absent.yaml")
-
-
-def test_binary_file(tmp_path):
-    (tmp_path / "params.yaml").write_bytes(b"\xff\xfe\x00a")
-    with pytest.raises(UserError, match="not valid YAML"):
-        params.load(tmp_path / "params.yaml")

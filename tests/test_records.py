@@ -205,7 +205,7 @@ def test_wrong_steps(tmp_path, rows, change, line, episodes):
 def test_wrong_sampling(tmp_path, rows, change, episodes):
     path = tmp_path / "t.parquet"
     stored(path, [rows[0] | change], episodes=episodes)
-    with pytest.raises(UserError, match=r"sample and temperature are at least 0, top_p is in \(0, 1\]$"):
+    with pytest.raises(UserError, match=r"task task-1: sample .*; allowed are >= 0, >= 0 and > 0 to 1$"):
         (read_episodes if episodes else read_trajectories)(path)
 
 

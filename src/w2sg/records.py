@@ -214,9 +214,10 @@ def _grouped(path: Path, schema: pa.Schema, *, before: Sequence[str]) -> Iterato
     names = (*before, *_HEAD)
     for head, group in groupby(rows, key=lambda row: tuple(row[name] for name in names)):
         steps = tuple(_step(path, row, number) for number, row in enumerate(group))
-        trajectory = Trajectory(*head[len(before) :], steps=steps)
+        trajectory = Trajectory(**dict(zip(_HEAD, head[len(before) :], strict=True)), steps=steps)
         if trajectory.sample < 0 or trajectory.temperature < 0.0 or not 0.0 < trajectory.top_p <= 1.0:
-            raise UserError(f"{path}: {trajectory}: sample and temperature are at least 0, top_p is in (0, 1]")
+            found = f"sample {trajectory.sample}, temperature {trajectory.temperature}, top_p {trajectory.top_p}"
+            raise UserError(f"{path}: task {trajectory.task_id}: {found}; allowed are >= 0, >= 0 and > 0 to 1")
         yield head[: len(before)], trajectory
 
 

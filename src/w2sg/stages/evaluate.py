@@ -7,7 +7,7 @@ from w2sg import layout
 from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
 from w2sg.agents.prompts import prompt
-from w2sg.environments import opener
+from w2sg.environments.opener import opener
 from w2sg.evaluation.metrics import table1
 from w2sg.files import digest, write_json
 from w2sg.params import Params

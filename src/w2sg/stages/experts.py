@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from w2sg import layout, threads
-from w2sg.environments import expert, opener
+from w2sg.environments.demonstrations import expert
+from w2sg.environments.opener import opener
 from w2sg.params import Params
 from w2sg.records import Task, Trajectory, write_trajectories
 from w2sg.workers import spread

@@ -9,7 +9,7 @@ from w2sg import layout
 from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
 from w2sg.agents.prompts import prompt
-from w2sg.environments import opener
+from w2sg.environments.opener import opener
 from w2sg.files import digest
 from w2sg.params import Params, Role
 from w2sg.records import Task, write_trajectories

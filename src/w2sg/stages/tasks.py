@@ -1,7 +1,7 @@
 """Stage tasks: the instructions u of one environment in their splits (M14), and what its resets need."""
 
 from w2sg import layout
-from w2sg.environments import make_tasks
+from w2sg.environments.tasks import make_tasks
 from w2sg.files import replacing
 from w2sg.params import Params
 from w2sg.records import Task
@@ -11,5 +11,5 @@ def main(params: Params, *, environment: str) -> None:
     """Write the task table and the folder of games."""
     with replacing(layout.games(environment)) as folder:
         folder.mkdir()
-        tasks = make_tasks(environment, params, folder)
+        tasks = make_tasks(environment, params, folder=folder)
     Task.write(layout.tasks(environment), tasks)

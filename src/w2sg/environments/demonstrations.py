@@ -1,0 +1,45 @@
+"""Expert demonstrations and exploratory play of each environment."""
+
+from typing import Literal
+
+import numpy as np
+
+from w2sg.environments.base import Environment
+from w2sg.errors import UserError
+from w2sg.params import Params
+from w2sg.records import Task, Trajectory
+
+
+def expert(name: str, params: Params, environment: Environment, task: Task, *, rng: np.random.Generator) -> Trajectory:
+    """One demonstration of `task`, with rationales as thoughts.
+
+    Raises:
+        UserError: the environment has no experts.
+    """
+    match name:
+        case "alfworld":
+            from w2sg.environments.alfworld.experts import expert_trajectory
+
+            return expert_trajectory(environment, task, rng, style=_style(params))
+    raise UserError(f"--environment {name}: has no experts")
+
+
+def play(
+    name: str, params: Params, environment: Environment, task: Task, *, rng: np.random.Generator, expert_share: float
+) -> Trajectory:
+    """One exploratory episode of `task`; a step is the expert's with probability `expert_share`.
+
+    Raises:
+        UserError: the environment has no play.
+    """
+    match name:
+        case "alfworld":
+            from w2sg.environments.alfworld.play import play_trajectory
+
+            return play_trajectory(environment, task, rng, expert_share, style=_style(params))
+    raise UserError(f"--environment {name}: has no play")
+
+
+def _style(params: Params) -> Literal["brief", "plain"]:
+    """Thoughts of ALFWorld's experts: short forms for the models that get the short prompt, English for the others."""
+    return "brief" if params.environments.alfworld.prompt == "short" else "plain"

@@ -1,0 +1,21 @@
+"""The tasks of each environment. To add an environment, give it a branch here, in opener.py and in demonstrations.py."""
+
+from pathlib import Path
+
+from w2sg.errors import UserError
+from w2sg.params import Params
+from w2sg.records import Task
+
+
+def make_tasks(name: str, params: Params, *, folder: Path) -> list[Task]:
+    """Make the tasks of all splits; write what resets need into `folder`.
+
+    Raises:
+        UserError: there is no such environment, or its settings leave no tasks.
+    """
+    match name:
+        case "alfworld":
+            from w2sg.environments.alfworld import task_table
+
+            return task_table.make_tasks(params.environments.alfworld, folder)
+    raise UserError(f"--environment {name}: unknown; params.yaml has {', '.join(n for n, _ in params.environments.items())}")

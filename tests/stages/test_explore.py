@@ -1,0 +1,149 @@
+"""Stages explore and evaluate with tiny real checkpoints: killed and resumed runs give the same bytes."""
+
+import contextlib
+from pathlib import Path
+
+import pytest
+
+from w2sg import layout, params
+from w2sg.agents import rollout
+from w2sg.evaluation.metrics import table1
+from w2sg.files import read_json
+from w2sg.records import Task, read_episodes, read_trajectories
+from w2sg.stages import evaluate, explore
+from w2sg.training import bases
+from w2sg.training.tokenizer import train_tokenizer
+
+RUN = {"environment": "alfworld", "seed": 0}
+EXPLORED = layout.explore("alfworld", 0, "weak")
+
+
+@pytest.fixture(scope="module")
+def trained(built, tmp_path_factory):
+    """The project with checkpoints of both roles that have learned nothing."""
+    project = built.copy(tmp_path_factory.mktemp("trained"), only=frozenset({"data/tasks", "data/games", "data/play"}))
+    with contextlib.chdir(project.path):
+        settings = params.load()
+        played = read_trajectories(layout.play("alfworld"))
+        texts = [message["content"] for each in played for message in each.messages()]
+        tokenizer = train_tokenizer(texts, vocabulary=400, context=256)
+        for seed, role in enumerate(("weak", "strong")):
+            model = bases.create(getattr(settings.models, role), tokenizer=tokenizer, context=256, seed=seed)
+            bases.save(model, tokenizer, layout.sft("alfworld", 0, role))
+    return project
+
+
+@pytest.fixture
+def here(trained, tmp_path, monkeypatch) -> params.Params:
+    """The parameters, in a copy of the project that is the working folder."""
+    monkeypatch.chdir(trained.copy(tmp_path / "project").path)
+    return params.load()
+
+
+@pytest.fixture(scope="module")
+def explored(trained, tmp_path_factory) -> bytes:
+    """The table of a run that nothing disturbed."""
+    with contextlib.chdir(trained.copy(tmp_path_factory.mktemp("explored")).path):
+        explore.main(params.load(), role="weak", **RUN)
+        return EXPLORED.read_bytes()
+
+
+def die_in_cohort(monkeypatch, number: int) -> list[int]:
+    """Let the process die when the numbered cohort starts; the sizes of those that were played."""
+    sizes: list[int] = []
+    play_cohort = rollout.play_cohort
+
+    def dying(policy, environments, requests, **settings):
+        if len(sizes) == number:
+            raise KeyboardInterrupt
+        sizes.append(len(requests))
+        return play_cohort(policy, environments, requests, **settings)
+
+    monkeypatch.setattr(rollout, "play_cohort", dying)
+    return sizes
+
+
+def test_samples_of_the_last_training_tasks(explored, here):
+    EXPLORED.parent.mkdir(parents=True)
+    EXPLORED.write_bytes(explored)
+    tasks = Task.read(layout.tasks("alfworld"))
+    trajectories = read_trajectories(EXPLORED)
+    assert [(each.task_id, each.sample) for each in trajectories] == [
+        (t.task_id, n) for t in tasks[1:4] for n in range(4)
+    ]
+    schedule = here.explore.schedule
+    for each in trajectories:
+        assert each.policy == "sft_weak"
+        assert (each.temperature, each.top_p) == (schedule[each.sample].temperature, schedule[each.sample].top_p)
+        assert each.completed or len(each.steps) == 8
+
+
+def test_the_schedule_starts_again(here):
+    settings = here.model_copy(update={"explore": here.explore.model_copy(update={"samples": 8, "tasks": 1})})
+    drawn = explore.requests(settings, Task.read(layout.tasks("alfworld")))
+    assert [each.sample for each in drawn] == list(range(8))
+    assert [(each.temperature, each.top_p) for each in drawn[6:]] == [(0.5, 1.0), (0.7, 0.95)]
+
+
+@pytest.mark.parametrize("cohort", [0, 1, 2])
+def test_killed_and_resumed(explored, here, monkeypatch, cohort):
+    """DVC deletes the outputs before the stage runs again; the finished cohorts are elsewhere."""
+    with monkeypatch.context() as patched:
+        die_in_cohort(patched, cohort)
+        with pytest.raises(KeyboardInterrupt):
+            explore.main(here, role="weak", **RUN)
+    assert not EXPLORED.exists()
+    sizes = die_in_cohort(monkeypatch, 99)
+    explore.main(here, role="weak", **RUN)
+    assert sizes == [5, 5, 2][cohort:]
+    assert EXPLORED.read_bytes() == explored
+    assert list(Path(".resume").iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["settings", "checkpoint", "tasks"])
+def test_what_belongs_to_another_run_is_not_resumed(here, monkeypatch, change):
+    with monkeypatch.context() as patched:
+        die_in_cohort(patched, 2)
+        with pytest.raises(KeyboardInterrupt):
+            explore.main(here, role="weak", **RUN)
+    if change == "settings":
+        here = here.model_copy(update={"explore": here.explore.model_copy(update={"max_new_tokens": 11})})
+    elif change == "checkpoint":
+        weights = layout.sft("alfworld", 0, "weak") / "model.safetensors"
+        content = bytearray(weights.read_bytes())
+        content[-1] ^= 1
+        weights.write_bytes(content)
+    else:
+        tasks = Task.read(layout.tasks("alfworld"))
+        Task.write(layout.tasks("alfworld"), tasks[1:])
+    sizes = die_in_cohort(monkeypatch, 99)
+    explore.main(here, role="weak", **RUN)
+    assert sizes == [5, 5, 2]
+
+
+def test_evaluation_of_a_group(here, monkeypatch):
+    """One greedy episode per model and held-out task; killed and resumed, the same bytes."""
+    path, metrics = layout.episodes("alfworld", 0, "sft"), layout.metrics("alfworld", 0, "sft")
+    evaluate.main(here, group="sft", **RUN)
+    first = path.read_bytes(), metrics.read_bytes()
+    path.unlink()
+    with monkeypatch.context() as patched:
+        die_in_cohort(patched, 3)
+        with pytest.raises(KeyboardInterrupt):
+            evaluate.main(here, group="sft", **RUN)
+    assert not path.exists()
+    sizes = die_in_cohort(monkeypatch, 99)
+    evaluate.main(here, group="sft", **RUN)
+    assert sizes == [1], "of two models with cohorts of 2 and 1 tasks each"
+    assert (path.read_bytes(), metrics.read_bytes()) == first
+    episodes = read_episodes(path)
+    tasks = {task.task_id: task.split for task in Task.read(layout.tasks("alfworld"))}
+    assert [(each.model, each.split) for each in episodes] == [
+        (f"sft_{role}", split) for role in ("weak", "strong") for split in ("seen", "seen", "unseen")
+    ]
+    assert all(each.split == tasks[each.trajectory.task_id] for each in episodes)
+    assert all(each.trajectory.temperature == 0.0 for each in episodes)
+    values = read_json(metrics)
+    for row in table1(episodes):
+        assert values[row.model][row.split]["average_reward"] == row.average_reward
+    assert set(values) == {"sft_weak", "sft_strong"}

@@ -1,0 +1,54 @@
+"""The replay that certifies a path (A6)."""
+
+import contextlib
+from dataclasses import replace
+
+import pytest
+
+from w2sg import layout, params
+from w2sg.environments import opener
+from w2sg.records import Task, read_trajectories
+from w2sg.stages.paths import replay
+
+
+@pytest.fixture(scope="module")
+def won(built):
+    """An open environment, a task, and the steps that win it."""
+    with contextlib.chdir(built.path):
+        expert = read_trajectories(layout.experts("alfworld"))[0]
+        task = next(task for task in Task.read(layout.tasks("alfworld")) if task.task_id == expert.task_id)
+        world = opener("alfworld", params.load())()
+        yield world, task, expert.steps
+        world.close()
+
+
+def test_what_was_played_is_certified(won):
+    world, task, steps = won
+    assert replay(world, task, steps, seed=0) == (1.0, True)
+    assert replay(world, task, steps, seed=0) == (1.0, True)
+    assert replay(world, task, steps[:-1], seed=0) == (0.0, True)
+    assert replay(world, task, [*steps, steps[0]], seed=0) == (1.0, True), "what follows the end is not acted out"
+
+
+def test_other_observations_are_noticed(won):
+    world, task, steps = won
+    for number, step in enumerate(steps):
+        changed = [*steps[:number], replace(step, observation="elsewhere"), *steps[number + 1 :]]
+        assert replay(world, task, changed, seed=0) == (1.0, False)
+
+
+def test_a_step_that_leads_elsewhere_is_noticed(won):
+    world, task, steps = won
+    lost = [replace(steps[0], action="look"), *steps[1:]]
+    score, same = replay(world, task, lost, seed=0)
+    assert not same
+    assert score in (0.0, 1.0)
+
+
+def test_a_turn_without_an_action(won):
+    """The empty action costs a step; what the agent was told is not the environment's answer, so no difference."""
+    world, task, steps = won
+    told = replace(steps[0], action="", valid=False, next_observation="Invalid format.")
+    second = replace(steps[0], observation="Invalid format.")
+    assert replay(world, task, [told, second, *steps[1:]], seed=0) == (1.0, True)
+    assert replay(world, task, [replace(told, valid=True), second, *steps[1:]], seed=0) == (1.0, False)

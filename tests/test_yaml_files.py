@@ -1,0 +1,74 @@
+"""Our YAML is DVC's YAML: the same values read, and what DVC writes understood."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from w2sg import params
+from w2sg.errors import UserError
+from w2sg.yaml_files import read_yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "params.yaml", *sorted((ROOT / "params").glob("*.yaml"))], ids=lambda p: p.name
+)
+def test_dvc_reads_the_same(path):
+    from dvc.utils.serialize import load_yaml
+
+    assert read_yaml(path) == load_yaml(str(path))
+
+
+@pytest.mark.parametrize("value", [1e-5, 2e-5, 1e-300, 1.5e300, 0.1, 1e22, 3, -2.5e-7])
+def test_numbers_that_dvc_writes(tmp_path, value):
+    """`dvc exp run -S dpo.beta=1e-5` writes 1e-05, a number to YAML 1.2 and a text to PyYAML."""
+    from dvc.utils.serialize import modify_yaml
+
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    with modify_yaml(str(path)) as values:
+        values["mcts"]["gamma"] = value
+    if value > 0:
+        assert params.load(path).mcts.gamma == value
+    assert read_yaml(path)["mcts"]["gamma"] == value
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_number_as_python_prints_it(tmp_path_factory, number):
+    path = tmp_path_factory.getbasetemp() / "number.yaml"
+    path.write_text(f"a: {number!r}\nb: {number:e}\n")
+    found = read_yaml(path)
+    assert found["a"] == number
+    assert math.isclose(found["b"], float(f"{number:e}"), rel_tol=0)
+
+
+@pytest.mark.parametrize("written", ["1e-05", "1E-5", "1.e-5", ".1e-4", "+1e-05", "1.0e-5"])
+def test_ways_to_write_a_number(tmp_path, written):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"a: {written}\nb: [{written}]")
+    assert read_yaml(path) == {"a": 1e-5, "b": [1e-5]}
+
+
+@pytest.mark.parametrize("text", ["e5", "1e", "1e-5x", "v1e-5", '"1e-5"', "1e-5-2"])
+def test_texts_stay_texts(tmp_path, text):
+    path = tmp_path / "a.yaml"
+    path.write_text(f"a: {text}")
+    assert read_yaml(path) == {"a": text.strip('"')}
+
+
+def test_what_is_no_yaml(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("explore: [1, 2\ntree: }")
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: not valid YAML: .*line 2.*$"):
+        read_yaml(path)
+    path.write_bytes(b"\xff\xfe\x00a")
+    with pytest.raises(UserError, match=r"a\.yaml: not valid YAML: "):
+        read_yaml(path)
+    for missing in (tmp_path / "absent.yaml", tmp_path):
+        with pytest.raises(UserError, match=r": no such file; run this in the folder of the project$"):
+            read_yaml(missing)

@@ -1,0 +1,90 @@
+"""Keep dvc.yaml's code dependencies equal to what each stage imports: `python workflow/code_deps.py [--write]`.
+
+Without --write nothing is changed; the exit code is 1 where they differ (a test runs this). Imports are read from the source, those
+inside functions included, and followed through the package.
+"""
+
+import ast
+import re
+import sys
+from functools import cache
+from pathlib import Path
+
+SOURCE = Path("src")
+TABLE = Path("dvc.yaml")
+
+
+@cache
+def imported(module: str) -> frozenset[str]:
+    """Modules of the package that `module` names in its import statements, with the packages above them."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path_of(module).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    found |= {name.rsplit(".", 1)[0] for name in list(found) if "." in name}
+    parents = {module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1)}
+    return frozenset(name for name in found | parents if name.startswith("w2sg") and path_of(name).exists())
+
+
+def path_of(module: str) -> Path:
+    """The file of a module or package."""
+    base = SOURCE.joinpath(*module.split("."))
+    return base / "__init__.py" if base.is_dir() else base.with_suffix(".py")
+
+
+def closure(module: str) -> list[str]:
+    """Files that `module` imports, directly or not, itself included; empty ones left out."""
+    seen: set[str] = set()
+    waiting = [module]
+    while waiting:
+        if (name := waiting.pop()) not in seen:
+            seen.add(name)
+            waiting += imported(name)
+    return sorted(str(path_of(name)) for name in seen if path_of(name).stat().st_size)
+
+
+def updated(table: str) -> str:
+    """The text of dvc.yaml with the code dependencies that the source asks for."""
+    lines = [line for line in table.splitlines() if not line.startswith("      - src/")]
+    result: list[str] = []
+    for line in lines:
+        if line.startswith("    params:") or line.startswith("    outs:"):
+            if (stage := _stage(result)) is not None:
+                header = [] if any(l == "    deps:" for l in _block(result)) else ["    deps:"]
+                result += header + [f"      - {path}" for path in closure(f"w2sg.stages.{stage}")]
+        result.append(line)
+    return "\n".join(result) + "\n"
+
+
+def _block(lines: list[str]) -> list[str]:
+    start = max(n for n, line in enumerate(lines) if re.match(r"  [\w-]+:$", line))
+    return lines[start:]
+
+
+def _stage(lines: list[str]) -> str | None:
+    """The module of the stage being read, None once its code is listed."""
+    block = _block(lines)
+    if any(line.startswith("      - src/") for line in block):
+        return None
+    command = next(line for line in block if line.startswith("    cmd:"))
+    found = re.search(r"-m w2sg\.stages (\w+)", command)
+    assert found is not None, command
+    return found[1]
+
+
+def main() -> int:
+    """Compare, or write."""
+    before = TABLE.read_text(encoding="utf-8")
+    after = updated(before)
+    if "--write" in sys.argv:
+        TABLE.write_text(after, encoding="utf-8")
+    elif before != after:
+        print("dvc.yaml: code dependencies differ from the imports; run `python workflow/code_deps.py --write`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
