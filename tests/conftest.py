@@ -4,6 +4,7 @@ import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -64,13 +65,16 @@ def stage_table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ResolvedS
     values["imitation"]["best_of_m"] = values["imitation"]["w2s_mcts"] | {"data": "best_of_m"}
     (folder / "params.yaml").write_text(yaml.dump(values, sort_keys=False))
     shutil.copy(ROOT / "dvc.yaml", folder)
-    with Repo.init(str(folder), no_scm=True) as repo:
-        return {
-            stage.name: ResolvedStage(
-                command=stage.cmd,
-                deps=frozenset(dep.def_path for dep in stage.deps if not hasattr(dep, "params")),
-                outs=frozenset(out.def_path for out in stage.outs),
-                params=frozenset(name for dep in stage.deps if hasattr(dep, "params") for name in dep.params),
-            )
-            for stage in repo.index.stages
-        }
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("DVC_SITE_CACHE_DIR", str(folder / "site"))
+        with Repo.init(str(folder), no_scm=True) as repo:
+            return {stage.name: _resolved(stage) for stage in repo.index.stages}
+
+
+def _resolved(stage: Any) -> ResolvedStage:
+    return ResolvedStage(
+        command=stage.cmd,
+        deps=frozenset(dep.def_path for dep in stage.deps if not hasattr(dep, "params")),
+        outs=frozenset(out.def_path for out in stage.outs),
+        params=frozenset(name for dep in stage.deps if hasattr(dep, "params") for name in dep.params),
+    )

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from w2sg.training.tokenizer import train_tokenizer
 
@@ -55,3 +55,15 @@ def model(own_tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 @pytest.fixture(scope="session")
 def llama2_model(llama2_tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return tiny_model(llama2_tokenizer)
+
+
+@pytest.fixture(scope="session")
+def absolute_model(own_tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
+    """GPT-2-shaped, with learned positions: to it, a shift of all positions is not nothing."""
+    config = GPT2Config(
+        vocab_size=len(own_tokenizer), n_embd=32, n_layer=2, n_head=4, n_positions=CONTEXT, initializer_range=0.3,
+        bos_token_id=None, eos_token_id=own_tokenizer.eos_token_id, pad_token_id=own_tokenizer.pad_token_id,
+    )  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(6)
+        return GPT2LMHeadModel(config).eval()

@@ -147,8 +147,10 @@ def random_prompts(rng, vocabulary, *, rows, turns):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_ragged_batch_equals_one_by_one(model, own_tokenizer, seed):
+@pytest.mark.parametrize("shape", ["model", "absolute_model"])
+def test_ragged_batch_equals_one_by_one(request, own_tokenizer, shape, seed):
     """Greedy turns of many conversations that drop out one after another, as each alone without a cache."""
+    model = request.getfixturevalue(shape)
     rng = np.random.default_rng(seed)
     rows, turns, length = 6, 4, 7
     end, pad = own_tokenizer.eos_token_id, own_tokenizer.pad_token_id

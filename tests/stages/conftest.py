@@ -16,7 +16,8 @@ import pytest
 import yaml
 
 from w2sg import embedding, layout, params
-from w2sg.environments import opener, play
+from w2sg.environments.demonstrations import play
+from w2sg.environments.opener import opener
 from w2sg.records import Task, read_trajectories, write_trajectories
 from w2sg.stages.__main__ import main
 from w2sg.trees.merging import key_text
