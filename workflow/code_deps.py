@@ -81,7 +81,10 @@ def main() -> int:
     if "--write" in sys.argv:
         TABLE.write_text(after, encoding="utf-8")
     elif before != after:
-        print("dvc.yaml: code dependencies differ from the imports; run `python workflow/code_deps.py --write`", file=sys.stderr)
+        print(
+            "dvc.yaml: code dependencies differ from the imports; run `python workflow/code_deps.py --write`",
+            file=sys.stderr,
+        )
         return 1
     return 0
 

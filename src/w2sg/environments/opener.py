@@ -19,4 +19,6 @@ def opener(name: str, params: Params) -> Callable[[], Environment]:
             from w2sg.environments.alfworld.environment import AlfworldEnvironment
 
             return lambda: AlfworldEnvironment(layout.games(name))
-    raise UserError(f"--environment {name}: unknown; params.yaml has {', '.join(n for n, _ in params.environments.items())}")
+    raise UserError(
+        f"--environment {name}: unknown; params.yaml has {', '.join(n for n, _ in params.environments.items())}"
+    )

@@ -18,4 +18,6 @@ def make_tasks(name: str, params: Params, *, folder: Path) -> list[Task]:
             from w2sg.environments.alfworld import task_table
 
             return task_table.make_tasks(params.environments.alfworld, folder)
-    raise UserError(f"--environment {name}: unknown; params.yaml has {', '.join(n for n, _ in params.environments.items())}")
+    raise UserError(
+        f"--environment {name}: unknown; params.yaml has {', '.join(n for n, _ in params.environments.items())}"
+    )

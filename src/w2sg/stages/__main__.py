@@ -2,10 +2,13 @@
 
 import argparse
 import importlib
+import inspect
 import sys
+from typing import Any, get_args
 
 from w2sg import params, threads
 from w2sg.errors import UserError
+from w2sg.stages.groups import GROUPS
 
 STAGES = (
     "tasks", "experts", "play", "tokenizer", "pretrain", "sft", "explore", "embed", "trees", "pairs", "paths",
@@ -25,12 +28,32 @@ def main() -> int:
     try:
         settings = params.load()
         threads.limit(threads.declared(stage))
-        importlib.import_module(f"w2sg.stages.{stage}").main(settings, **options)
+        run = importlib.import_module(f"w2sg.stages.{stage}").main
+        _check(settings, stage=stage, options=options, wanted=list(inspect.signature(run).parameters)[1:])
+        run(settings, **options)
     except UserError as error:
         for line in str(error).splitlines():
             print(f"{stage}: {line}", file=sys.stderr)
         return 2
     return 0
+
+
+def _check(settings: params.Params, *, stage: str, options: dict[str, Any], wanted: list[str]) -> None:
+    """Refuse options that the stage does not have, and values that the parameters do not know."""
+    allowed = {
+        "environment": [name for name, _ in settings.environments.items()],
+        "role": get_args(params.Role),
+        "kind": params.BUILT_PAIRS if stage == "pairs" else params.BUILT_PATHS,
+        "method": settings.imitation if stage == "imitation" else settings.preference,
+        "group": GROUPS,
+    }
+    if missing := [f"--{name}" for name in wanted if name not in options]:
+        raise UserError(f"{', '.join(missing)}: missing")
+    for name, value in options.items():
+        if name not in wanted:
+            raise UserError(f"--{name}: unknown; allowed are {', '.join(f'--{each}' for each in wanted) or 'none'}")
+        if name in allowed and value not in allowed[name]:
+            raise UserError(f"--{name} {value}: unknown; allowed are {', '.join(allowed[name])}")
 
 
 if __name__ == "__main__":

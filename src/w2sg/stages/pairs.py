@@ -21,11 +21,17 @@ def main(params: Params, *, environment: str, seed: int, kind: PairKind) -> None
     text = prompt(environment, style=params.environment(environment).prompt)
     trees = load(layout.trees(environment, seed)).values()
     pairs = tree_pairs(
-        trees, minimum_gap=settings.minimum_gap, aggregate=settings.aggregate, whole_path=settings.whole_path, prompt=text
+        trees,
+        minimum_gap=settings.minimum_gap,
+        aggregate=settings.aggregate,
+        whole_path=settings.whole_path,
+        prompt=text,
     )
     if kind == "random":
         # As many as the trees give, from the same trajectories: only the structure differs.
-        explored = [t for t in read_trajectories(layout.explore(environment, seed, "weak")) if t.sample < params.tree.breadth]
+        explored = [
+            t for t in read_trajectories(layout.explore(environment, seed, "weak")) if t.sample < params.tree.breadth
+        ]
         rng = np.random.default_rng(seed)
         pairs = random_pairs(explored, rng=rng, count=len(pairs), minimum_gap=settings.minimum_gap, prompt=text)
     if not pairs:

@@ -9,8 +9,8 @@ import numpy as np
 
 from w2sg import layout
 from w2sg.agents.prompts import prompt
-from w2sg.environments.opener import opener
 from w2sg.environments.base import Environment
+from w2sg.environments.opener import opener
 from w2sg.errors import UserError
 from w2sg.params import Params, PathKind
 from w2sg.records import DemonstrationPath, Step, Task, conversation

@@ -13,6 +13,9 @@ from w2sg.params import Params, Role
 from w2sg.records import read_trajectories
 from w2sg.training import bases
 
+# Seeds of a study vary what is learned from the bases; the bases themselves are the same, as published ones are.
+SEED = 0
+
 
 def main(params: Params, *, role: Role) -> None:
     """Read play and the tokenizer, write the base of one role and its learning curve."""
@@ -20,20 +23,25 @@ def main(params: Params, *, role: Role) -> None:
     log_path = layout.log("pretrain", role)
     if architecture.base is not None:
         model, tokenizer = bases.load(architecture.base, revision=architecture.revision)
-        bases.save(model, tokenizer, layout.base(role), card=f"# {role} base\n\n{architecture.base} at {architecture.revision}\n")
+        bases.save(
+            model,
+            tokenizer,
+            layout.base(role),
+            card=f"# {role} base\n\n{architecture.base} at {architecture.revision}\n",
+        )
         write_json(log_path, [])
         return
     from w2sg.training.sft import train_sft
 
     tokenizer = PreTrainedTokenizerFast.from_pretrained(layout.tokenizer())
-    model = bases.create(architecture, tokenizer=tokenizer, context=params.models.context, seed=params.seeds[0])
+    model = bases.create(architecture, tokenizer=tokenizer, context=params.models.context, seed=SEED)
     conversations = []
     for name, settings in params.environments.items():
         text = prompt(name, style=settings.prompt)
         conversations += [each.messages(prompt=text) for each in read_trajectories(layout.play(name))]
     optimization = getattr(params.pretrain, role)
     model, log = train_sft(
-        model, tokenizer, conversations, optimization=optimization, lora=None, assistant_only=False, seed=params.seeds[0]
+        model, tokenizer, conversations, optimization=optimization, lora=None, assistant_only=False, seed=SEED
     )
     size = sum(weight.numel() for weight in model.parameters())
     card = f"# {role} base\n\nTrained from scratch on {len(conversations)} episodes of play; {size:,} parameters.\n"

@@ -25,7 +25,9 @@ def main(params: Params) -> None:
     for name, seed in runs:
         episodes += [episode for group in GROUPS for episode in read_episodes(layout.episodes(name, seed, group))]
         paths = [path for kind in _kinds(layout.paths(name, seed, "x")) for path in _paths(name, seed, kind)]
-        pairs = [pair for kind in _kinds(layout.pairs(name, seed, "x")) for pair in Pair.read(layout.pairs(name, seed, kind))]
+        pairs = [
+            pair for kind in _kinds(layout.pairs(name, seed, "x")) for pair in Pair.read(layout.pairs(name, seed, kind))
+        ]
         quality = read_json(layout.tree_quality(name, seed))["summary"]
         explorations.append(report.Exploration.count(name, seed=seed, quality=quality, pairs=pairs, paths=paths))
         if seed == first:

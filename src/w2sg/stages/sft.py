@@ -16,7 +16,13 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
     conversations = [expert.messages(prompt=text) for expert in experts]
     model, tokenizer = bases.load(layout.base(role))
     model, log = train_sft(
-        model, tokenizer, conversations, optimization=params.sft.optimization, lora=params.sft.lora, assistant_only=True, seed=seed
+        model,
+        tokenizer,
+        conversations,
+        optimization=params.sft.optimization,
+        lora=params.sft.lora,
+        assistant_only=True,
+        seed=seed,
     )
     card = f"# sft_{role}, {environment}, seed {seed}\n\nThe {role} base, fine-tuned on {len(conversations)} expert demonstrations.\n"
     bases.save(model, tokenizer, layout.sft(environment, seed, role), card=card)

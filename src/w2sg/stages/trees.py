@@ -23,7 +23,8 @@ def main(params: Params, *, environment: str, seed: int) -> None:
         samples = [trajectory for trajectory in group if trajectory.sample < settings.breadth]
         trees[task_id] = build(samples, merge_key=settings.merge_key, xi=settings.similarity, embeddings=embeddings)
     qualities = [
-        tree_quality(tree, minimum_gap=params.pairs.minimum_gap, aggregate=params.pairs.aggregate) for tree in trees.values()
+        tree_quality(tree, minimum_gap=params.pairs.minimum_gap, aggregate=params.pairs.aggregate)
+        for tree in trees.values()
     ]
     dump(layout.trees(environment, seed), trees)
     report = {"summary": summarize(qualities), "tasks": [asdict(quality) for quality in qualities]}
