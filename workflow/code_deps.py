@@ -1,7 +1,7 @@
 """Keep dvc.yaml's code dependencies equal to what each stage imports: `python workflow/code_deps.py [--write]`.
 
-Without --write nothing is changed; the exit code is 1 where they differ (a test runs this). Imports are read from the source, those
-inside functions included, and followed through the package.
+Without --write nothing is changed; the exit code is 1 where they differ (a test runs this). Imports are read from the
+source, those inside functions included, and followed through the package.
 """
 
 import ast
@@ -50,10 +50,9 @@ def updated(table: str) -> str:
     lines = [line for line in table.splitlines() if not line.startswith("      - src/")]
     result: list[str] = []
     for line in lines:
-        if line.startswith("    params:") or line.startswith("    outs:"):
-            if (stage := _stage(result)) is not None:
-                header = [] if any(l == "    deps:" for l in _block(result)) else ["    deps:"]
-                result += header + [f"      - {path}" for path in closure(f"w2sg.stages.{stage}")]
+        if line.startswith(("    params:", "    outs:")) and (stage := _stage(result)) is not None:
+            header = [] if "    deps:" in _block(result) else ["    deps:"]
+            result += header + [f"      - {path}" for path in closure(f"w2sg.stages.{stage}")]
         result.append(line)
     return "\n".join(result) + "\n"
 

@@ -1,7 +1,7 @@
 """Make a workspace with another configuration: `python workflow/workspace.py params/smoke.yaml .smoke`.
 
-The folder gets the project's files as they are now and the given parameters; its outputs and its DVC cache stay its own. Called
-again, it refreshes the files and keeps the outputs, so nothing is computed twice.
+The folder gets the project's files as they are now and the given parameters; its outputs and its DVC cache stay its
+own. Called again, it refreshes the files and keeps the outputs, so nothing is computed twice.
 """
 
 import shutil

@@ -1,4 +1,4 @@
-"""The tasks of each environment. To add an environment, give it a branch here, in opener.py and in demonstrations.py."""
+"""The tasks of each environment. To add one, give it a branch here, in opener.py and in demonstrations.py."""
 
 from pathlib import Path
 

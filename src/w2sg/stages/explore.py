@@ -1,6 +1,6 @@
-"""Stage explore: M trajectories per training task by an SFT model, over a spread of (temperature, top-p) (section 3.1, M4).
+"""Stage explore: M trajectories per training task by an SFT model, over a spread of (T, top-p) (section 3.1, M4).
 
-Resumable: finished cohorts lie under .resume/ until the whole table is written, so a killed run repeats at most the rest.
+Resumable: finished cohorts lie under .resume/ until the whole table is written; a killed run repeats at most the rest.
 """
 
 import shutil

@@ -15,7 +15,7 @@ from w2sg.training.sft import train_sft
 
 
 def main(params: Params, *, environment: str, seed: int, method: str) -> None:
-    """Read the paths, the experts and the starting checkpoint; write the checkpoint and its learning curve."""
+    """Read paths, experts and the starting checkpoint; write the checkpoint and its learning curve."""
     entry = params.imitation[method]
     found = DemonstrationPath.read(layout.paths(environment, seed, entry.data))
     paths = [path for path in found if path.certified or params.mcts.uncertified == "keep"]
@@ -34,7 +34,8 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     )
     card = (
         f"# {method}, {environment}, seed {seed}\n\n{entry.init}, further trained on {len(paths)} paths "
-        f"({entry.data}; {len(found) - len(paths)} uncertified ones left out) and {len(experts)} expert demonstrations.\n"
+        f"({entry.data}; {len(found) - len(paths)} uncertified ones left out) "
+        f"and {len(experts)} expert demonstrations.\n"
     )
     bases.save(model, tokenizer, layout.imitation(environment, seed, method), card=card)
     write_json(layout.log("imitation", f"{layout.run_name(environment, seed)}-{method}"), log)

@@ -49,8 +49,8 @@ def main(params: Params, *, environment: str, seed: int, kind: PathKind) -> None
     world.close()
     if not paths:
         raise UserError(
-            f"{layout.paths(environment, seed, kind)}: no path scores mcts.minimum_score ({params.mcts.minimum_score}) or more; "
-            "lower it, or explore with a better model"
+            f"{layout.paths(environment, seed, kind)}: no path scores mcts.minimum_score ({params.mcts.minimum_score}) "
+            "or more; lower it, or explore with a better model"
         )
     DemonstrationPath.write(layout.paths(environment, seed, kind), paths)
 

@@ -9,7 +9,7 @@ from w2sg.training.preference import card, train_dpo
 
 
 def main(params: Params, *, environment: str, seed: int, method: str) -> None:
-    """Read the pairs, the reference's log-probabilities and the starting checkpoint; write the checkpoint and its curve."""
+    """Read pairs, reference log-probabilities and the starting checkpoint; write the checkpoint and its curve."""
     entry = params.preference[method]
     pairs = Pair.read(layout.pairs(environment, seed, entry.data))
     turns = ReferenceTurn.read(layout.reference(environment, seed, method))

@@ -1,7 +1,8 @@
 """Stage pretrain: the base models (pi_base, section 2).
 
-A base trained from scratch is a language model of exploratory play, invalid actions and all: the counterpart of a pretrained model
-that has seen what failing looks like. With `models.<role>.base` set, the base is that model of the hub or local folder, unchanged.
+A base trained from scratch is a language model of exploratory play, invalid actions and all: the counterpart of a
+pretrained model that has seen what failing looks like. With `models.<role>.base` set, the base is that model of the hub
+or local folder, unchanged.
 """
 
 from transformers import PreTrainedTokenizerFast

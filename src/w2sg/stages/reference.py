@@ -1,4 +1,4 @@
-"""Stage reference: log-probabilities of every pair under the fixed reference pi_w^SFT (eq. 6), once, as data (A9, A10)."""
+"""Stage reference: log-probabilities of every pair under the fixed reference pi_w^SFT (eq. 6), as data (A9, A10)."""
 
 from w2sg import layout
 from w2sg.params import Params

@@ -24,6 +24,7 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
         assistant_only=True,
         seed=seed,
     )
-    card = f"# sft_{role}, {environment}, seed {seed}\n\nThe {role} base, fine-tuned on {len(conversations)} expert demonstrations.\n"
+    title = f"# sft_{role}, {environment}, seed {seed}"
+    card = f"{title}\n\nThe {role} base, fine-tuned on {len(conversations)} expert demonstrations.\n"
     bases.save(model, tokenizer, layout.sft(environment, seed, role), card=card)
     write_json(layout.log("sft", f"{layout.run_name(environment, seed)}-{role}"), log)

@@ -1,4 +1,4 @@
-"""Stage tokenizer: one byte-pair vocabulary, shared by both from-scratch models, trained on the play of all environments."""
+"""Stage tokenizer: one byte-pair vocabulary for both from-scratch models, trained on the play of all environments."""
 
 from w2sg import layout
 from w2sg.files import replacing

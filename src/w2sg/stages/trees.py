@@ -14,7 +14,7 @@ from w2sg.trees.tree import dump
 
 
 def main(params: Params, *, environment: str, seed: int) -> None:
-    """Read the weak exploration and its embeddings; write the trees of the first `tree.breadth` samples and their quality."""
+    """Read the weak exploration and its embeddings; write the trees of the first `tree.breadth` samples."""
     settings = params.tree
     embeddings = read_embeddings(layout.embeddings(environment, seed))
     explored = read_trajectories(layout.explore(environment, seed, "weak"))

@@ -34,7 +34,8 @@ def likely_places(target: str) -> frozenset[str]:
 def searcher(task: Task, opening: str, *, style: Style = "brief") -> Searcher:
     """The expert for one episode of `task`, which begins with the observation `opening`.
 
-    The "plain" expert searches likely places first; the "brief" one takes the room in order, for small models to follow.
+    The "plain" expert searches likely places first; the "brief" one takes the room in order, which small models can
+    follow.
 
     Raises:
         UserError: the task's instruction is not made from ALFWorld's goal templates.

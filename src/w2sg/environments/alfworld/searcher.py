@@ -141,7 +141,7 @@ class Searcher:
         return self._search(admissible)
 
     def _search(self, admissible: Sequence[str]) -> str:
-        """Look where nothing has been seen yet: here, then on from here in the order of the room, likely places first."""
+        """Look where nothing has been seen yet: here, then onward in the order of the room, likely places first."""
         unseen = [p for p in self.places if p not in self.contents]
         if not unseen:  # what was looked for has been moved out of sight: start over
             self.contents.clear()
