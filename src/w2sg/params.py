@@ -126,7 +126,7 @@ class Models(Section):
 
 
 class Optimization(Section):
-    """How one model is trained. AdamW; `batch` is the number of sequences of one update."""
+    """How one model is trained: AdamW with betas (0.9, `adam_beta2`); `batch` is the sequences of one update."""
 
     epochs: Positive
     batch: Count
@@ -134,6 +134,7 @@ class Optimization(Section):
     schedule: Literal["cosine", "constant_with_warmup"]
     warmup: Share
     weight_decay: Annotated[float, Field(ge=0.0)]
+    adam_beta2: Annotated[float, Field(gt=0.0, lt=1.0)]
     precision: Literal["auto", "bf16", "fp32"]
 
 

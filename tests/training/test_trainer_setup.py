@@ -17,6 +17,7 @@ def optimization(**changes: object) -> Optimization:
         "schedule": "cosine",
         "warmup": 0.1,
         "weight_decay": 0.0,
+        "adam_beta2": 0.99,
         "precision": "fp32",
     }
     return Optimization.model_validate(values | changes)

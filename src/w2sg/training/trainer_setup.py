@@ -43,6 +43,7 @@ def trainer_arguments(optimization: Optimization, *, rows: int, folder: str, see
         "lr_scheduler_type": optimization.schedule,
         "warmup_steps": math.ceil(optimization.warmup * steps),
         "weight_decay": optimization.weight_decay,
+        "adam_beta2": optimization.adam_beta2,
         "bf16": optimization.precision == "bf16" or (optimization.precision == "auto" and native_bf16()),
         "use_cpu": not cuda,
         "dataloader_pin_memory": cuda,
