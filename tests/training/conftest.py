@@ -89,7 +89,14 @@ def other_model(other_tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
 @pytest.fixture
 def optimization() -> Optimization:
     return Optimization(
-        epochs=2, batch=8, learning_rate=1e-2, schedule="cosine", warmup=0.1, weight_decay=0.01, adam_beta2=0.999, precision="fp32"
+        epochs=2,
+        batch=8,
+        learning_rate=1e-2,
+        schedule="cosine",
+        warmup=0.1,
+        weight_decay=0.01,
+        adam_beta2=0.999,
+        precision="fp32",
     )
 
 

@@ -17,11 +17,23 @@ import numpy as np
 from w2sg.agents.policies import Policy
 from w2sg.agents.prompts import parse_response
 from w2sg.environments.base import Environment
+from w2sg.files import digest
 from w2sg.records import Step, Task, Trajectory, read_trajectories, write_trajectories
 
 # Finished cohorts of unfinished runs; outside the stages' outputs, which DVC deletes before a stage runs.
 STORE = Path(".resume")
 NO_ACTION = "Invalid format: the answer must contain 'Action: '."
+
+
+def store(name: str, *inputs: Path, settings: object) -> Path:
+    """The folder for the finished cohorts of one run; another one when inputs, settings or this package's code change.
+
+    Args:
+        inputs: files and folders that the run reads.
+        settings: whatever else it depends on; its repr counts.
+    """
+    code = sorted(Path(__file__).parents[1].rglob("*.py"))
+    return STORE / f"{name}-{digest(*inputs, *code, text=repr(settings))}"
 
 
 @dataclass(frozen=True, slots=True)

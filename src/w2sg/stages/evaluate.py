@@ -9,7 +9,7 @@ from w2sg.agents.policies import TransformersPolicy
 from w2sg.agents.prompts import prompt
 from w2sg.environments.opener import opener
 from w2sg.evaluation.metrics import table1
-from w2sg.files import digest, write_json
+from w2sg.files import write_json
 from w2sg.params import Params
 from w2sg.records import Episode, Task, Trajectory, write_episodes
 from w2sg.stages.groups import checkpoints
@@ -56,8 +56,9 @@ def _evaluated(
     settings = params.evaluate
     style = params.environment(environment)
     model, tokenizer = bases.load(checkpoint)
-    key = digest(checkpoint, layout.tasks(environment), text=f"{settings!r}{style!r}{seed}")
-    store = rollout.STORE / f"evaluate-{layout.run_name(environment, seed)}-{name}-{key}"
+    read = (settings, style, params.explore.max_new_tokens)
+    label = f"evaluate-{layout.run_name(environment, seed)}-{name}"
+    store = rollout.store(label, checkpoint, layout.tasks(environment), settings=read)
     trajectories = rollout.play(
         TransformersPolicy(model, tokenizer),
         opener(environment, params),

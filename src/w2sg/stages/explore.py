@@ -10,7 +10,6 @@ from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
 from w2sg.agents.prompts import prompt
 from w2sg.environments.opener import opener
-from w2sg.files import digest
 from w2sg.params import Params, Role
 from w2sg.records import Task, write_trajectories
 from w2sg.training import bases
@@ -37,8 +36,8 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
     settings = params.environment(environment)
     checkpoint = layout.sft(environment, seed, role)
     model, tokenizer = bases.load(checkpoint)
-    key = digest(checkpoint, layout.tasks(environment), text=f"{params.explore!r}{settings!r}{seed}")
-    store = rollout.STORE / f"explore-{layout.run_name(environment, seed)}-{role}-{key}"
+    name = f"explore-{layout.run_name(environment, seed)}-{role}"
+    store = rollout.store(name, checkpoint, layout.tasks(environment), settings=(params.explore, settings))
     trajectories = rollout.play(
         TransformersPolicy(model, tokenizer),
         opener(environment, params),
