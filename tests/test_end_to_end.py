@@ -1,6 +1,7 @@
 """The whole pipeline through the real commands, on params/smoke.yaml: results, second runs, kills, equal bytes."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -74,7 +75,8 @@ def test_the_run_ends_with_a_table_and_a_report(finished: Path) -> None:
     unseen = table[table.split == "unseen"].set_index("model").average_reward
     assert unseen[["sft_weak", "sft_strong"]].max() > 0
     page = (finished / "results/report.html").read_text()
-    assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "")
+    assert "<svg" in page
+    assert not re.search(r"""(src|href)\s*=\s*["']?https?:|url\(["']?https?:|@import""", page), "the page loads something"
 
 
 @pytest.mark.slow
