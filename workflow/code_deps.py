@@ -2,6 +2,10 @@
 
 Without --write nothing is changed; the exit code is 1 where they differ (a test runs this). Imports are read from the
 source, those inside functions included, and followed through the package.
+
+What lies in the package of one environment concerns the stages of that environment alone. So in a stage with one job
+for each environment, such files become the folder they lie in, under the name of whichever environment it is:
+`src/w2sg/environments/${item.environment}/world`. A folder must not hold more than the stage imports.
 """
 
 import ast
@@ -12,6 +16,7 @@ from pathlib import Path
 
 SOURCE = Path("src")
 TABLE = Path("dvc.yaml")
+ENVIRONMENTS = SOURCE / "w2sg/environments"
 
 
 @cache
@@ -45,6 +50,27 @@ def closure(module: str) -> list[str]:
     return sorted(str(path_of(name)) for name in seen if path_of(name).stat().st_size)
 
 
+def by_environment(files: list[str]) -> list[str]:
+    """The files with those of single environments replaced by templates, which every environment must fill alike."""
+    parts: dict[str, set[str]] = {}
+    common = []
+    for file in files:
+        inside = Path(file).relative_to(ENVIRONMENTS).parts if Path(file).is_relative_to(ENVIRONMENTS) else ()
+        if len(inside) > 1:
+            parts.setdefault(inside[0], set()).add(inside[1])
+        else:
+            common.append(file)
+    for environment, names in parts.items():
+        folders = [ENVIRONMENTS / environment / name for name in names if not name.endswith(".py")]
+        written = {str(path) for folder in folders for path in folder.rglob("*.py") if path.stat().st_size}
+        if unused := sorted(written - set(files)):
+            sys.exit(f"{unused[0]}: not imported by a stage that imports others in its folder; move it elsewhere")
+        if other := next((each for each in parts if parts[each] != names), None):
+            sys.exit(f"environments {environment} and {other}: their packages must have the same parts")
+    names = set().union(*parts.values())
+    return sorted(common + [str(ENVIRONMENTS / "${item.environment}" / name) for name in names])
+
+
 def updated(table: str) -> str:
     """The text of dvc.yaml with the code dependencies that the source asks for."""
     lines = [line for line in table.splitlines() if not line.startswith("      - src/")]
@@ -52,7 +78,10 @@ def updated(table: str) -> str:
     for line in lines:
         if line.startswith(("    params:", "    outs:")) and (stage := _stage(result)) is not None:
             header = [] if "    deps:" in _block(result) else ["    deps:"]
-            result += header + [f"      - {path}" for path in closure(f"w2sg.stages.{stage}")]
+            files = closure(f"w2sg.stages.{stage}")
+            if "      environment: ${environments}" in _block(result):
+                files = by_environment(files)
+            result += header + [f"      - {path}" for path in files]
         result.append(line)
     return "\n".join(result) + "\n"
 

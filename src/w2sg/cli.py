@@ -1,30 +1,75 @@
-"""The command `w2sg`: look into environments beside the pipeline."""
+"""The command `w2sg`: what this machine can run, and a look into the environments beside the pipeline."""
 
 import argparse
 import sys
 from pathlib import Path
 
 from w2sg.errors import UserError
+from w2sg.records import SPLITS
 
 
 def main() -> int:
     """Parse the command line and run one command."""
-    parser = argparse.ArgumentParser(prog="w2sg", description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    replay = commands.add_parser("replay", help="play games with an expert and compare with what was recorded")
+    arguments = parser().parse_args()
+    try:
+        return _run(arguments)
+    except UserError as error:
+        for line in str(error).splitlines():
+            print(f"w2sg {arguments.command}: {line}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    root = argparse.ArgumentParser(prog="w2sg", description=__doc__)
+    commands = root.add_subparsers(dest="command", required=True)
+    commands.add_parser("doctor", help="what works on this machine, what is missing, and the remedy")
+
+    play = commands.add_parser("play", help="watch an agent on one task, or play it")
+    play.add_argument("environment", help="its name in params.yaml")
+    who = play.add_mutually_exclusive_group()
+    who.add_argument("--model", type=Path, metavar="DIR", help="checkpoint that plays; without it, the expert does")
+    who.add_argument("--human", action="store_true", help="you play")
+    play.add_argument("--split", choices=SPLITS, default="unseen")
+    play.add_argument("--number", type=int, default=0, help="task of the split, from 0")
+    play.add_argument("--temperature", type=float, default=0.0, help="of the model; 0 is greedy")
+    play.add_argument("--seed", type=int, default=0)
+
+    replay = commands.add_parser("replay", help="replay recorded or expert episodes and compare")
     environments = replay.add_subparsers(dest="environment", required=True)
     alfworld = environments.add_parser("alfworld", help="official or generated ALFWorld game folders")
     alfworld.add_argument("--games", type=Path, required=True, help="folder that holds game.tw-pddl files at any depth")
     alfworld.add_argument("--expert", choices=["recorded", "handcoded", "planner"], default="recorded")
     alfworld.add_argument("--jobs", type=int, default=1, help="processes")
-    arguments = parser.parse_args()
-    try:
-        from w2sg.environments.alfworld import replay as alfworld_replay
+    return root
 
-        return alfworld_replay.run(arguments.games, arguments.expert, jobs=arguments.jobs)
-    except UserError as error:
-        print(f"w2sg {arguments.command}: {error}", file=sys.stderr)
-        return 2
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "doctor":
+            from w2sg import doctor
+
+            return doctor.run()
+        case "play":
+            from w2sg import terminal
+
+            return terminal.run(
+                arguments.environment,
+                split=arguments.split,
+                number=arguments.number,
+                model=arguments.model,
+                human=arguments.human,
+                temperature=arguments.temperature,
+                seed=arguments.seed,
+            )
+    match arguments.environment:
+        case "alfworld":
+            from w2sg.environments.alfworld import replay as alfworld_replay
+
+            return alfworld_replay.run(arguments.games, arguments.expert, jobs=arguments.jobs)
+    raise AssertionError(arguments.environment)
 
 
 if __name__ == "__main__":

@@ -4,14 +4,15 @@ Every class is one section of params.yaml, named after the stage that it invalid
 """
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
 
+from w2sg.environments.settings import Environments, EnvironmentSettings
 from w2sg.errors import UserError
+from w2sg.sections import Count, Positive, Section, Share
 from w2sg.yaml_files import read_yaml
 
 PairKind = Literal["tree", "random", "eto", "ceiling"]
@@ -23,71 +24,16 @@ SftName = Literal["sft_weak", "sft_strong"]
 BUILT_PAIRS: tuple[PairKind, ...] = ("tree", "random")
 BUILT_PATHS: tuple[PathKind, ...] = ("mcts", "best_of_m")
 
-Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0.0)]
 # Methods name folders, stages and rules.
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
-
-
-class Section(BaseModel):
-    """A part of params.yaml."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
-
-
-class Splits(Section):
-    """Number of tasks per split.
-
-    Train tasks are explored and give the experts; unseen ones come from other floor plans.
-    """
-
-    train: Count
-    seen: Count
-    unseen: Count
-
-
-AlfworldTask = Literal[
-    "pick_and_place_simple",
-    "look_at_obj_in_light",
-    "pick_clean_then_place_in_recep",
-    "pick_heat_then_place_in_recep",
-    "pick_cool_then_place_in_recep",
-    "pick_two_obj_and_place",
-]
-Room = Literal["kitchen", "living_room", "bedroom", "bathroom"]
-
-
-class Alfworld(Section):
-    """ALFWorld games: official folders when `data_dir` is set, else generated from the floor plans in the wheel."""
-
-    data_dir: str | None
-    tasks: Splits
-    max_steps: Count
-    task_types: tuple[AlfworldTask, ...] = Field(min_length=1)
-    rooms: tuple[Room, ...] = Field(min_length=1)
-    max_receptacles: Annotated[int, Field(ge=3)]
-    distractors: Annotated[int, Field(ge=0)]
-    goal_texts: Literal["one", "all"]
-    prompt: Literal["paper", "short"]
-
-
-class Environments(Section):
-    """The environments of the run, one fan-out of every stage each."""
-
-    alfworld: Alfworld
-
-    def items(self) -> Iterator[tuple[str, Alfworld]]:
-        """Name and settings of every environment that is switched on."""
-        for name in type(self).model_fields:
-            if (settings := getattr(self, name)) is not None:
-                yield name, settings
 
 
 class Experts(Section):
     """Expert demonstrations (D_expert, eq. 4): one per training task."""
 
-    tasks: Annotated[int, Field(ge=1, description="training tasks with a demonstration, counted from the first")]
+    tasks: Annotated[
+        int, Field(ge=1, description="training tasks with a demonstration at most, counted from the first")
+    ]
 
 
 class Play(Section):
@@ -172,7 +118,7 @@ class Explore(Section):
     """M samples per training task by an SFT model (M4); sample k uses schedule[k mod length]."""
 
     samples: Count
-    tasks: Annotated[int, Field(ge=1, description="training tasks explored, counted from the last")]
+    tasks: Annotated[int, Field(ge=1, description="training tasks explored at most, counted from the last")]
     schedule: tuple[Sampling, ...] = Field(min_length=1)
     cohort: Count
     max_new_tokens: Count
@@ -246,7 +192,7 @@ class Imitation(Section):
 
 
 class Evaluate(Section):
-    """Evaluation of every model; `seen` and `unseen` are numbers of tasks, counted from the first."""
+    """Evaluation of every model; `seen` and `unseen` are numbers of tasks at most, counted from the first."""
 
     seen: Count
     unseen: Count
@@ -297,7 +243,7 @@ class Params(Section):
             raise ValueError("\n".join(problems))
         return self
 
-    def environment(self, name: str) -> Alfworld:
+    def environment(self, name: str) -> EnvironmentSettings:
         """Settings of one environment.
 
         Raises:
@@ -330,13 +276,17 @@ def _disagreements(values: dict[str, Any]) -> list[str]:
     """Rules between sections, on unvalidated values too, so that they are reported along with everything else."""
     problems = []
     limits = [("tree.breadth", "explore.samples")]
-    for name in _mapping(values, "environments"):
-        limits += [
-            ("experts.tasks", f"environments.{name}.tasks.train"),
-            ("explore.tasks", f"environments.{name}.tasks.train"),
-            ("evaluate.seen", f"environments.{name}.tasks.seen"),
-            ("evaluate.unseen", f"environments.{name}.tasks.unseen"),
-        ]
+    # Where an environment has fewer tasks, all of them are taken; more than any has is a mistake.
+    for key, split in (
+        ("experts.tasks", "train"),
+        ("explore.tasks", "train"),
+        ("evaluate.seen", "seen"),
+        ("evaluate.unseen", "unseen"),
+    ):
+        sizes = {f"environments.{name}.tasks.{split}" for name in _mapping(values, "environments")}
+        known = {size: most for size in sorted(sizes) if type(most := _at(values, size)) is int}
+        if known:
+            limits.append((key, max(known, key=lambda size: known[size])))
     for key, limit in limits:
         wanted, most = _at(values, key), _at(values, limit)
         if type(wanted) is type(most) is int and wanted > most:

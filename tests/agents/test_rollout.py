@@ -1,5 +1,6 @@
 """The rollout engine with a real model: keyed randomness, cohorts, and killed runs that go on as if nothing was."""
 
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
-from w2sg.agents.rollout import NO_ACTION, Request, cohorts, play, play_cohort, uniforms
+from w2sg.agents.rollout import NO_ACTION, Request, cohorts, play, play_cohort, reset_all, uniforms
 from w2sg.environments.base import StepResult
 from w2sg.errors import UserError
 from w2sg.records import Task
@@ -227,10 +228,40 @@ def test_steps_scores_and_ends(tmp_path):
 def test_environments_are_reused_and_seeded(tmp_path):
     worlds = [Letters(), Letters()]
     for part in cohorts(requests(4), size=2):
-        play_cohort(Scripted("x"), worlds, part, name="n", prompt="", seed=9, max_new_tokens=2)
+        play_cohort(
+            Scripted("x"),
+            worlds,
+            part,
+            openings=reset_all(worlds, part, seed=9),
+            name="n",
+            prompt="",
+            seed=9,
+            max_new_tokens=2,
+        )
     assert [world.resets for world in worlds] == [[("task-0", 9), ("task-2", 9)], [("task-1", 9), ("task-3", 9)]]
     for world in worlds:
         world.close()
+
+
+def test_the_next_cohort_is_reset_while_one_plays(tmp_path):
+    begun = threading.Event()
+
+    class Watched(Letters):
+        def reset(self, task, *, seed=0):
+            if task.task_id == "task-2":
+                begun.set()
+            return super().reset(task, seed=seed)
+
+    class Patient(Scripted):
+        def respond(self, rows, observations, **settings):
+            assert begun.wait(20), "the second cohort is reset during the first"
+            return super().respond(rows, observations, **settings)
+
+    settings = {"name": "n", "prompt": "", "seed": 0, "max_new_tokens": 2, "cohort": 2}
+    asked = requests(5)
+    trajectories = play(Patient("x"), Watched, asked, store=tmp_path / "ahead", **settings)
+    assert [each.task_id for each in trajectories] == [request.task.task_id for request in asked]
+    assert Letters.opened == Watched.opened == 0
 
 
 def test_uniforms_are_keyed_by_all_that_matters():

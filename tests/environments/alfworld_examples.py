@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from w2sg.environments.alfworld.games import TASK_TYPES, GameSettings, draw_game
-from w2sg.environments.alfworld.translation import Game, translate
+from w2sg.environments.alfworld.tasks.games import TASK_TYPES, GameSettings, draw_game
+from w2sg.environments.alfworld.world.translation import Game, translate
 
 SMALL = GameSettings(max_receptacles=6, distractors=4, goal_texts="one")
 SHARED = Path(os.environ.get("W2SG_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))

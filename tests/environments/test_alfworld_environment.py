@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from w2sg.environments.alfworld.engine import NOTHING_HAPPENS
-from w2sg.environments.alfworld.environment import AlfworldEnvironment, answer, make_task, opening
-from w2sg.environments.alfworld.translation import load, save
+from w2sg.environments.alfworld.world.engine import NOTHING_HAPPENS
+from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, answer, make_task, opening
+from w2sg.environments.alfworld.world.translation import load, save
 from w2sg.environments.base import Environment
 from w2sg.errors import UserError
 from w2sg.records import Task
@@ -127,6 +127,6 @@ def test_only_the_location_number_is_taken_from_an_answer() -> None:
 
 def test_nothing_is_created_in_the_home(tmp_path: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "ALFWORLD_DATA"} | {"HOME": str(tmp_path)}
-    code = "import w2sg.environments.alfworld.games"
+    code = "import w2sg.environments.alfworld.tasks.games"
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
     assert list(tmp_path.iterdir()) == []

@@ -9,14 +9,20 @@ import numpy as np
 import pytest
 
 from w2sg.agents.prompts import parse_response
-from w2sg.environments.alfworld.engine import NOTHING_HAPPENS, Engine
-from w2sg.environments.alfworld.environment import AlfworldEnvironment, make_task
-from w2sg.environments.alfworld.experts import as_move, as_put, expert_trajectory, play_handcoded, searcher
-from w2sg.environments.alfworld.games import TASK_TYPES
-from w2sg.environments.alfworld.goals import Goal, parse_goal
-from w2sg.environments.alfworld.play import play_trajectory
-from w2sg.environments.alfworld.searcher import Searcher
-from w2sg.environments.alfworld.translation import save, translate
+from w2sg.environments.alfworld.experts.demonstrations import (
+    as_move,
+    as_put,
+    expert_trajectory,
+    play_handcoded,
+    searcher,
+)
+from w2sg.environments.alfworld.experts.goals import Goal, parse_goal
+from w2sg.environments.alfworld.experts.play import play_trajectory
+from w2sg.environments.alfworld.experts.searcher import Searcher
+from w2sg.environments.alfworld.tasks.games import TASK_TYPES
+from w2sg.environments.alfworld.world.engine import NOTHING_HAPPENS, Engine
+from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, make_task
+from w2sg.environments.alfworld.world.translation import save, translate
 from w2sg.errors import UserError
 from w2sg.records import Task, Trajectory
 

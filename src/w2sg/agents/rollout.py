@@ -9,8 +9,11 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 
@@ -53,11 +56,17 @@ def uniforms(*, seed: int, request: Request, turn: int, count: int) -> np.ndarra
     return np.random.Generator(np.random.Philox(key=key)).random(count)
 
 
+def reset_all(environments: Sequence[Environment], requests: Sequence[Request], *, seed: int) -> list[str]:
+    """Start every request's episode in an environment of its own; return the first observations."""
+    return [environments[row].reset(request.task, seed=seed)[0] for row, request in enumerate(requests)]
+
+
 def play_cohort(
     policy: Policy,
     environments: Sequence[Environment],
     requests: Sequence[Request],
     *,
+    openings: Sequence[str],
     name: str,
     prompt: str,
     seed: int,
@@ -66,14 +75,15 @@ def play_cohort(
     """Play every request to its end, all at the same time, each in an environment of its own.
 
     Args:
-        environments: at least as many as requests.
+        environments: at least as many as requests, reset to them (`reset_all`).
+        openings: the first observations.
         name: the policy's name in the trajectories.
         prompt: text before the first observation ("" for none).
     """
     batch = policy.start(len(requests))
     steps: list[list[Step]] = [[] for _ in requests]
     completed = [False] * len(requests)
-    observations = [environments[row].reset(request.task, seed=seed)[0] for row, request in enumerate(requests)]
+    observations = list(openings)
     active = list(range(len(requests)))
     turn = 0
     while active:
@@ -146,24 +156,67 @@ def play(
     Args:
         store: folder of this run alone: its name must change with the model, the settings and the tasks.
     """
-    environments = [make_environment() for _ in range(min(cohort, len(requests)))]
     played: list[Trajectory] = []
     clock = Progress(total=len(requests), what=f"{name}: episodes")
-    try:
-        for number, part in enumerate(cohorts(requests, size=cohort)):
-            path = store / f"cohort-{number:04d}.parquet"
+    parts = {store / f"cohort-{number:04d}.parquet": part for number, part in enumerate(cohorts(requests, size=cohort))}
+    with _ResetAhead(make_environment, [part for path, part in parts.items() if not path.exists()], seed=seed) as ahead:
+        for path, part in parts.items():
             if not path.exists():
+                environments, openings = ahead.take()
                 trajectories = play_cohort(
-                    policy, environments, part, name=name, prompt=prompt, seed=seed, max_new_tokens=max_new_tokens
+                    policy,
+                    environments,
+                    part,
+                    openings=openings,
+                    name=name,
+                    prompt=prompt,
+                    seed=seed,
+                    max_new_tokens=max_new_tokens,
                 )
                 write_trajectories(path, trajectories)
             played += read_trajectories(path)
             won = sum(trajectory.success for trajectory in played)
             clock.show(len(played), note=f"{won} of {len(played)} won")
-    finally:
-        for environment in environments:
-            environment.close()
     return played
+
+
+class _ResetAhead:
+    """Two sets of environments: while one is played, a thread resets the other to the next cohort.
+
+    A simulator in a process of its own takes a tenth of a second for a reset, which the model need not wait for.
+    """
+
+    def __init__(
+        self, make_environment: Callable[[], Environment], parts: Sequence[Sequence[Request]], *, seed: int
+    ) -> None:
+        size = max(map(len, parts), default=0)
+        self._sets = [[make_environment() for _ in range(size)] for _ in parts[:2]]
+        self._waiting = list(parts)
+        self._turn = 0
+        self._seed = seed
+        self._thread = ThreadPoolExecutor(1)
+
+    def __enter__(self) -> Self:
+        self._next = self._begin()
+        return self
+
+    def take(self) -> tuple[Sequence[Environment], list[str]]:
+        """The environments of the next cohort and their first observations; the set handed out before is reused."""
+        openings = self._next.result()
+        environments = self._sets[self._turn % 2]
+        self._turn += 1
+        self._next = self._begin()
+        return environments, openings
+
+    def _begin(self) -> Future[list[str]]:
+        part = self._waiting.pop(0) if self._waiting else []
+        environments = self._sets[self._turn % 2] if part else []
+        return self._thread.submit(reset_all, environments, part, seed=self._seed)
+
+    def __exit__(self, *_: object) -> None:
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        for environment in chain.from_iterable(self._sets):
+            environment.close()
 
 
 def cohorts(requests: Sequence[Request], *, size: int) -> Iterator[Sequence[Request]]:

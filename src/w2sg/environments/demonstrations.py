@@ -18,9 +18,13 @@ def expert(name: str, params: Params, environment: Environment, task: Task, *, r
     """
     match name:
         case "alfworld":
-            from w2sg.environments.alfworld.experts import expert_trajectory
+            from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory
 
-            return expert_trajectory(environment, task, rng, style=_style(params))
+            return expert_trajectory(environment, task, rng, style=_style(name, params))
+        case "webshop":
+            from w2sg.environments.webshop.experts.demonstrations import expert_trajectory as shop
+
+            return shop(environment, task, rng, style=_style(name, params))
     raise UserError(f"--environment {name}: has no experts")
 
 
@@ -34,12 +38,16 @@ def play(
     """
     match name:
         case "alfworld":
-            from w2sg.environments.alfworld.play import play_trajectory
+            from w2sg.environments.alfworld.experts.play import play_trajectory
 
-            return play_trajectory(environment, task, rng, expert_share, style=_style(params))
+            return play_trajectory(environment, task, rng, expert_share, style=_style(name, params))
+        case "webshop":
+            from w2sg.environments.webshop.experts.play import play_trajectory as play_shop
+
+            return play_shop(environment, task, rng, expert_share, style=_style(name, params))
     raise UserError(f"--environment {name}: has no play")
 
 
-def _style(params: Params) -> Literal["brief", "plain"]:
-    """Thoughts of ALFWorld's experts: short forms for the models that get the short prompt, English for the others."""
-    return "brief" if params.environments.alfworld.prompt == "short" else "plain"
+def _style(name: str, params: Params) -> Literal["brief", "plain"]:
+    """Thoughts of the experts: short forms for the models that get the short prompt, English for the others."""
+    return "brief" if params.environment(name).prompt == "short" else "plain"

@@ -1,6 +1,7 @@
 """How each environment is opened on the tasks that the tasks stage made."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from w2sg import layout
 from w2sg.environments.base import Environment
@@ -8,17 +9,25 @@ from w2sg.errors import UserError
 from w2sg.params import Params
 
 
-def opener(name: str, params: Params) -> Callable[[], Environment]:
+def opener(name: str, params: Params, *, folder: Path | None = None) -> Callable[[], Environment]:
     """A function that opens a new instance of the environment.
+
+    Args:
+        folder: what make_tasks wrote for the resets; that of the pipeline unless given.
 
     Raises:
         UserError: there is no such environment.
     """
+    folder = folder or layout.games(name)
     match name:
         case "alfworld":
-            from w2sg.environments.alfworld.environment import AlfworldEnvironment
+            from w2sg.environments.alfworld.world.environment import AlfworldEnvironment
 
-            return lambda: AlfworldEnvironment(layout.games(name))
+            return lambda: AlfworldEnvironment(folder)
+        case "webshop":
+            from w2sg.environments.webshop.world.environment import WebshopEnvironment
+
+            return lambda: WebshopEnvironment(folder)
     raise UserError(
         f"--environment {name}: unknown; params.yaml has {', '.join(n for n, _ in params.environments.items())}"
     )

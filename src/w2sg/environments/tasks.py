@@ -15,9 +15,15 @@ def make_tasks(name: str, params: Params, *, folder: Path) -> list[Task]:
     """
     match name:
         case "alfworld":
-            from w2sg.environments.alfworld import task_table
+            from w2sg.environments.alfworld.tasks import task_table
 
+            assert params.environments.alfworld is not None
             return task_table.make_tasks(params.environments.alfworld, folder)
+        case "webshop":
+            from w2sg.environments.webshop.tasks import task_table as webshop_tasks
+
+            assert params.environments.webshop is not None
+            return webshop_tasks.make_tasks(params.environments.webshop, folder)
     raise UserError(
         f"--environment {name}: unknown; params.yaml has {', '.join(n for n, _ in params.environments.items())}"
     )

@@ -31,10 +31,11 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int, context: int) -> P
     """
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.normalizer = normalizers.NFC()
-    # A word takes the one space before it along ("▁drawer"); white space beyond that and punctuation stand alone.
+    # A word takes the one space before it along ("▁drawer"); white space beyond that and punctuation stand alone, save
+    # for WebShop's separator, which would fill nearly half of its pages.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\n| ?[^\s\p{P}\d]+| ?\d|\p{P}|\s"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(r" ?\[SEP\]|\n| ?[^\s\p{P}\d]+| ?\d|\p{P}|\s"), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )

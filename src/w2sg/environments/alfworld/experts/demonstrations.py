@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from w2sg.agents.prompts import format_response
-from w2sg.environments.alfworld.engine import Engine
-from w2sg.environments.alfworld.goals import parse_goal
-from w2sg.environments.alfworld.rules import translator
-from w2sg.environments.alfworld.searcher import Searcher, Style
-from w2sg.environments.alfworld.translation import Game
+from w2sg.environments.alfworld.experts.goals import parse_goal
+from w2sg.environments.alfworld.experts.searcher import Searcher, Style
+from w2sg.environments.alfworld.world.engine import Engine
+from w2sg.environments.alfworld.world.rules import translator
+from w2sg.environments.alfworld.world.translation import Game
 from w2sg.environments.base import Environment
 from w2sg.errors import UserError
 from w2sg.records import Step, Task, Trajectory

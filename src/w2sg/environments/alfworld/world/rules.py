@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from w2sg.environments.alfworld.facts import Literal
+from w2sg.environments.alfworld.world.facts import Literal
 from w2sg.errors import UserError
 
 GOAL = "UNKNOWN GOAL"

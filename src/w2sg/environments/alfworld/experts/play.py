@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from w2sg.agents.prompts import format_response
-from w2sg.environments.alfworld.experts import searcher
-from w2sg.environments.alfworld.searcher import Searcher, Style
+from w2sg.environments.alfworld.experts.demonstrations import searcher
+from w2sg.environments.alfworld.experts.searcher import Searcher, Style
 from w2sg.environments.base import Environment
 from w2sg.records import Step, Task, Trajectory
 

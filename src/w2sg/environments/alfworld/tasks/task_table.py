@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from w2sg.environments.alfworld.games import GameSettings, generated_tasks
-from w2sg.environments.alfworld.official import official_tasks
-from w2sg.params import Alfworld
+from w2sg.environments.alfworld.tasks.games import GameSettings, generated_tasks
+from w2sg.environments.alfworld.tasks.official import official_tasks
+from w2sg.environments.settings import Alfworld
 from w2sg.records import Task
 
 _DRAW = 0

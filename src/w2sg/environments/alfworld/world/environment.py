@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from w2sg.environments.alfworld import translation
-from w2sg.environments.alfworld.engine import Engine
+from w2sg.environments.alfworld.world import translation
+from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.base import StepResult
 from w2sg.errors import UserError
 from w2sg.records import Task

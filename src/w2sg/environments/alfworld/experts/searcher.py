@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Literal
 
-from w2sg.environments.alfworld.goals import Goal
+from w2sg.environments.alfworld.experts.goals import Goal
 
 Style = Literal["brief", "plain"]
 
@@ -86,12 +86,12 @@ class Searcher:
         if held is None:
             taken = action.split(" from ")[0].removeprefix("take ")
             sees = action.startswith("take ") and kind(taken) == goal.target
-            return f"see {taken} need {self._wanted()}" if sees else self._need()
+            return f"{taken} here {self._purpose()}" if sees else f"{goal.target} not here {self._purpose()}"
         if goal.task_type == "look_at_obj_in_light":
-            return f"hold {held} find {goal.place}"
+            return f"{held} held find {goal.place}"
         if goal.treatment and not self._is_treated(held):
-            return f"hold {held} {goal.treatment} for {goal.place}"
-        return f"hold {held} for {self._destination()}"
+            return f"{held} held {goal.treatment} for {goal.place}"
+        return f"{held} held for {self._destination()}"
 
     def wander(self, action: str) -> str:
         """The thought of a move that is not the searcher's own: it says no more than what is wanted."""
@@ -104,9 +104,12 @@ class Searcher:
         return f"find {self._wanted()}"
 
     def _wanted(self) -> str:
+        return f"{self._goal.target} {self._purpose()}"
+
+    def _purpose(self) -> str:
         goal = self._goal
         order = "second " if goal.task_type == "pick_two_obj_and_place" and self._delivered() else ""
-        return f"{order}{goal.target} {f'to {goal.treatment} ' if goal.treatment else ''}for {goal.place}"
+        return f"{order}{f'to {goal.treatment} ' if goal.treatment else ''}for {goal.place}"
 
     def _move(self, admissible: Sequence[str]) -> str:
         goal, held = self._goal, self.held

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2sg.environments.alfworld.environment import make_task
-from w2sg.environments.alfworld.games import shipped_rules
-from w2sg.environments.alfworld.rules import GOAL, split_goal
-from w2sg.environments.alfworld.translation import save, translate
+from w2sg.environments.alfworld.tasks.games import shipped_rules
+from w2sg.environments.alfworld.world.environment import make_task
+from w2sg.environments.alfworld.world.rules import GOAL, split_goal
+from w2sg.environments.alfworld.world.translation import save, translate
 from w2sg.errors import UserError
 from w2sg.records import Task
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from w2sg import files
-from w2sg.environments.alfworld.facts import Fact, Literal
-from w2sg.environments.alfworld.rules import Rules, compile_rules, literals, parse_task, split_goal
+from w2sg.environments.alfworld.world.facts import Fact, Literal
+from w2sg.environments.alfworld.world.rules import Rules, compile_rules, literals, parse_task, split_goal
 from w2sg.errors import UserError
 
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
-from w2sg.environments.alfworld.facts import Binding, Fact, Facts, Literal, solutions
-from w2sg.environments.alfworld.rules import GOAL, Schema
-from w2sg.environments.alfworld.text import Writer, display_names
-from w2sg.environments.alfworld.translation import Condition, Game
+from w2sg.environments.alfworld.world.facts import Binding, Fact, Facts, Literal, solutions
+from w2sg.environments.alfworld.world.rules import GOAL, Schema
+from w2sg.environments.alfworld.world.text import Writer, display_names
+from w2sg.environments.alfworld.world.translation import Condition, Game
 
 NOTHING_HAPPENS = "Nothing happens."
 

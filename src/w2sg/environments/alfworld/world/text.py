@@ -3,8 +3,8 @@
 import ast
 from collections.abc import Mapping, Sequence
 
-from w2sg.environments.alfworld.facts import Binding, Facts, in_order
-from w2sg.environments.alfworld.rules import Piece, Rules, Slot
+from w2sg.environments.alfworld.world.facts import Binding, Facts, in_order
+from w2sg.environments.alfworld.world.rules import Piece, Rules, Slot
 from w2sg.errors import UserError
 
 _ESCAPES = (("_bar_", "|"), ("_minus_", "-"), ("_plus_", "+"), ("_dot_", "."), ("_comma_", ","))

@@ -1,0 +1,99 @@
+"""`w2sg doctor`: what works on this machine, found by trying it, and the remedy for what does not."""
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from w2sg import params, threads
+from w2sg.environments.opener import opener
+from w2sg.environments.settings import Splits
+from w2sg.environments.tasks import make_tasks
+from w2sg.errors import UserError
+from w2sg.params import Params
+
+PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "snakemake", "dvc")
+GIBIBYTE = 2**30
+
+
+class Finding(NamedTuple):
+    """One row of the table. `good` is None where something is missing that nothing needs by default."""
+
+    what: str
+    good: bool | None
+    found: str
+    remedy: str = ""
+
+
+def run() -> int:
+    """Print the table; 1 if anything that a run needs is missing."""
+    threads.limit(1)
+    findings = [*machine(), *packages()]
+    try:
+        settings = params.load()
+    except UserError as error:
+        findings.append(Finding("params.yaml", False, str(error).splitlines()[0], "mend that line"))
+    else:
+        findings += [
+            finding for name, _ in settings.environments.items() for finding in environment(name, settings=settings)
+        ]
+    width = max(len(finding.what) for finding in findings)
+    for finding in findings:
+        mark = {True: "ok     ", False: "MISSING", None: "-      "}[finding.good]
+        remedy = f"; {finding.remedy}" if finding.remedy and not finding.good else ""
+        print(f"{finding.what:{width}}  {mark}  {finding.found}{remedy}")
+    return 1 if any(finding.good is False for finding in findings) else 0
+
+
+def machine() -> Iterator[Finding]:
+    """Interpreter, memory, disk, git and accelerator."""
+    python = ".".join(map(str, sys.version_info[:3]))
+    yield Finding("Python", sys.version_info >= (3, 11), python, "use Python 3.11 or newer")
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIBIBYTE
+    yield Finding("memory", memory >= 6, f"{memory:.0f} GiB, {os.cpu_count()} cores", "the default run needs 6 GiB")
+    free = shutil.disk_usage(".").free / GIBIBYTE
+    yield Finding("disk", free >= 3, f"{free:.0f} GiB free", "make room: the default run needs 3 GiB")
+    git = shutil.which("git")
+    yield Finding(
+        "git", git is not None, "found" if git else "not on PATH", "install git: DVC asks it about the project"
+    )
+    import torch
+
+    gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"
+    yield Finding("GPU", True if gpu != "none" else None, gpu)
+
+
+def packages() -> Iterator[Finding]:
+    """The libraries that the stages call, in the versions that are installed."""
+    for name in PACKAGES:
+        try:
+            yield Finding(name, True, version(name))
+        except PackageNotFoundError:
+            yield Finding(name, False, "not installed", "run `make install`")
+
+
+def environment(name: str, *, settings: Params) -> Iterator[Finding]:
+    """Make a few tasks as the parameters say, reset to one and act."""
+    section = settings.environment(name)
+    few = section.model_copy(update={"tasks": Splits(train=1, seen=1, unseen=1)})
+    settings = settings.model_copy(update={"environments": settings.environments.model_copy(update={name: few})})
+    start = time.monotonic()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            tasks = make_tasks(name, settings, folder=Path(folder))
+            made = time.monotonic()
+            world = opener(name, settings, folder=Path(folder))()
+            world.reset(tasks[0])
+            world.step("look around")
+            world.close()
+        except UserError as error:
+            yield Finding(name, False, str(error).splitlines()[0])
+            return
+    yield Finding(
+        name, True, f"tasks made in {made - start:.1f} s, opened and acted in {time.monotonic() - made:.1f} s"
+    )

@@ -1,0 +1,165 @@
+"""ScienceWorld as an environment of this project (paper, section 4.1; M14, A24)."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from w2sg.environments.base import StepResult
+from w2sg.environments.scienceworld.simulator import Answer, Episode, Simulator
+from w2sg.errors import UserError
+from w2sg.records import Task
+
+Result = TypeVar("Result")
+
+# No command of the simulator is longer; its parser compares every word with every object.
+_LONGEST_ACTION = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a task's spec says, as JSON with these keys.
+
+    Attributes:
+        task: the simulator's name of the experiment, such as "find-plant".
+        variation: its number.
+        simplifications: names joined by commas, as Simulator.load takes them.
+        start_score: the score before the first action, in [0, 1]; find-* starts above 0.
+    """
+
+    task: str
+    variation: int
+    simplifications: str
+    start_score: float = 0.0
+
+
+class ScienceworldEnvironment:
+    """Plays the real simulator; see environments.base.Environment.
+
+    The first observation is the task's description alone, as in ETO; `look around` shows the room and takes no time. An
+    ambiguous action is answered with a numbered menu, which takes the next action, whatever it is, as a choice: a
+    number of the menu acts, anything else cancels. The score is the running maximum of the raw score, the start
+    included, clipped to [0, 1] (A24). The episode ends with the task, or with a raw score below 0 (a wrong focus).
+
+    A machine that dies or hangs is replaced, and the episode is played again from its recorded actions.
+
+    Args:
+        simulator: may serve many environments, each with an episode of its own.
+    """
+
+    name = "scienceworld"
+
+    def __init__(self, simulator: Simulator) -> None:
+        self.simulator = simulator
+        self._task: Task | None = None
+        self._episode: Episode | None = None
+        self._actions: list[str] = []
+        self._last = Answer("", 0.0, False)
+        self._score = 0.0
+        self._over = True
+        self._open = False
+
+    def reset(self, task: Task, *, seed: int = 0) -> tuple[str, dict[str, Any]]:
+        """Start an episode of `task`; the variation's number seeds all that is random, so `seed` changes nothing.
+
+        Returns:
+            The description, and info with "look" (the first room) and "start_score" (often above 0, in [0, 1]).
+
+        Raises:
+            UserError: the spec is malformed, the simulator knows no such task, variation or simplification, or the
+                Java machine was lost three times in a row.
+        """
+        if not self._open:
+            self.simulator.retain()
+            self._open = True
+        self._task, self._actions = task, []
+        try:
+            self._last = self.simulator.patiently(self._start)
+        except UserError:
+            raise
+        except ValueError as error:
+            raise UserError(f"task {task.task_id}: {error}") from None
+        self._over, self._score = False, _clipped(self._last.score)
+        assert self._episode is not None
+        return self._episode.description, {"look": self._last.text, "start_score": self._score}
+
+    def step(self, action: str) -> StepResult:
+        """Act; what the simulator cannot read is answered "No known action matches that input.".
+
+        Raises:
+            AssertionError: before the first reset or after the end of the episode.
+            UserError: the Java machine was lost three times in a row.
+        """
+        assert self._task is not None and not self._over, "step needs a running episode: reset first"
+        action = action[:_LONGEST_ACTION].encode("utf-8", "replace").decode()
+        answer: Answer = self._ask(lambda episode: self.simulator.step(episode, action))
+        self._actions.append(action)
+        self._last = answer
+        self._score = max(self._score, _clipped(answer.score))
+        terminated = answer.completed or answer.score < 0.0
+        truncated = not terminated and len(self._actions) >= self._task.max_steps
+        self._over = terminated or truncated
+        return StepResult(answer.text, self._score, terminated, truncated, {"raw_score": answer.score})
+
+    def admissible(self) -> Sequence[str]:
+        """The commands that the simulator calls valid, sorted; some hundred to a thousand, 0.1 s to list.
+
+        Raises:
+            AssertionError: before the first reset.
+            UserError: the Java machine was lost three times in a row.
+        """
+        assert self._task is not None, "admissible needs a running episode: reset first"
+        return self._ask(self.simulator.commands)
+
+    def close(self) -> None:
+        """Release the episode, and the machine where no other environment uses it."""
+        self._task, self._episode, self._over = None, None, True
+        if self._open:
+            self._open = False
+            self.simulator.release()
+
+    def _ask(self, question: Callable[[Episode], Result]) -> Result:
+        """The answer to a question about the episode, replayed first where its machine was lost."""
+
+        def ask() -> Result:
+            if self._episode is None or self._episode.machine != self.simulator.machines:
+                self._replay()
+            assert self._episode is not None
+            return question(self._episode)
+
+        result: Result = self.simulator.patiently(ask)
+        return result
+
+    def _start(self) -> Answer:
+        assert self._task is not None
+        spec = read_spec(self._task)
+        self._episode = self.simulator.load(spec.task, spec.variation, spec.simplifications)
+        # The package's own reset looks around too.
+        return self.simulator.step(self._episode, "look around")
+
+    def _replay(self) -> None:
+        answer = self._start()
+        assert self._episode is not None
+        for action in self._actions:
+            answer = self.simulator.step(self._episode, action)
+        assert answer == self._last, f"a replay went another way: {answer}, recorded {self._last}"
+
+
+def read_spec(task: Task) -> Spec:
+    """A task's spec.
+
+    Raises:
+        UserError: it is not of ScienceWorld's form.
+    """
+    try:
+        spec = Spec(**json.loads(task.spec))
+    except (ValueError, TypeError):
+        spec = None
+    if spec is None or not (isinstance(spec.task, str) and isinstance(spec.variation, int)):
+        wanted = '{"task": name, "variation": number, "simplifications": names}'
+        raise UserError(f"task {task.task_id}: spec {task.spec[:80]!r}, expected {wanted}")
+    return spec
+
+
+def _clipped(score: float) -> float:
+    return min(max(score, 0.0), 1.0)

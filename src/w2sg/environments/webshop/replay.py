@@ -1,0 +1,177 @@
+"""`w2sg replay webshop`: do again what was recorded from the original, and compare."""
+
+import gzip
+import json
+import random
+import sys
+import zlib
+from collections.abc import Iterator, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from w2sg.environments.webshop.world import catalogue as catalogues
+from w2sg.environments.webshop.world import nouns
+from w2sg.environments.webshop.world.catalogue import Catalogue
+from w2sg.environments.webshop.world.goals import draw_goals, draw_prices
+from w2sg.environments.webshop.world.reward import reward
+from w2sg.environments.webshop.world.search import Index
+from w2sg.environments.webshop.world.session import MAX_RESULTS, Session, Shop, product_index
+from w2sg.errors import UserError
+
+_SHOWN = 5
+"""How many differences are told, of each kind."""
+
+
+class Tally:
+    """What was compared, and the first differences."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.identical = 0
+        self.total = 0
+        self.differences: list[str] = []
+
+    def compare(self, ours: object, theirs: object, where: str) -> bool:
+        """Count one comparison; for mappings, name the first key that differs."""
+        self.total += 1
+        if ours == theirs:
+            self.identical += 1
+            return True
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            key = next(key for key in [*theirs, *ours] if ours.get(key) != theirs.get(key))
+            where, ours, theirs = f"{where}, {key}", ours.get(key), theirs.get(key)
+        self.differences.append(f"{self.kind}: {where}: {str(ours)[:160]!r}, recorded {str(theirs)[:160]!r}")
+        return False
+
+    def __str__(self) -> str:
+        return f"{self.kind} identical: {self.identical} of {self.total}"
+
+
+def run(data: Path) -> int:
+    """Replay the recordings in `data`, print how much agreed; 0 if everything did.
+
+    `data` holds a catalogue, goals_<mode>.json, and what was recorded on it: episodes.jsonl, search.jsonl and
+    rewards.jsonl (each may be .gz). Rewards are taken with the nouns of nouns.rule, as they were recorded. The first
+    observation of an episode counts as a step.
+
+    Raises:
+        UserError: a file is missing or damaged.
+    """
+    catalogue = catalogues.load(data)
+    index = product_index(catalogue)
+    tallies = [Tally(kind) for kind in ("goals", "steps", "searches", "rewards")]
+    goals, steps, searches, rewards = tallies
+    try:
+        worlds = {mode: _World(catalogue, recorded, index=index) for mode, recorded in _goal_files(data)}
+        for mode, world in worlds.items():
+            world.compare_goals(goals, mode)
+        for where, record in _lines(data, "episodes"):
+            worlds[record["mode"]].compare_episode(steps, record, where)
+        for where, record in _lines(data, "search"):
+            _compare_search(searches, index, record, where)
+        for where, record in _lines(data, "rewards"):
+            worlds[record["mode"]].compare_reward(rewards, record, where)
+    except (KeyError, TypeError, IndexError) as error:
+        raise UserError(f"{data}: not a recording of WebShop ({type(error).__name__}: {error})") from None
+    if not any(tally.total for tally in tallies):
+        raise UserError(f"{data}: nothing to compare, expected goals_*.json, episodes, search or rewards .jsonl")
+    print("; ".join(map(str, tallies)))
+    for difference in [line for tally in tallies for line in tally.differences[:_SHOWN]]:
+        print(difference, file=sys.stderr)
+    return 0 if all(tally.identical == tally.total for tally in tallies) else 1
+
+
+class _World:
+    """The shop and its goals of one recording of goals, drawn with its seed."""
+
+    def __init__(self, catalogue: Catalogue, recorded: dict[str, Any], *, index: Index) -> None:
+        self.recorded = recorded["goals"]
+        self.recorded_prices = recorded["prices"]
+        self.shop = Shop(catalogue, index=index, seed=recorded["seed"], nouns=nouns.rule)
+        rng = random.Random(recorded["seed"])
+        human = any(isinstance(goal["goal_options"], list) for goal in self.recorded)
+        self.goals = draw_goals(catalogue, draw_prices(catalogue, rng), rng, human=human)
+
+    def compare_goals(self, tally: Tally, mode: str) -> None:
+        for number, (ours, theirs) in enumerate(zip_longest(self.goals, self.recorded)):
+            mine = ours and ours.record() | {"price": self.shop.prices[ours.asin]}
+            wanted = theirs and theirs | {"price": self.recorded_prices.get(theirs["asin"])}
+            tally.compare(mine, wanted, f"{mode} {number}")
+
+    def compare_episode(self, tally: Tally, episode: dict[str, Any], where: str) -> None:
+        goal = self.goals[episode["session"]]
+        session = Session(self.shop, goal)
+        ours = {"goal": goal.record(), "obs": session.observation, **_available(session)}
+        theirs = {"goal": episode["goal"], "obs": episode["first_obs"], **episode["first_available"]}
+        tally.compare(ours, theirs, f"{where}, start")
+        for number, step in enumerate(episode["steps"]):
+            theirs = {key: value for key, value in step.items() if key != "action"}
+            _, got, done = session.act(step["action"])
+            ours = _state(session) | {"reward": got, "done": done}
+            if number == len(episode["steps"]) - 1 and "reward_info" in episode:
+                theirs["reward_info"] = episode["reward_info"]
+            tally.compare({key: ours.get(key) for key in theirs}, theirs, f"{where}, step {number}")
+
+    def compare_reward(self, tally: Tally, record: dict[str, Any], where: str) -> None:
+        product, goal = self.shop.catalogue.by_asin[record["asin"]], self.goals[record["goal"]]
+        got, parts = reward(product, goal, price=record["price"], options=record["options"], nouns=self.shop.nouns)
+        theirs = {"reward": record["reward"], **record["info"]}
+        tally.compare({"reward": got, **parts}, theirs, where)
+
+
+def _compare_search(tally: Tally, index: Index, record: dict[str, Any], where: str) -> None:
+    """Order and scores, these to as many places as were recorded."""
+    hits = index.search(record["query"], MAX_RESULTS)
+    places = max((len(str(score).partition(".")[2]) for score in record["scores"]), default=0)
+    ours = {"asins": [asin for asin, _ in hits], "scores": [round(score, places) for _, score in hits]}
+    tally.compare(ours, {key: record[key] for key in ours}, f"{where}, {record['query'][:60]!r}")
+
+
+def _available(session: Session) -> dict[str, Any]:
+    return {"has_search_bar": session.page.has_search_bar, "clickables": session.clickables}
+
+
+def _state(session: Session) -> dict[str, Any]:
+    """A session as the recordings describe it."""
+    return {
+        "obs": session.observation,
+        **_available(session),
+        "page": session.page.name,
+        "asin": session.asin,
+        "options": session.options,
+        "page_no": session.page_number,
+        "keywords": session.keywords,
+        "search_results": [product.asin for product in session.results],
+        "reward_info": session.reward_info,
+    }
+
+
+def _goal_files(data: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The recorded goals by mode, which the file's name tells: goals_syn.json has mode "syn"."""
+    for path, text in _files(data, "goals_*.json"):
+        try:
+            yield path.name.partition(".")[0].removeprefix("goals_"), json.loads(text)
+        except ValueError:
+            raise UserError(f"{path}: not a JSON file") from None
+
+
+def _lines(data: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The records of the files `name`.jsonl, each with where it stands."""
+    for path, text in _files(data, f"{name}.jsonl"):
+        for number, line in enumerate(text.split("\n"), 1):
+            if line.strip():
+                try:
+                    yield f"{path.name} line {number}", json.loads(line)
+                except ValueError:
+                    raise UserError(f"{path}: line {number} is not JSON") from None
+
+
+def _files(data: Path, pattern: str) -> Iterator[tuple[Path, str]]:
+    """The files of `data` that match `pattern`, plain or compressed, with their text."""
+    for path in sorted([*data.glob(pattern), *data.glob(f"{pattern}.gz")]):
+        try:
+            content = path.read_bytes()
+            yield path, (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
+        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: not readable ({error})") from None
