@@ -46,9 +46,9 @@ format: install
 	ruff format .
 	snakefmt Snakefile
 
-# The lock file pins what this installs; torch keeps its plain version, whose build (CPU, CUDA) the registry chooses.
+# The lock file pins what this installs, and environment.yml repeats it for conda; torch keeps its plain version, whose build (CPU, CUDA) the registry chooses.
 lock: install
-	python workflow/lock.py > requirements.lock.new && mv requirements.lock.new requirements.lock
+	python workflow/lock.py
 
 clean:
 	rm -rf .smoke .resume .snakemake

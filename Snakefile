@@ -32,9 +32,16 @@ for item in pipeline.rules:
         name:
             item.stage.name
         input:
-            [ancient(stamp) for stamp in item.inputs],
+            *[
+                report(
+                    path,
+                    category=Path(path).parent.name,
+                    caption=dvc_bridge.find_caption(path),
+                )
+                for path in item.figures
+            ],
+            *[ancient(stamp) for stamp in item.inputs],
         output:
-            *[report(path, category=Path(path).parent.name) for path in item.figures],
             stamp=item.stamp,
         log:
             item.log,

@@ -6,7 +6,12 @@ import sys
 import tomllib
 from pathlib import Path
 
+import rattler
 import yaml
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+
+import lock
 
 ROOT = Path(__file__).parents[1]
 
@@ -38,12 +43,34 @@ def test_the_lock_file_pins_every_dependency_within_its_bounds() -> None:
             assert locked[name.lower()] == bound[2:], name
 
 
-def test_the_conda_environment_installs_the_lock_file() -> None:
+def test_the_conda_environment_is_the_lock_file() -> None:
+    pins = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    text = (ROOT / "environment.yml").read_text()
+    (python,) = re.findall(r"^  - python=(\S+)$", text, flags=re.MULTILINE)
+    assert text == lock.format_environment(pins, python=python), "`make lock` writes both"
+    environment = yaml.safe_load(text)
+    assert environment["channels"] == ["conda-forge"]
+    assert environment["dependencies"][-1] == {"pip": pins}
+    assert [strict_spec(entry).name.normalized for entry in environment["dependencies"][:-1]] == [
+        "python",
+        "pip",
+        "git",
+    ]
+    assert all(str(Requirement(pin).specifier).startswith("==") for pin in pins)
+
+
+def strict_spec(text: str) -> rattler.MatchSpec:
+    """A dependency as conda itself reads it."""
+    return rattler.MatchSpec(text, strict=True)
+
+
+def test_every_python_that_conda_may_choose_is_one_that_the_project_allows() -> None:
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
-    pip = next(entry["pip"] for entry in environment["dependencies"] if isinstance(entry, dict))
-    assert pip == ["--requirement requirements.lock"]
-    version = next(d for d in environment["dependencies"] if isinstance(d, str) and d.startswith("python="))
-    assert tuple(map(int, version.removeprefix("python=").split("."))) >= (3, 11)
+    (spec,) = [strict_spec(entry) for entry in environment["dependencies"][:-1] if entry.startswith("python")]
+    allowed = SpecifierSet(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["requires-python"])
+    released = [f"3.{minor}.{patch}" for minor in range(30) for patch in range(30)]
+    chosen = [version for version in released if rattler.VersionSpec(spec.version).matches(rattler.Version(version))]
+    assert chosen and all(version in allowed for version in chosen)
 
 
 def test_the_readme_names_what_is_there() -> None:

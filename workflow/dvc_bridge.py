@@ -6,31 +6,37 @@ file, which carries DVC's verdict (content hashes, not time stamps) to Snakemake
 * `open_pipeline(workflow)`, called by the Snakefile, judges every wanted stage, checks out of DVC's run cache what it
   can, and sets the stamps. When Snakemake only shows something, nothing is restored and no stamp on disk is touched.
 * `python dvc_bridge.py run STAGE STAMP`, the job of a rule, is `dvc repro --single-item STAGE` that waits for DVC's
-  lock; DVC holds that lock for its bookkeeping only, so stages run side by side.
+  lock; DVC holds that lock for its bookkeeping only, so stages run side by side. A job also waits for what is left of
+  an earlier run of its stage.
 
-Nothing here or in dvc_stages.py knows this project: put both beside any dvc.yaml. `meta:` of a stage may say
-`threads`, `mem_mb`, `runtime`, `gpu` (resources of its rule) and `report` (globs of the files a report shows).
+Nothing in the three dvc_*.py knows this project: put them beside any dvc.yaml. `meta:` of a stage may say
+`threads`, `mem_mb`, `runtime`, `gpu` (resources of its rule) and `report` (globs of the files a report shows, each
+with the text that `find_caption` finds for it).
 """
 
 import contextlib
+import fcntl
+import functools
 import glob
 import io
 import logging
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from dvc_speed import hashing_unlocked
 from dvc_stages import (
     BridgeError,
     Stage,
     Verdict,
     closure,
     find_stages,
+    inputs_as_at_the_start,
     judge,
     one_line_errors,
     open_repo,
@@ -39,7 +45,9 @@ from dvc_stages import (
 )
 
 STAMPS = Path(".dvc/tmp/snakemake")
+LOCKS = Path(".dvc/tmp/snakemake-locks")
 LOGS = Path("logs")
+CAPTIONS = Path("workflow/report")
 
 Workflow: TypeAlias = Any  # Snakemake publishes no types.
 
@@ -81,6 +89,8 @@ def open_pipeline(workflow: Workflow) -> Pipeline:
     methods = workflow.deployment_settings.deployment_method if workflow.deployment_settings else ()
     # Under --use-conda the job's python is that of the rule's environment, first on PATH by then.
     python = "python" if any(method.name == "CONDA" for method in methods) else sys.executable
+    if mode is Mode.EXECUTE and os.path.isdir(".dvc"):
+        _wait_for_other_calls()
     try:
         return load_pipeline(mode, targets, scratch=workflow.snakemake_tmp_dir, python=python)
     except BridgeError as error:
@@ -97,11 +107,12 @@ def load_pipeline(mode: Mode, targets: Iterable[str], *, scratch: Path, python: 
         stages = read_stages(repo)
         makers = {target: (find_stages(target, stages) if target != "all" else tuple(stages)) for target in targets}
         scope = closure((name for names in makers.values() for name in names), stages) if makers else stages
-        verdicts = judge(repo, scope) if mode is not Mode.JOB else {}
+        busy = [name for name in scope if _is_busy(name)]
+        verdicts = judge(repo, scope, busy=busy) if mode is not Mode.JOB else {}
         cached = [name for name, (verdict, _) in verdicts.items() if verdict is Verdict.RESTORE]
         if cached and mode is Mode.EXECUTE:
             cached = restore(repo, cached)
-            verdicts = judge(repo, scope)
+            verdicts = judge(repo, scope, busy=busy)
     if cached:
         done = "restored" if mode is Mode.EXECUTE else "would be restored"
         print(f"{done} from DVC's run cache: {', '.join(cached)}", file=sys.stderr)
@@ -118,7 +129,8 @@ def load_pipeline(mode: Mode, targets: Iterable[str], *, scratch: Path, python: 
 
 
 def _rule(stage: Stage, stamps: Mapping[str, str], verdicts: Mapping[str, tuple[Verdict, str]], mode: Mode) -> Rule:
-    # Only a report may name real outputs: Snakemake deletes a rule's outputs before it runs.
+    # Only a report names them, and as inputs: Snakemake deletes a rule's outputs before it runs, and has no times of
+    # these, which it would warn of. With stage outputs among the inputs of any other call, time stamps would decide.
     patterns = stage.report if mode is Mode.REPORT else ()
     reason = verdicts[stage.name][1] if stage.name in verdicts else "as asked for by the main process"
     return Rule(
@@ -129,6 +141,20 @@ def _rule(stage: Stage, stamps: Mapping[str, str], verdicts: Mapping[str, tuple[
         log=str(LOGS / f"{_file_name(stage.name)}.log"),
         message=f"{stage.name}: {reason}".replace("{", "{{").replace("}", "}}"),
     )
+
+
+def find_caption(figure: str) -> str | None:
+    """The text about a figure or table, if there is one: workflow/report/NAME.rst.
+
+    NAME is the file's without its ending or, where there is no such text, what remains of it without its last `_word`s:
+    tree_alfworld.svg is explained by tree_alfworld.rst or by tree.rst.
+    """
+    name = Path(figure).stem
+    while name:
+        if (caption := CAPTIONS / f"{name}.rst").exists():
+            return str(caption)
+        name = name.rpartition("_")[0]
+    return None
 
 
 def _file_name(stage: str) -> str:
@@ -157,6 +183,58 @@ def _place_stamps(
 def _touch(stamp: str) -> None:
     os.makedirs(os.path.dirname(stamp), exist_ok=True)
     Path(stamp).touch()
+
+
+def _lock(name: str, waiting: str) -> int:
+    """A file descriptor with a lock that nobody else has until all copies of it are closed or their processes ended.
+
+    Prints `waiting` if it has to wait. On a file system that knows no such locks, there is none.
+    """
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    lock = os.open(LOCKS / name, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{waiting} (`fuser {LOCKS / name}` shows who has it)", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:
+        pass
+    return lock
+
+
+@functools.cache  # once per process, which holds it until its end
+def _wait_for_other_calls() -> int:
+    """Two calls at once would take each other's stamps away."""
+    return _lock("all", "waiting for the snakemake that is at work in this folder")
+
+
+@contextlib.contextmanager
+def _only_run(name: str) -> Iterator[None]:
+    """Wait for what is left of an earlier run of the stage, and let a later run wait for what is left of this one.
+
+    The lock is our standard input, as that is what the stage's command inherits: when we are killed, its orphan has it.
+    """
+    lock = _lock(f"{_file_name(name)}.run", f"{name}: waiting for the end of an earlier run of it")
+    stdin = os.dup(0)
+    os.dup2(lock, 0)
+    os.close(lock)
+    try:
+        yield
+    finally:
+        os.dup2(stdin, 0)
+        os.close(stdin)
+
+
+def _is_busy(name: str) -> bool:
+    """Whether something of a run of the stage is still alive."""
+    try:
+        with open(LOCKS / f"{_file_name(name)}.run") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no earlier run, or no such locks here
+        return False
+    return False
 
 
 # The options of Snakemake with which it executes nothing; a test compares them with snakemake.cli.args_to_api.
@@ -191,10 +269,11 @@ def run_stage(name: str, stamp: str) -> None:
     """Have DVC bring one stage up to date, then set its stamp. Raises BridgeError, leaving no stamp.
 
     DVC decides once more: it runs the command, restores the outputs or, when the inputs came out as they were, does
-    nothing. The command's output goes where ours goes.
+    nothing. The command's output goes where ours goes, and its `python` is the one that runs us.
     """
     os.environ.setdefault("PYTHONUNBUFFERED", "1")  # or a stage's prints would show only at its end
-    with one_line_errors(), open_repo() as repo:
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+    with _only_run(name), one_line_errors(), inputs_as_at_the_start(), hashing_unlocked(), open_repo() as repo:
         logging.getLogger("dvc").setLevel(logging.INFO)
         repo.reproduce(name, single_item=True)
     _touch(stamp)

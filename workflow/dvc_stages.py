@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, TypeAlias
 
+import dvc_speed
+
 RESOURCES = ("mem_mb", "runtime", "gpu")
 
 # DVC publishes no types.
@@ -50,14 +52,34 @@ class Stage:
 def open_repo() -> Repo:
     if not os.path.exists("dvc.yaml"):
         raise BridgeError("dvc.yaml is not in this folder: call snakemake from the root of the repository")
-    import dvc.lock
     from dvc.repo import Repo as DvcRepo
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
-    dvc.lock.DEFAULT_TIMEOUT = 0.3  # poll DVC's lock every 50 ms; its own 500 ms would idle short stages
+    dvc_speed.hurry()
     repo = DvcRepo(".", _wait_for_lock=True)
     repo.scm_context.quiet = True  # no `git add` hint from every job
     return repo
+
+
+@contextlib.contextmanager
+def inputs_as_at_the_start() -> Iterator[None]:
+    """Within it, DVC records the inputs a command started with, not what they have become when it ends.
+
+    Otherwise a parameter edited meanwhile would be recorded as the one that made the outputs.
+    """
+    import dvc.stage.run
+
+    run_command = dvc.stage.run.cmd_run
+
+    def run(stage: DvcStage, **options: Any) -> None:
+        run_command(stage, **options)
+        stage.save_deps = lambda **_: None  # they were saved before
+
+    dvc.stage.run.cmd_run = run
+    try:
+        yield
+    finally:
+        dvc.stage.run.cmd_run = run_command
 
 
 @contextlib.contextmanager
@@ -153,10 +175,11 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(other + os.sep) or other.startswith(one + os.sep)
 
 
-def judge(repo: Repo, stages: Mapping[str, Stage]) -> dict[str, tuple[Verdict, str]]:
+def judge(repo: Repo, stages: Mapping[str, Stage], *, busy: Iterable[str] = ()) -> dict[str, tuple[Verdict, str]]:
     """DVC's verdict on each stage and the reason for it, without changing anything on disk. DVC's lock must be held.
 
     A stage that the run cache holds counts as made: its descendants are judged by the hashes of the cached outputs.
+    Outputs of `busy` stages are being written; what to do about those is for a job to decide that has waited.
     Raises BridgeError when an input is missing that no stage makes.
     """
     by_name = {stage.addressing: stage for stage in repo.index.stages}
@@ -169,7 +192,9 @@ def judge(repo: Repo, stages: Mapping[str, Stage]) -> dict[str, tuple[Verdict, s
         _check_inputs(stage, made)
         pending = [os.path.abspath(out) for up in late for out in stages[up].outs]
         changes = list(_changes(stage, restored, pending))
-        if late and not changes:
+        if name in busy:
+            verdicts[name] = (Verdict.RUN, "an earlier run of it is under way")
+        elif late and not changes:
             verdicts[name] = (Verdict.WAIT, f"if its inputs change, after {_some(late)}")
         elif not changes:
             verdicts[name] = (Verdict.FRESH, "up to date")

@@ -1,11 +1,15 @@
 """A toy pipeline in a temporary git and DVC repository, driven by the real commands."""
 
+import contextlib
 import os
 import shutil
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -23,6 +27,7 @@ class Toy:
             "LC_ALL": "C.UTF-8",
             "OMP_NUM_THREADS": "1",
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "RUNS": str(path / "runs.log"),  # of stages that run elsewhere, too
             "SHELL": "/bin/sh",
             "DVC_NO_ANALYTICS": "1",
             "DVC_SITE_CACHE_DIR": str(home / "dvc"),
@@ -46,6 +51,22 @@ class Toy:
 
     def snakemake(self, *arguments: str, check: bool = True) -> str:
         return self.run("snakemake", *(arguments or ("--cores", "4")), check=check).stdout
+
+    def start(self, *command: str, screen: str) -> subprocess.Popen[str]:
+        """The command in a session of its own, under way; its output goes to the file `screen` in logs/."""
+        (self.path / "logs").mkdir(exist_ok=True)
+        with open(self.path / "logs" / screen, "w") as file:
+            return subprocess.Popen(
+                command, cwd=self.path, env=self.env, text=True, stdout=file, stderr=file, start_new_session=True
+            )
+
+    def processes(self) -> list[psutil.Process]:
+        """All that are at work in the repository, and in the copies below it that DVC makes for experiments."""
+        return [
+            process
+            for process in psutil.process_iter(["name", "cmdline", "cwd"])
+            if process.info["cwd"] and Path(process.info["cwd"]).is_relative_to(self.path)
+        ]
 
     def ran(self) -> list[str]:
         log = self.path / "runs.log"
@@ -107,17 +128,33 @@ def done_toy(fresh_toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Toy:
     return toy
 
 
-@pytest.fixture
-def toy(done_toy: Toy, tmp_path: Path) -> Toy:
-    """A copy of its own of the toy that has been built."""
-    shutil.copytree(done_toy.path, tmp_path / "toy")
-    copy = Toy(tmp_path / "toy", Path(done_toy.env["HOME"]))
+def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def copy_of(original: Toy, path: Path) -> Iterator[Toy]:
+    """A copy of its own, in which nothing may be at work at the end of the test."""
+    shutil.copytree(original.path, path)
+    copy = Toy(path, Path(original.env["HOME"]))
     copy.ran()
-    return copy
+    yield copy
+    left = copy.processes()
+    for process in left:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    assert not left
 
 
 @pytest.fixture
-def unbuilt(fresh_toy: Toy, tmp_path: Path) -> Toy:
-    """A copy of its own of the toy that never ran."""
-    shutil.copytree(fresh_toy.path, tmp_path / "toy")
-    return Toy(tmp_path / "toy", Path(fresh_toy.env["HOME"]))
+def toy(done_toy: Toy, tmp_path: Path) -> Iterator[Toy]:
+    """A toy that has been built."""
+    yield from copy_of(done_toy, tmp_path / "toy")
+
+
+@pytest.fixture
+def unbuilt(fresh_toy: Toy, tmp_path: Path) -> Iterator[Toy]:
+    """A toy that never ran."""
+    yield from copy_of(fresh_toy, tmp_path / "toy")

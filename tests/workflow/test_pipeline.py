@@ -2,10 +2,8 @@
 
 import os
 import re
-import signal
-import subprocess
 import sys
-import time
+from pathlib import Path
 
 import pytest
 
@@ -108,59 +106,6 @@ def test_a_failure_stops_only_its_descendants(toy):
     assert toy.clean
 
 
-def start_blocked(toy, stage):
-    """A running snakemake one of whose stages waits."""
-    (toy.path / f"block-{stage}").touch()
-    with open(toy.path / "logs/screen", "w") as screen:
-        process = subprocess.Popen(
-            ["snakemake", "--cores", "4"],
-            cwd=toy.path,
-            env=toy.env,
-            stdout=screen,
-            stderr=screen,
-            start_new_session=True,
-        )
-    log = toy.path / "runs.log"
-    wait_until(lambda: log.exists() and stage in log.read_text())
-    return process
-
-
-def wait_until(condition):
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def test_snakemake_killed(toy):
-    toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
-    process = start_blocked(toy, "train-a")
-    process.kill()
-    process.wait()
-    (toy.path / "block-train-a").unlink()
-    stamp = toy.path / ".dvc/tmp/snakemake/train@a"
-    wait_until(stamp.exists)  # the job that was under way ends well
-    first = toy.ran()
-    toy.snakemake()
-    assert sorted([*first, *toy.ran()]) == AFTER_BETA
-    assert toy.clean
-
-
-def test_stage_killed(toy):
-    toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
-    process = start_blocked(toy, "train-a")
-    jobs = subprocess.run(["pgrep", "-s", str(process.pid), "-f", "train[-@]a"], capture_output=True, text=True)
-    for pid in jobs.stdout.split():
-        os.kill(int(pid), signal.SIGKILL)
-    assert process.wait() == 1
-    assert not (toy.path / ".dvc/tmp/snakemake/train@a").exists()
-    (toy.path / "block-train-a").unlink()
-    toy.ran()
-    toy.snakemake()
-    assert "train-a" in toy.ran()
-    assert toy.clean
-
-
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
@@ -205,30 +150,14 @@ def test_lint_and_format(toy):
     toy.run("snakefmt", "--check", "Snakefile")
 
 
-CONDA = """#!/bin/sh
-# Stands in for conda: an environment is a folder with a python that leaves a trace of having been used.
-case "$*" in
-"info --json") echo '{"conda_prefix": "BASE", "platform": "linux-64"}' ;;
-"--version") echo "conda 25.1.0" ;;
-"config "*) echo '{"get": {"channel_priority": "strict"}}' ;;
-"env create "*)
-  for prefix; do :; done
-  mkdir -p "$prefix/bin"
-  printf '#!/bin/sh\\necho used >> BASE/used\\nexec PYTHON "$@"\\n' > "$prefix/bin/python"
-  chmod +x "$prefix/bin/python" ;;
-"clean "*) ;;
-*) echo "unexpected: conda $*" >&2; exit 1 ;;
-esac
-"""
-
-
-def test_conda(unbuilt, tmp_path):
-    """A stand-in for the conda command: what is tested is that a job runs with its environment's python."""
+def test_called_from_outside_its_environment(unbuilt, tmp_path):
+    """Without `activate`, a stage's `python` is nevertheless the one that runs Snakemake."""
     (tmp_path / "bin").mkdir()
-    (tmp_path / "bin/conda").write_text(CONDA.replace("BASE", str(tmp_path)).replace("PYTHON", sys.executable))
-    (tmp_path / "bin/conda").chmod(0o755)
-    (tmp_path / "bin/activate").write_text('export CONDA_PREFIX="$1" PATH="$1/bin:$PATH"\n')
-    path = f"{tmp_path}/bin:{unbuilt.env['PATH']}"
-    unbuilt.run("snakemake", "--cores", "2", "--use-conda", "prepare", PATH=path)
-    assert unbuilt.ran() == ["prepare-a", "prepare-b"]
-    assert (tmp_path / "used").read_text().split() == ["used", "used"]
+    (tmp_path / "bin/python").write_text("#!/bin/sh\nexit 9\n")
+    (tmp_path / "bin/python").chmod(0o755)
+    (unbuilt.path / "prefix.py").write_text("import sys\nopen('prefix', 'w').write(sys.prefix)\n")
+    (unbuilt.path / "dvc.yaml").write_text("stages:\n  prefix: {cmd: python prefix.py, outs: [prefix]}\n")
+    outside = [folder for folder in os.environ["PATH"].split(":") if Path(folder) != Path(sys.executable).parent]
+    snakemake = Path(sys.executable).with_name("snakemake")
+    unbuilt.run(str(snakemake), "--cores", "1", PATH=":".join([f"{tmp_path}/bin", *outside]))
+    assert (unbuilt.path / "prefix").read_text() == sys.prefix

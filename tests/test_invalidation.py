@@ -1,0 +1,167 @@
+"""docs/invalidation.md against the stage table, and against what both tools run of it, with stand-ins for commands.
+
+Each stage's command is replaced by one that writes a digest of what the stage declares to depend on. So an output
+changes with every change of its inputs, no stage is cut off early, and what runs must be exactly what the page says.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import invalidation
+from dvc_bridge import Mode, load_pipeline
+from dvc_stages import open_repo
+
+ROOT = Path(__file__).parents[1]
+
+# DVC uses something its dependency pygtrie deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+
+STAND_IN = """
+import hashlib, json, os
+from functools import reduce
+from pathlib import Path
+
+import yaml
+
+name = os.environ["DVC_STAGE"]
+stage = json.loads(Path("declared.json").read_text())[name]
+digest = hashlib.sha256(name.encode())
+for dep in map(Path, stage["deps"]):
+    for path in sorted(dep.rglob("*")) if dep.is_dir() else [dep]:
+        if path.is_file():
+            digest.update(path.read_bytes())
+values = yaml.safe_load(Path("params.yaml").read_text())
+for key in stage["params"]:
+    digest.update(repr(reduce(lambda value, part: value[part], key.split(".") if key else [], values)).encode())
+for out in map(Path, stage["outs"]):
+    path = out if out.suffix else out / "content"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(digest.hexdigest()))
+with open("runs.log", "a") as log:
+    print(name, file=log)
+"""
+
+CHANGES = {
+    "dpo.beta": 0.7,
+    "tree.breadth": 5,
+    "mcts.gamma": 2.5,
+    "environments.alfworld.prompt": "paper",
+}
+
+
+def run(folder: Path, *command: str) -> str:
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "DVC_SITE_CACHE_DIR": str(folder / ".site"),
+        "XDG_CACHE_HOME": str(folder / ".site"),
+    }
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's stage table and parameters in a repository of their own, every stage run once by its stand-in."""
+    folder = tmp_path_factory.mktemp("stand_ins") / "work"
+    shutil.copytree(ROOT / "profiles", folder / "profiles")
+    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "params.yaml", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    table = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+    for entry in table["stages"].values():
+        entry["cmd"] = "python stand_in.py"
+    (folder / "dvc.yaml").write_text(yaml.safe_dump(table, sort_keys=False))
+    (folder / "stand_in.py").write_text(STAND_IN)
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(folder)
+        with open_repo() as repo:
+            declare(repo)
+    run(folder, "dvc", "repro", "--quiet")
+    (folder / "runs.log").unlink()
+    return folder
+
+
+def declare(repo: Any) -> None:
+    """Write what the stand-ins read, and the sources that stages depend on."""
+    declared = {
+        stage.addressing: {
+            "deps": [dep.def_path for dep in stage.deps if not hasattr(dep, "params")],
+            "params": [key for dep in stage.deps if hasattr(dep, "params") for key in dep.params or [""]],
+            "outs": [out.def_path for out in stage.outs],
+        }
+        for stage in repo.index.stages
+    }
+    Path("declared.json").write_text(json.dumps(declared))
+    for path in {dep for stage in declared.values() for dep in stage["deps"] if dep.startswith("src/")}:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("# source")
+
+
+def change(folder: Path, key: str) -> None:
+    values = yaml.safe_load((folder / "params.yaml").read_text())
+    *sections, last = key.split(".")
+    section = values
+    for name in sections:
+        section = section[name]
+    assert section[last] != CHANGES[key]
+    section[last] = CHANGES[key]
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+
+
+def ran(folder: Path) -> list[str]:
+    names = (folder / "runs.log").read_text().split()
+    (folder / "runs.log").unlink()
+    return sorted(names)
+
+
+def test_the_page_is_up_to_date() -> None:
+    done = subprocess.run([sys.executable, "workflow/invalidation.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
+def test_what_the_page_says_is_what_runs(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(built, other)
+    monkeypatch.chdir(built)
+    with open_repo() as repo:
+        effects = invalidation.effects(repo, yaml.safe_load(Path("params.yaml").read_text()))
+    for key in CHANGES:
+        expected = sorted(effects[key].direct | effects[key].after)
+        change(built, key)
+        monkeypatch.chdir(built)
+        shown = load_pipeline(Mode.SHOW, [], scratch=tmp_path / key)
+        assert sorted(rule.stage.name for rule in shown.rules if not Path(rule.stamp).exists()) == expected, key
+        run(built, "snakemake", "--cores", "2")
+        assert ran(built) == expected, f"snakemake after {key}"
+        change(other, key)
+        run(other, "dvc", "repro", "--quiet")
+        assert ran(other) == expected, f"dvc repro after {key}"
+    outputs = {path.relative_to(built): path.read_bytes() for path in built.glob("results/**/*") if path.is_file()}
+    assert outputs == {path: (other / path).read_bytes() for path in outputs}, "and both made the same"
+
+
+@pytest.mark.slow
+def test_a_table_that_changed_is_found(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "work"
+    shutil.copytree(built, folder)
+    shutil.copytree(ROOT / "docs", folder / "docs")
+    command = [sys.executable, "workflow/invalidation.py"]
+    (folder / "dvc.yaml").write_text((folder / "dvc.yaml").read_text().replace("- mcts.uncertified\n", "- mcts\n"))
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("docs/invalidation.md: differs from dvc.yaml and params.yaml")
+    subprocess.run([*command, "--write"], cwd=folder, check=True)
+    page = (folder / "docs/invalidation.md").read_text()
+    assert "| `mcts` | paths, imitation | evaluate-imitation |" in page
