@@ -32,7 +32,7 @@ smoke: install
 	@cat .smoke/results/table1.md
 
 test: install
-	python -m pytest
+	python -m pytest --numprocesses 2 --dist loadfile
 
 lint: install
 	ruff check .

@@ -16,9 +16,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.tasks.games import GameSettings, draw_game
 from w2sg.environments.alfworld.tasks.official import game_folders, read_game
+from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.world.translation import load, save, translate
 
 

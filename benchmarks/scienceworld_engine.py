@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from w2sg.environments.scienceworld.java import DETERMINISTIC, find_java
 from w2sg.environments.scienceworld.replay import spread
-from w2sg.environments.scienceworld.simulator import Simulator
+from w2sg.environments.scienceworld.world.java import DETERMINISTIC, find_java
+from w2sg.environments.scienceworld.world.simulator import Simulator
 
 TASKS = ("lifespan-longest-lived", "find-plant", "find-non-living-thing", "chemistry-mix", "use-thermometer")
 

@@ -5,7 +5,8 @@ source, those inside functions included, and followed through the package.
 
 What lies in the package of one environment concerns the stages of that environment alone. So in a stage with one job
 for each environment, such files become the folder they lie in, under the name of whichever environment it is:
-`src/w2sg/environments/${item.environment}/world`. A folder must not hold more than the stage imports.
+`src/w2sg/environments/${item.environment}/world`. A folder must not hold more than the stage imports, save for `world`,
+where others find what they share.
 """
 
 import ast
@@ -61,13 +62,14 @@ def by_environment(files: list[str]) -> list[str]:
         else:
             common.append(file)
     for environment, names in parts.items():
-        folders = [ENVIRONMENTS / environment / name for name in names if not name.endswith(".py")]
+        folders = [ENVIRONMENTS / environment / name for name in names - {"world"} if not name.endswith(".py")]
         written = {str(path) for folder in folders for path in folder.rglob("*.py") if path.stat().st_size}
         if unused := sorted(written - set(files)):
             sys.exit(f"{unused[0]}: not imported by a stage that imports others in its folder; move it elsewhere")
-        if other := next((each for each in parts if parts[each] != names), None):
-            sys.exit(f"environments {environment} and {other}: their packages must have the same parts")
-    names = set().union(*parts.values())
+    names = set[str]().union(*parts.values())
+    for path in (ENVIRONMENTS / environment / name for environment in parts for name in names):
+        if not path.exists():
+            sys.exit(f"{path}: missing; other environments have it, and the stage table names it for all")
     return sorted(common + [str(ENVIRONMENTS / "${item.environment}" / name) for name in names])
 
 

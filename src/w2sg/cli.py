@@ -43,6 +43,11 @@ def parser() -> argparse.ArgumentParser:
     alfworld.add_argument("--games", type=Path, required=True, help="folder that holds game.tw-pddl files at any depth")
     alfworld.add_argument("--expert", choices=["recorded", "handcoded", "planner"], default="recorded")
     alfworld.add_argument("--jobs", type=int, default=1, help="processes")
+    scienceworld = environments.add_parser("scienceworld", help="the simulator's own solutions, each played twice")
+    scienceworld.add_argument("--tasks", default="all", metavar="NAME[,NAME]", help="experiments; all without it")
+    scienceworld.add_argument("--variations", type=int, default=3, metavar="N", help="of each, spread over its range")
+    webshop = environments.add_parser("webshop", help="recordings of the original: goals, episodes, searches, rewards")
+    webshop.add_argument("--data", type=Path, required=True, metavar="DIR", help="catalogue and recordings")
     return root
 
 
@@ -69,6 +74,14 @@ def _run(arguments: argparse.Namespace) -> int:
             from w2sg.environments.alfworld import replay as alfworld_replay
 
             return alfworld_replay.run(arguments.games, arguments.expert, jobs=arguments.jobs)
+        case "scienceworld":
+            from w2sg.environments.scienceworld import replay as scienceworld_replay
+
+            return scienceworld_replay.run(arguments.tasks, arguments.variations)
+        case "webshop":
+            from w2sg.environments.webshop import replay as webshop_replay
+
+            return webshop_replay.run(arguments.data)
     raise AssertionError(arguments.environment)
 
 

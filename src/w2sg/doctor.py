@@ -7,6 +7,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -39,9 +40,8 @@ def run() -> int:
     except UserError as error:
         findings.append(Finding("params.yaml", False, str(error).splitlines()[0], "mend that line"))
     else:
-        findings += [
-            finding for name, _ in settings.environments.items() for finding in environment(name, settings=settings)
-        ]
+        for name, _ in settings.environments.items():
+            findings += [*environment(name, settings=settings), *extras(name, settings=settings)]
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
         mark = {True: "ok     ", False: "MISSING", None: "-      "}[finding.good]
@@ -97,3 +97,24 @@ def environment(name: str, *, settings: Params) -> Iterator[Finding]:
     yield Finding(
         name, True, f"tasks made in {made - start:.1f} s, opened and acted in {time.monotonic() - made:.1f} s"
     )
+
+
+def extras(name: str, *, settings: Params) -> Iterator[Finding]:
+    """What else an environment can use here."""
+    match name:
+        case "scienceworld":
+            from w2sg.environments.scienceworld.world.java import find_java
+
+            assert settings.environments.scienceworld is not None
+            try:
+                java = find_java(settings.environments.scienceworld.java_home)
+            except UserError as error:
+                yield Finding("  its Java", False, str(error))
+            else:
+                yield Finding("  its Java", True, str(java))
+        case "webshop":
+            from w2sg.environments.webshop.world.nouns import SPACY_MODEL
+
+            there = find_spec(SPACY_MODEL) is not None
+            remedy = f"only `nouns: spacy` needs it: `python -m spacy download {SPACY_MODEL}`"
+            yield Finding("  spaCy's tagger", there or None, "found" if there else "not installed", remedy)

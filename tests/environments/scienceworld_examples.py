@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from w2sg.environments.scienceworld.java import find_java
-from w2sg.environments.scienceworld.simulator import Simulator
+from w2sg.environments.scienceworld.world.java import find_java
+from w2sg.environments.scienceworld.world.simulator import Simulator
 from w2sg.errors import UserError
 from w2sg.records import Task
 

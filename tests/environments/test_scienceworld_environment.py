@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from w2sg.environments.base import Environment
-from w2sg.environments.scienceworld.environment import ScienceworldEnvironment, read_spec
-from w2sg.environments.scienceworld.simulator import REFUSED, Simulator
+from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, read_spec
+from w2sg.environments.scienceworld.world.simulator import REFUSED, Simulator
 from w2sg.errors import UserError
 from w2sg.records import Task
 

@@ -3,7 +3,7 @@
 import pytest
 
 from w2sg.environments.scienceworld import replay
-from w2sg.environments.scienceworld.simulator import Simulator, Variations
+from w2sg.environments.scienceworld.world.simulator import Simulator, Variations
 from w2sg.errors import UserError
 
 from .scienceworld_examples import running

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from w2sg.environments.scienceworld import java
-from w2sg.environments.scienceworld.simulator import Answer, Lost, Simulator
+from w2sg.environments.scienceworld.world import java
+from w2sg.environments.scienceworld.world.simulator import Answer, Lost, Simulator
 from w2sg.errors import UserError
 
 from .scienceworld_examples import running
@@ -151,7 +151,7 @@ def test_the_machine_ends_with_its_process() -> None:
     with running():
         pass
     script = (
-        "import os\nfrom w2sg.environments.scienceworld.java import Machine\n"
+        "import os\nfrom w2sg.environments.scienceworld.world.java import Machine\n"
         "print(Machine(java_home=None, heap_mb=64, timeout=60.0).pid, flush=True)\nos.kill(os.getpid(), 9)\n"
     )
     source = str(Path(java.__file__).parents[3])

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.environments.scienceworld import splits
-from w2sg.environments.scienceworld.environment import ScienceworldEnvironment, read_spec
-from w2sg.environments.scienceworld.simulator import Simulator, Variations
-from w2sg.environments.scienceworld.task_table import make_tasks, simplification_string
+from w2sg.environments.scienceworld.tasks import splits
+from w2sg.environments.scienceworld.tasks.task_table import make_tasks, simplification_string
+from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, read_spec
+from w2sg.environments.scienceworld.world.simulator import Simulator, Variations
 from w2sg.errors import UserError
 from w2sg.records import SPLITS
 

@@ -21,6 +21,10 @@ def expert(name: str, params: Params, environment: Environment, task: Task, *, r
             from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory
 
             return expert_trajectory(environment, task, rng, style=_style(name, params))
+        case "scienceworld":
+            from w2sg.environments.scienceworld.experts.demonstrations import expert_trajectory as experiment
+
+            return experiment(environment, task, rng, style=_style(name, params))
         case "webshop":
             from w2sg.environments.webshop.experts.demonstrations import expert_trajectory as shop
 
@@ -41,6 +45,10 @@ def play(
             from w2sg.environments.alfworld.experts.play import play_trajectory
 
             return play_trajectory(environment, task, rng, expert_share, style=_style(name, params))
+        case "scienceworld":
+            from w2sg.environments.scienceworld.experts.play import play_trajectory as play_experiment
+
+            return play_experiment(environment, task, rng, expert_share, style=_style(name, params))
         case "webshop":
             from w2sg.environments.webshop.experts.play import play_trajectory as play_shop
 

@@ -19,11 +19,16 @@ def make_tasks(name: str, params: Params, *, folder: Path) -> list[Task]:
 
             assert params.environments.alfworld is not None
             return task_table.make_tasks(params.environments.alfworld, folder)
+        case "scienceworld":
+            from w2sg.environments.scienceworld.tasks import task_table as experiments
+
+            assert params.environments.scienceworld is not None
+            return experiments.make_tasks(params.environments.scienceworld, folder)
         case "webshop":
-            from w2sg.environments.webshop.tasks import task_table as webshop_tasks
+            from w2sg.environments.webshop.tasks import task_table as goals
 
             assert params.environments.webshop is not None
-            return webshop_tasks.make_tasks(params.environments.webshop, folder)
+            return goals.make_tasks(params.environments.webshop, folder)
     raise UserError(
         f"--environment {name}: unknown; params.yaml has {', '.join(n for n, _ in params.environments.items())}"
     )

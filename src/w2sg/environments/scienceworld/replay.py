@@ -3,8 +3,8 @@
 import sys
 from collections.abc import Sequence
 
-from w2sg.environments.scienceworld.simulator import Answer, Simulator, Variations
-from w2sg.environments.scienceworld.splits import TASKS
+from w2sg.environments.scienceworld.tasks.splits import TASKS
+from w2sg.environments.scienceworld.world.simulator import Answer, Simulator, Variations
 from w2sg.errors import UserError
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from w2sg.environments.base import StepResult
-from w2sg.environments.scienceworld.simulator import Answer, Episode, Simulator
+from w2sg.environments.scienceworld.world.simulator import Answer, Episode, Simulator
 from w2sg.errors import UserError
 from w2sg.records import Task
 

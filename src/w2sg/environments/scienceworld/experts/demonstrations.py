@@ -6,10 +6,10 @@ import numpy as np
 
 from w2sg.agents.prompts import format_response
 from w2sg.environments.base import Environment
-from w2sg.environments.scienceworld.environment import ScienceworldEnvironment, Spec, read_spec
-from w2sg.environments.scienceworld.gold import Follower, solution
-from w2sg.environments.scienceworld.seeker import Seeker, Style, knows
-from w2sg.environments.scienceworld.simulator import Simulator
+from w2sg.environments.scienceworld.experts.gold import Follower, solution
+from w2sg.environments.scienceworld.experts.seeker import Seeker, Style, knows
+from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, Spec, read_spec
+from w2sg.environments.scienceworld.world.simulator import Simulator
 from w2sg.records import Step, Task, Trajectory
 
 

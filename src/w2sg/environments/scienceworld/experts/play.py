@@ -10,8 +10,8 @@ import numpy as np
 
 from w2sg.agents.prompts import format_response
 from w2sg.environments.base import Environment
-from w2sg.environments.scienceworld.experts import guide
-from w2sg.environments.scienceworld.seeker import ROOMS, Style
+from w2sg.environments.scienceworld.experts.demonstrations import guide
+from w2sg.environments.scienceworld.experts.seeker import ROOMS, Style
 from w2sg.records import Step, Task, Trajectory
 
 _THING = re.compile(r"(?:^\t|, |: )(?:an?|the) ([a-z0-9' -]+)", re.MULTILINE)

@@ -13,7 +13,7 @@ variations are training variations as well.
 
 from collections.abc import Sequence
 
-from w2sg.environments.scienceworld.simulator import Variations
+from w2sg.environments.scienceworld.world.simulator import Variations
 
 # ETO's caps, and for the six tasks that ETO leaves out about 1.2 times the longest of nine gold paths.
 STEP_CAPS = {

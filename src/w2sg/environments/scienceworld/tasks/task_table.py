@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal, Protocol
 
 from w2sg import files
-from w2sg.environments.scienceworld import splits
-from w2sg.environments.scienceworld.environment import ScienceworldEnvironment, Spec
-from w2sg.environments.scienceworld.java import DETERMINISTIC
-from w2sg.environments.scienceworld.simulator import Episode, Simulator
+from w2sg.environments.scienceworld.tasks import splits
+from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, Spec
+from w2sg.environments.scienceworld.world.java import DETERMINISTIC
+from w2sg.environments.scienceworld.world.simulator import Episode, Simulator
+from w2sg.environments.settings import Scienceworld
 from w2sg.errors import UserError
 from w2sg.records import SPLITS, Task
 
@@ -20,46 +20,7 @@ EASY = ("teleportAction", "openDoors", "selfWateringFlowerPots", "noElectricalAc
 SIMPLIFICATIONS = ("easy", *EASY, "openContainers")
 
 
-class Counts(Protocol):
-    """Number of tasks per split."""
-
-    @property
-    def train(self) -> int: ...
-    @property
-    def seen(self) -> int: ...
-    @property
-    def unseen(self) -> int: ...
-
-
-class Settings(Protocol):
-    """What params.yaml says about ScienceWorld.
-
-    Attributes:
-        task_types: names of the simulator's tasks.
-        splits: "package" for the package's own ranges, "eto" for ETO's numbers (see splits).
-        tasks: how many tasks of each split; the same number of each type as far as it goes.
-        max_steps: step cap of every episode; None for each task's own.
-    """
-
-    @property
-    def task_types(self) -> Sequence[str]: ...
-    @property
-    def splits(self) -> Literal["package", "eto"]: ...
-    @property
-    def tasks(self) -> Counts: ...
-    @property
-    def max_steps(self) -> int | None: ...
-    @property
-    def simplifications(self) -> Sequence[str]: ...
-    @property
-    def java_home(self) -> str | None: ...
-    @property
-    def heap_mb(self) -> int: ...
-    @property
-    def timeout(self) -> float: ...
-
-
-def make_tasks(settings: Settings, folder: Path) -> list[Task]:
+def make_tasks(settings: Scienceworld, folder: Path) -> list[Task]:
     """List the tasks of all splits, and write into `folder` what decides how they answer: versions and options.
 
     Raises:
@@ -102,7 +63,7 @@ def simplification_string(names: Sequence[str], task: str) -> str:
     return ",".join(name for name in SIMPLIFICATIONS if name in wanted)
 
 
-def _choose(settings: Settings, simulator: Simulator) -> dict[str, list[tuple[str, int]]]:
+def _choose(settings: Scienceworld, simulator: Simulator) -> dict[str, list[tuple[str, int]]]:
     """Task and variation of every item, by split; every type evenly spread over the list."""
     chosen: dict[str, list[tuple[str, int]]] = {}
     available = {
@@ -126,7 +87,7 @@ def _choose(settings: Settings, simulator: Simulator) -> dict[str, list[tuple[st
     return chosen
 
 
-def _describe(settings: Settings, simulator: Simulator, split: str, name: str, number: int) -> Task:
+def _describe(settings: Scienceworld, simulator: Simulator, split: str, name: str, number: int) -> Task:
     simplifications = simplification_string(settings.simplifications, name)
 
     def look() -> tuple[Episode, float]:

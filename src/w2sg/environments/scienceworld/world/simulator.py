@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from py4j.protocol import Py4JError, Py4JJavaError
 
-from w2sg.environments.scienceworld.java import Machine
+from w2sg.environments.scienceworld.world.java import Machine
 from w2sg.errors import UserError
 
 REFUSED = "No known action matches that input."

@@ -7,9 +7,9 @@ suggests and keeps within the step caps, where the result still wins; otherwise 
 import re
 from collections.abc import Sequence
 
-from w2sg.environments.scienceworld.environment import Spec
-from w2sg.environments.scienceworld.seeker import Style
-from w2sg.environments.scienceworld.simulator import Simulator
+from w2sg.environments.scienceworld.experts.seeker import Style
+from w2sg.environments.scienceworld.world.environment import Spec
+from w2sg.environments.scienceworld.world.simulator import Simulator
 
 _DOOR = re.compile(r"open door to (.+)")
 _WALK = re.compile(r"go to (.+)")

@@ -1,0 +1,60 @@
+"""`w2sg doctor` on this machine, and on one where something is missing."""
+
+import shutil
+
+import pytest
+
+from w2sg import cli, doctor, params
+
+
+@pytest.fixture
+def call(monkeypatch, capsys, root):
+    """Call `w2sg` in the project's folder: exit code and output."""
+
+    def run(*arguments, folder=root):
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr("sys.argv", ["w2sg", *arguments])
+        code = cli.main()
+        return code, capsys.readouterr().out
+
+    return run
+
+
+def test_everything_works_here(call):
+    code, printed = call("doctor")
+    rows = {line.split("  ")[0].strip(): line for line in printed.splitlines()}
+    assert code == 0, printed
+    assert "MISSING" not in printed
+    for name in ("Python", "git", "torch", "dvc", "alfworld", "scienceworld", "webshop"):
+        assert " ok " in rows[name], name
+    assert "spaCy" in printed and "java" in printed
+
+
+def test_bad_parameters_and_a_missing_java_have_a_line(call, tmp_path, root):
+    text = (root / "params.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(text.replace("beta:", "betta:"))
+    code, printed = call("doctor", folder=tmp_path)
+    assert code == 1
+    assert "MISSING  params.yaml: dpo.bet" in printed
+    assert "java_home: null" in text
+    (tmp_path / "params.yaml").write_text(text.replace("java_home: null", "java_home: nowhere"))
+    settings = params.load(tmp_path / "params.yaml")
+    findings = [
+        *doctor.environment("scienceworld", settings=settings),
+        *doctor.extras("scienceworld", settings=settings),
+    ]
+    assert [finding.good for finding in findings] == [False, False]
+    assert all("nowhere/bin/java is no file" in finding.found for finding in findings)
+
+
+def test_a_missing_package(monkeypatch):
+    monkeypatch.setattr(doctor, "PACKAGES", ("torch", "no-such-package"))
+    assert [(finding.what, finding.good) for finding in doctor.packages()] == [
+        ("torch", True),
+        ("no-such-package", False),
+    ]
+
+
+def test_without_git(monkeypatch):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    assert {finding.what: finding.good for finding in doctor.machine()}["git"] is False

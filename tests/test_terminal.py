@@ -1,0 +1,89 @@
+"""`w2sg play`: an expert, a person and a model on real tasks."""
+
+import io
+
+import pytest
+
+from w2sg import cli, layout, params, terminal
+from w2sg.environments.opener import opener
+from w2sg.environments.settings import Splits
+from w2sg.environments.tasks import make_tasks
+from w2sg.records import Task
+
+
+@pytest.fixture
+def workspace(tmp_path, monkeypatch, root):
+    """A folder with parameters and a few tasks of ALFWorld."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
+    settings = params.load()
+    few = settings.environments.alfworld.model_copy(update={"tasks": Splits(train=1, seen=1, unseen=2)})
+    settings = settings.model_copy(update={"environments": settings.environments.model_copy(update={"alfworld": few})})
+    folder = layout.games("alfworld")
+    folder.mkdir(parents=True)
+    Task.write(layout.tasks("alfworld"), make_tasks("alfworld", settings, folder=folder))
+    return settings
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    def run(*arguments, typed=""):
+        monkeypatch.setattr("sys.argv", ["w2sg", "play", *arguments])
+        monkeypatch.setattr("sys.stdin", io.StringIO(typed))
+        code = cli.main()
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def test_the_expert(workspace, call):
+    code, printed, _ = call("alfworld", "--number", "1")
+    assert code == 0
+    assert printed.startswith("You are in the middle of a room.")
+    assert "Thought: " in printed and printed.endswith("score 1\n")
+
+
+def test_a_person(workspace, call):
+    world = opener("alfworld", workspace)()
+    task = terminal.choose("alfworld", workspace, split="unseen", number=0)
+    world.reset(task)
+    (first, *_) = [command for command in world.admissible() if command.startswith("go to ")]
+    code, printed, _ = call("alfworld", "--human", typed=f"?\n{first}\nfly\n\n")
+    assert code == 0
+    assert f"  {first}\n" in printed, "? lists what can be done"
+    assert f"[1/{task.max_steps}]" in printed and "You arrive at " in printed
+    assert "Nothing happens." in printed
+    assert printed.endswith("score 0\n"), "an empty line ends it"
+    assert call("alfworld", "--human", typed="")[1].endswith("score 0\n"), "so does the end of the input"
+
+
+def test_agents_without_an_action_are_told_so_and_scores_are_shown(workspace, capsys):
+    world = opener("alfworld", workspace)()
+    task = terminal.choose("alfworld", workspace, split="unseen", number=0)
+    expert = iter(
+        [
+            "nonsense",
+            *(step.response for step in terminal.expert("alfworld", workspace, world, task, rng=None).steps),
+        ]
+    )
+    assert terminal.follow(world, task, lambda observation, turn: next(expert)) == 1.0
+    printed = capsys.readouterr().out
+    assert "Invalid format" in printed
+    assert "(score 0 -> 1)" in printed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["nethack"], "--environment nethack: unknown; params.yaml has alfworld"),
+        (["alfworld", "--number", "2"], "--number 2: split unseen of alfworld has the tasks 0 to 1"),
+        (["webshop"], "data/tasks/webshop.parquet: missing; `snakemake --cores all tasks@webshop` makes it"),
+        (["alfworld", "--model", "nowhere"], "nowhere"),
+    ],
+)
+def test_mistakes_have_a_line(workspace, call, arguments, line):
+    code, _, complaint = call(*arguments)
+    assert code == 2
+    assert complaint.startswith("w2sg play: ") and line in complaint
+    assert complaint.count("\n") == 1
