@@ -8,8 +8,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers.cache_utils import DynamicLayer
 
-from w2sg.agents.generation import Conversations, sample
+from w2sg.agents.generation import Conversations, RoomyLayer, sample
 
 
 def slow_sample(logits: list[float], *, temperature: float, top_p: float, uniform: float) -> int:
@@ -183,6 +184,23 @@ def test_ragged_batch_equals_one_by_one(request, own_tokenizer, shape, seed):
     assert any(len(answer) < length - 1 for answers in found for answer in answers) or seed, (
         "some turns end by themselves"
     )
+
+
+def test_the_roomy_cache_holds_what_the_plain_one_holds():
+    generator = torch.Generator().manual_seed(0)
+    plain, roomy = DynamicLayer(), RoomyLayer()
+    rows = 6
+    for width, kept in [(70, 6), (1, 6), (1, 4), (90, 4), (1, 3), (1, 3), (200, 1), (1, 1)]:
+        if kept < rows:
+            index = torch.randperm(rows, generator=generator)[:kept]
+            plain.batch_select_indices(index)
+            roomy.batch_select_indices(index)
+            rows = kept
+        new = torch.randn(2, rows, 2, width, 5, generator=generator)
+        for one, other in zip(plain.update(*new), roomy.update(*new), strict=True):
+            assert torch.equal(one, other)
+        assert roomy.get_seq_length() == plain.get_seq_length()
+    assert roomy.keys.untyped_storage().nbytes() < 1.6 * plain.keys.untyped_storage().nbytes()
 
 
 def test_turns_end_at_the_limit_and_at_every_end_token(model, own_tokenizer):

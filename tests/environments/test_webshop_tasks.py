@@ -4,13 +4,16 @@ import gzip
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from w2sg.environments.settings import Aisle
 from w2sg.environments.webshop.tasks.generator import generate
 from w2sg.environments.webshop.tasks.task_table import make_tasks
 from w2sg.environments.webshop.world.catalogue import load
 from w2sg.environments.webshop.world.environment import WebshopEnvironment
+from w2sg.environments.webshop.world.vocabulary import AISLES
 from w2sg.errors import UserError
 from w2sg.records import Task
 
@@ -118,3 +121,7 @@ def test_splits_of_a_full_given_catalogue_are_the_originals(tmp_path: Path) -> N
     assert [task.task_id for task in tasks if task.split == "seen"][-1] == "seen-0999"
     with pytest.raises(UserError, match=rf"tasks.train: {train + 1} is too many; there are {train} goals"):
         make_tasks(replace(settings, tasks=Counts(train + 1, 1, 1)), tmp_path / "more")
+
+
+def test_the_parameters_know_all_aisles() -> None:
+    assert set(get_args(Aisle)) == set(AISLES)
