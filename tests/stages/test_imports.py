@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+from w2sg.environments.settings import Environments
 from w2sg.stages.__main__ import STAGES
 
 TORCH_FREE = ("tasks", "experts", "play", "trees", "pairs", "paths", "report")
@@ -22,7 +23,8 @@ def stages(*names: str) -> list[str]:
 
 
 def test_stages_without_a_model_need_no_torch(root):
-    environments = ["w2sg.environments.alfworld." + name for name in ("environment", "experts", "play", "task_table")]
+    parts = ("world.environment", "experts.demonstrations", "experts.play", "tasks.task_table")
+    environments = [f"w2sg.environments.{name}.{part}" for name in Environments.model_fields for part in parts]
     found = loaded(root, *stages(*TORCH_FREE), *environments, "w2sg.embedding", "w2sg.agents.prompts")
     assert not found & {"torch", "transformers", "trl", "sentence_transformers", "dvc", "snakemake"}
 
