@@ -14,19 +14,16 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 
-ENVIRONMENTS = ("alfworld", "scienceworld", "webshop")
-
 # What must be the same bytes whatever the number of jobs and interruptions.
 COMPARED = (
-    "models/base/strong/model.safetensors",
-    "data/explore/scienceworld-0/weak.parquet",
-    "data/trees/scienceworld-0.pkl",
-    "data/paths/scienceworld-0/mcts.parquet",
-    "results/episodes/scienceworld-0/imitation.parquet",
-    "data/explore/webshop-0/weak.parquet",
-    "data/trees/webshop-0.pkl",
-    "data/pairs/webshop-0/tree.parquet",
-    "models/preference/webshop-0/w2s_dpo/model.safetensors",
+    "data/explore/alfworld-0/weak.parquet",
+    "data/trees/alfworld-0.pkl",
+    "data/pairs/alfworld-0/tree.parquet",
+    "data/paths/alfworld-0/mcts.parquet",
+    "models/preference/alfworld-0/w2s_dpo/model.safetensors",
+    "results/episodes/alfworld-0/imitation.parquet",
+    "results/table1.csv",
+    "results/report.html",
 )
 
 
@@ -74,10 +71,9 @@ def test_the_run_ends_with_a_table_and_a_report(finished: Path) -> None:
     models = {"base_weak", "base_strong", "sft_weak", "sft_strong", "w2s_dpo", "w2s_mcts"}
     assert set(table.model) == models
     assert set(table[table.split == "unseen"].tasks) == {12}
-    assert set(table.environment) == set(ENVIRONMENTS)
     # Fine-tuning must show even here: a pipeline in which every reward is 0 has learned nothing.
-    tuned = table[(table.split == "unseen") & table.model.isin(["sft_weak", "sft_strong"])]
-    assert (tuned.groupby("environment").average_reward.max() > 0).all()
+    unseen = table[table.split == "unseen"].set_index("model").average_reward
+    assert unseen[["sft_weak", "sft_strong"]].max() > 0
     page = (finished / "results/report.html").read_text()
     assert "<svg" in page
     loads = re.search(r"""(src|href)\s*=\s*["']?https?:|url\(["']?https?:|@import""", page)
@@ -128,9 +124,8 @@ def test_a_changed_beta_retrains_only_what_follows(finished: Path) -> None:
 @pytest.mark.slow
 def test_one_job_at_a_time_killed_and_resumed_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     folder = workspace(tmp_path / "work")
-    targets = ("evaluate-imitation@scienceworld-0", "preference@webshop-0-w2s_dpo")
     process = subprocess.Popen(
-        ["snakemake", "--cores", "1", *targets],
+        ["snakemake", "--cores", "1"],
         cwd=folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -144,10 +139,9 @@ def test_one_job_at_a_time_killed_and_resumed_gives_the_same_bytes(finished: Pat
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    explored = [(folder / f"data/explore/{name}-0/weak.parquet").exists() for name in ("scienceworld", "webshop")]
-    assert not all(explored)
+    assert not (folder / "data/explore/alfworld-0/weak.parquet").exists()
     # That a finished cohort is not played again, tests/agents/test_rollout.py shows.
-    done = run(folder, "snakemake", "--cores", "1", *targets)
+    done = run(folder, "snakemake", "--cores", "1")
     assert done.returncode == 0, done.stderr[-4000:]
     for name in COMPARED:
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name

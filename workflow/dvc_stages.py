@@ -56,6 +56,7 @@ def open_repo() -> Repo:
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
     dvc_speed.hurry()
+    dvc_speed.ignore_zombies()
     repo = DvcRepo(".", _wait_for_lock=True)
     repo.scm_context.quiet = True  # no `git add` hint from every job
     return repo

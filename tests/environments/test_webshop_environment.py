@@ -61,7 +61,7 @@ def test_foreign_specs_are_refused(spec: str) -> None:
 
 
 def test_a_spec_holds_the_goal_and_the_seed_of_the_prices() -> None:
-    assert read_spec(task()) == (small_goal(), 3)
+    assert read_spec(task()) == (small_goal(), 3, "rule")
     assert json.loads(task().spec)["goal"]["instruction_text"] == task().instruction
 
 
