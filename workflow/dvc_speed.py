@@ -7,7 +7,6 @@ import contextlib
 import copy
 import functools
 from collections.abc import Iterator
-from types import SimpleNamespace
 from typing import Any
 
 
@@ -29,21 +28,6 @@ def hurry() -> None:
     _yaml.parse_yaml = strictyaml.parse_yaml = parse_once
     # What is updated is dvc.lock, with no comments that the slow way of reading would keep.
     _yaml.parse_yaml_for_update = parse_once
-
-
-@functools.cache
-def ignore_zombies() -> None:
-    """Let DVC's note of who uses an output end with the process, also where nobody collects the dead (containers)."""
-    import dvc.rwlock
-    import psutil
-
-    def lives(pid: int) -> bool:
-        try:
-            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-        except psutil.Error:
-            return False
-
-    dvc.rwlock.psutil = SimpleNamespace(pid_exists=lives)
 
 
 @contextlib.contextmanager

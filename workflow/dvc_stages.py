@@ -7,11 +7,13 @@ changes the working folder.
 import contextlib
 import copy
 import difflib
+import functools
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import SimpleNamespace
 from typing import Any, TypeAlias
 
 import dvc_speed
@@ -56,10 +58,25 @@ def open_repo() -> Repo:
 
     logging.getLogger("dvc").setLevel(logging.ERROR)
     dvc_speed.hurry()
-    dvc_speed.ignore_zombies()
+    ignore_zombies()
     repo = DvcRepo(".", _wait_for_lock=True)
     repo.scm_context.quiet = True  # no `git add` hint from every job
     return repo
+
+
+@functools.cache
+def ignore_zombies() -> None:
+    """Let DVC's note of who uses an output end with the process, also where nobody collects the dead (containers)."""
+    import dvc.rwlock
+    import psutil
+
+    def lives(pid: int) -> bool:
+        try:
+            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.Error:
+            return False
+
+    dvc.rwlock.psutil = SimpleNamespace(pid_exists=lives)
 
 
 @contextlib.contextmanager

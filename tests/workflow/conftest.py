@@ -158,3 +158,12 @@ def toy(done_toy: Toy, tmp_path: Path) -> Iterator[Toy]:
 def unbuilt(fresh_toy: Toy, tmp_path: Path) -> Iterator[Toy]:
     """A toy that never ran."""
     yield from copy_of(fresh_toy, tmp_path / "toy")
+
+
+@pytest.fixture
+def here(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Toy:
+    """The built toy as the working folder of this process."""
+    monkeypatch.chdir(toy.path)
+    for key, value in toy.env.items():
+        monkeypatch.setenv(key, value)
+    return toy

@@ -21,14 +21,6 @@ STAMP = ".dvc/tmp/snakemake/train@a"
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
 
-@pytest.fixture
-def here(toy, monkeypatch):
-    monkeypatch.chdir(toy.path)
-    for key, value in toy.env.items():
-        monkeypatch.setenv(key, value)
-    return toy
-
-
 def test_every_way_not_to_execute_is_known():
     """Snakemake decides by a chain of conditions on its options; one that is new to us would count as execution."""
     chain = inspect.getsource(snakemake.cli.args_to_api).partition("if args.lint:")[2].partition("execute_workflow(")[0]

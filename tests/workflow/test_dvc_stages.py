@@ -2,9 +2,13 @@
 
 import os
 import shutil
+import subprocess
 
+import dvc.rwlock
+import psutil
 import pytest
 
+from conftest import wait_until
 from dvc_stages import (
     BridgeError,
     Stage,
@@ -65,15 +69,6 @@ def test_find_stages_names_close_matches(target, hint):
 def test_closure():
     assert list(closure(["trees@b-0"], TABLE)) == ["tasks", "trees@b-0"]
     assert list(closure(["report"], TABLE)) == list(TABLE)
-
-
-@pytest.fixture
-def here(toy, monkeypatch):
-    """The built toy as the working folder."""
-    monkeypatch.chdir(toy.path)
-    for key, value in toy.env.items():
-        monkeypatch.setenv(key, value)
-    return toy
 
 
 def verdicts():
@@ -188,3 +183,16 @@ def test_missing_input(here):
     (here.path / "raw.txt").unlink()
     with pytest.raises(BridgeError, match=r"raw.txt is missing; stage prepare@a needs it"):
         verdicts()
+
+
+def test_the_dead_use_no_output(here):
+    """DVC's note of who uses an output ends with the process, even where nobody has collected it yet."""
+    with open_repo():
+        exists = dvc.rwlock.psutil.pid_exists
+    child = subprocess.Popen(["sleep", "60"])
+    assert exists(child.pid)
+    child.kill()
+    wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
+    assert not exists(child.pid)
+    child.wait()
+    assert not exists(child.pid)

@@ -21,14 +21,6 @@ STAMP = ".dvc/tmp/snakemake/train@a"
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
 
 
-@pytest.fixture
-def here(toy, monkeypatch):
-    monkeypatch.chdir(toy.path)
-    for key, value in toy.env.items():
-        monkeypatch.setenv(key, value)
-    return toy
-
-
 @pytest.mark.parametrize(("target", "output"), [("train@a", "out/train/a.txt"), ("prepare@a", "out/prepare/a")])
 def test_outputs_are_hashed_while_others_may_have_the_lock(here, monkeypatch, target, output):
     hashed = []
