@@ -84,11 +84,33 @@ class Optimization(Section):
     precision: Literal["auto", "bf16", "fp32"]
 
 
-class Pretrain(Section):
-    """Language modelling of play, one setting per role."""
+class Copying(Section):
+    """Copying of random tokens, before a base trained from scratch reads any play (training/copying.py)."""
 
-    weak: Optimization
-    strong: Optimization
+    sequences: Count
+    shortest: Annotated[int, Field(ge=2)]
+    longest: Annotated[int, Field(ge=2)]
+    optimization: Optimization
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest ({self.shortest}) must be at most longest ({self.longest})")
+        return self
+
+
+class PretrainRole(Section):
+    """How one base is trained from scratch: copying first (or null), then language modelling of play."""
+
+    copying: Copying | None
+    play: Optimization
+
+
+class Pretrain(Section):
+    """Training of the bases from scratch, one setting per role."""
+
+    weak: PretrainRole
+    strong: PretrainRole
 
 
 class Lora(Section):

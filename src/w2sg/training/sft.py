@@ -54,6 +54,20 @@ def train_sft(
         _row(tokenizer, messages, assistant_only=assistant_only, name=f"{name}: conversation {number}")
         for number, messages in enumerate(conversations)
     ]
+    return fit(model, tokenizer, rows, optimization=optimization, lora=lora, seed=seed, name=name)
+
+
+def fit(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    *,
+    optimization: Optimization,
+    lora: Lora | None,
+    seed: int,
+    name: str,
+) -> tuple[PreTrainedModel, list[LogRow]]:
+    """As `train_sft`, on tokens: rows of input_ids, labels (-100 where nothing is learned) and length."""
     log = TrainingLog(name)
     with tempfile.TemporaryDirectory() as folder:
         settings = SFTConfig(
@@ -63,7 +77,7 @@ def train_sft(
         trainer = _Trainer(
             model=model,
             args=settings,
-            train_dataset=Dataset.from_list(rows),
+            train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora_config(lora),
             callbacks=[log],

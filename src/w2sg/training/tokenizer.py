@@ -7,6 +7,24 @@ from transformers import PreTrainedTokenizerFast
 
 USER, ASSISTANT, END, PAD, UNKNOWN = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>", "<|unknown|>"
 
+# What stands between a bracket, a line break or the like and a word: every word then begins with a space, so that it is
+# the same token wherever it stands ("[crunchy" and "a crunchy"), and copying it is one step for a small model. It has
+# no width and is taken out of decoded texts.
+JOINER = "\N{WORD JOINER}"
+_SEPARATOR = r"\[SEP\]"  # WebShop's, one token: it would fill nearly half of its pages otherwise
+_JOINED = r"(?<=[^\s\w]|[\n\t])(?=\w)(?!(?<=\[)SEP\])"
+_TOKENS = "|".join(
+    (
+        f" ?{_SEPARATOR}",
+        rf"[\n\t]{JOINER}?",
+        r" ?\p{Lu}(?!\p{Ll})",  # letters of names such as "EK8" stand alone, as digits do
+        rf" ?[^\s\p{{P}}\p{{S}}\d{JOINER}]+",
+        r" ?\d",
+        rf" ?[\p{{P}}\p{{S}}]{JOINER}?",
+        r"\s",
+    )
+)
+
 # Every assistant turn ends with the end-of-sequence token, and that token is part of what is learned (A16).
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
@@ -23,23 +41,29 @@ CHAT_TEMPLATE = (
 def train_tokenizer(texts: Iterable[str], *, vocabulary: int, context: int) -> PreTrainedTokenizerFast:
     """Train byte-pair encoding on `texts`: frequent words become one token each, digits and punctuation stand alone.
 
-    Decoding gives back the text exactly, so that actions reach the environment as they were written.
+    Decoding gives back the text exactly (word joiners apart, which have no width), so that actions reach the
+    environment as they were written.
 
     Args:
         vocabulary: the largest number of tokens, special tokens included.
         context: model_max_length in tokens.
     """
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
-    tokenizer.normalizer = normalizers.NFC()
-    # A word takes the one space before it along ("▁drawer"); white space beyond that and punctuation stand alone, save
-    # for WebShop's separator, which would fill nearly half of its pages.
+    tokenizer.normalizer = normalizers.Sequence(
+        [
+            normalizers.NFC(),
+            normalizers.Replace(JOINER, ""),
+            normalizers.Replace(Regex(_JOINED), f"{JOINER} "),
+        ]
+    )
+    # A word takes the one space before it along ("▁drawer"); white space beyond that and punctuation stand alone.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r" ?\[SEP\]|\n| ?[^\s\p{P}\d]+| ?\d|\p{P}|\s"), behavior="isolated"),
+            pre_tokenizers.Split(Regex(_TOKENS), behavior="isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
-    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Replace(f"{JOINER} ", "")])
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary,
         special_tokens=[PAD, UNKNOWN, USER, ASSISTANT, END],

@@ -80,11 +80,12 @@ def holds(text: str, phrase: str) -> bool:
 
 
 class Offer(NamedTuple):
-    """One product of a results page; `price` is the higher end of a range, in dollars."""
+    """One product of a results page; `price` is the higher end of a range, in dollars, `tag` the price as shown."""
 
     asin: str
     title: str
     price: float
+    tag: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,9 @@ def read_page(observation: str) -> Page:
     instruction, rest = segments[1], segments[3:]
     if rest and (found := _RESULTS.fullmatch(rest[0])):
         shown = rest[rest.index("Next >") + 1 :]
-        offers = tuple(Offer(a, t, _price(p)) for a, t, p in zip(shown[0::3], shown[1::3], shown[2::3], strict=False))
+        offers = tuple(
+            Offer(a, t, _price(p), p) for a, t, p in zip(shown[0::3], shown[1::3], shown[2::3], strict=False)
+        )
         return Page("results", instruction, number=int(found[1]), total=int(found[2]), offers=offers)
     if rest[-1:] == ["Buy Now"]:
         at = next(number for number, segment in enumerate(rest) if segment.startswith("Price: "))

@@ -7,7 +7,7 @@ in which it has read along, whatever was done before.
 from collections.abc import Sequence
 from typing import Literal
 
-from w2sg.environments.webshop.experts.reading import Offer, Page, Wish, holds, read_instruction, read_page
+from w2sg.environments.webshop.experts.reading import SEPARATOR, Offer, Page, Wish, holds, read_instruction, read_page
 from w2sg.environments.webshop.world.session import parse
 
 Style = Literal["brief", "plain"]
@@ -114,7 +114,12 @@ class Shopper:
         return self._say(need, "none at all"), "click[back to search]"
 
     def _open(self, offer: Offer, need: str) -> tuple[str, str]:
-        return self._say(need, f"{offer.asin} {offer.title} {offer.price:g}"), f"click[{offer.asin}]"
+        found = f"{offer.asin} {offer.title} {offer.price:g}"
+        if self._style == "brief":
+            # It reads down the page, word for word, and stops where the product will do.
+            passed = self.page.offers[: self.page.offers.index(offer) + 1]
+            found = SEPARATOR.join(["Next >", *(text for each in passed for text in (each.asin, each.title, each.tag))])
+        return self._say(need, found), f"click[{offer.asin}]"
 
     def _inspect(self, values: dict[str, tuple[str, ...]]) -> tuple[str, str]:
         offered = {value: name for name, choices in values.items() for value in choices}

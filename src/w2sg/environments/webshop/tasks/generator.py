@@ -5,8 +5,8 @@ price and some in options; families of a kind differ in attributes. The title na
 attributes, the description another, and the last one, which members of a family need not share, stands in a later
 feature, which the search does not index. Instructions are about the cheapest of a family: price caps rule out others.
 
-Names of products are a letter and digits ("K37"), so that each is a few tokens and begins, within a kind, with a letter
-of its own as far as the alphabet goes.
+Names of products are two letters and digits ("KD7"), so that each is a few tokens and begins, within a kind, with a
+letter of its own as far as the alphabet goes.
 """
 
 import json
@@ -140,16 +140,17 @@ def _draw(count: int, aisles: tuple[str, ...], rng: random.Random) -> Iterator[_
 
 def _names(count: int, kinds: int, rng: random.Random) -> list[Iterator[str]]:
     """Streams of product names, one for each kind; all names differ, those of a kind run through the alphabet."""
-    digits = 2
-    while len(_LETTERS) * 10**digits < count + len(_LETTERS) * kinds:
+    digits = 1
+    while len(_LETTERS) ** 2 * 10**digits < 2 * count + len(_LETTERS) * kinds:
         digits += 1
-    numbers = {letter: iter(rng.sample(range(10**digits), 10**digits)) for letter in _LETTERS}
+    tails = [f"{letter}{number:0{digits}}" for letter in _LETTERS for number in range(10**digits)]
+    endings = {letter: iter(rng.sample(tails, len(tails))) for letter in _LETTERS}
 
     def stream() -> Iterator[str]:
         letters = rng.sample(_LETTERS, len(_LETTERS))
         while True:
             for letter in letters:
-                yield f"{letter}{next(numbers[letter]):0{digits}}"
+                yield letter + next(endings[letter])
 
     return [stream() for _ in range(kinds)]
 
