@@ -1,5 +1,8 @@
 # make run   set up and run the whole experiment, from nothing to results/report.html
 # make smoke the same on params/smoke.yaml, in a copy under .smoke/
+# make sensitivity  what each reading of the paper changes, into docs/method.md; goes on where it was stopped
+# make grid  tree breadth and beta varied (Table 3, Figure 5), then the report with them
+# make study all environments, five seeds: params/study.yaml in .study/; what it finds goes to docs/study
 # make test  all tests, the end-to-end run included
 # make lint  what CI checks besides tests
 
@@ -10,7 +13,7 @@ export PYTHONPATH :=
 CORES ?= all
 INSTALLED := .venv/.installed
 
-.PHONY: install run smoke test lint format lock clean
+.PHONY: install run smoke sensitivity grid study test lint format lock clean
 
 install: $(INSTALLED)
 
@@ -30,6 +33,16 @@ smoke: install
 	python workflow/workspace.py params/smoke.yaml .smoke
 	cd .smoke && snakemake --cores $(CORES)
 	@cat .smoke/results/table1.md
+
+sensitivity: install
+	python workflow/sensitivity.py --cores $(CORES)
+
+grid: run
+	python workflow/grid.py $(GRID)
+	snakemake --cores $(CORES) report
+
+study: install
+	python workflow/study.py --cores $(CORES)
 
 test: install
 	python -m pytest --numprocesses 2 --dist loadfile
@@ -51,4 +64,4 @@ lock: install
 	python workflow/lock.py
 
 clean:
-	rm -rf .smoke .resume .snakemake
+	rm -rf .smoke .sensitivity .resume .snakemake

@@ -2,8 +2,10 @@
 
 import os
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -55,14 +57,21 @@ class ResolvedStage:
 
 @pytest.fixture(scope="session")
 def stage_table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ResolvedStage]:
-    """dvc.yaml as DVC itself resolves it, for two seeds and two methods of each kind."""
+    """dvc.yaml as DVC itself resolves it, for two seeds."""
+    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    return resolved(values | {"seeds": [0, 7]}, folder=tmp_path_factory.mktemp("stages"))
+
+
+@pytest.fixture
+def resolve(tmp_path: Path) -> Callable[[dict[str, Any]], dict[str, ResolvedStage]]:
+    """A function: dvc.yaml as DVC itself resolves it, for these parameters."""
+    return lambda values: resolved(values, folder=Path(mkdtemp(dir=tmp_path)))
+
+
+def resolved(values: dict[str, Any], *, folder: Path) -> dict[str, ResolvedStage]:
+    """The stages by name; `folder` is empty."""
     from dvc.repo import Repo
 
-    folder = tmp_path_factory.mktemp("stages")
-    values = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    values["seeds"] = [0, 7]
-    values["preference"]["random_dpo"] = values["preference"]["w2s_dpo"] | {"data": "random"}
-    values["imitation"]["best_of_m"] = values["imitation"]["w2s_mcts"] | {"data": "best_of_m"}
     (folder / "params.yaml").write_text(yaml.dump(values, sort_keys=False))
     shutil.copy(ROOT / "dvc.yaml", folder)
     with pytest.MonkeyPatch.context() as patched:

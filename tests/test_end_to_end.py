@@ -18,8 +18,9 @@ ROOT = Path(__file__).parents[1]
 COMPARED = (
     "data/explore/alfworld-0/weak.parquet",
     "data/trees/alfworld-0.pkl",
-    "data/pairs/alfworld-0/tree.parquet",
-    "data/paths/alfworld-0/mcts.parquet",
+    "data/explore/alfworld-0/strong.parquet",
+    "data/pairs/alfworld-0/w2s_dpo.parquet",
+    "data/paths/alfworld-0/w2s_mcts.parquet",
     "models/preference/alfworld-0/w2s_dpo/model.safetensors",
     "results/episodes/alfworld-0/imitation.parquet",
     "results/table1.csv",
@@ -68,8 +69,8 @@ def test_the_run_ends_with_a_table_and_a_report(finished: Path) -> None:
     table = pd.read_csv(finished / "results/table1.csv")
     columns = ["environment", "model", "seed", "split", "tasks", "average_reward", "success_rate", "completion_rate"]
     assert list(table.columns) == columns
-    models = {"base_weak", "base_strong", "sft_weak", "sft_strong", "w2s_dpo", "w2s_mcts"}
-    assert set(table.model) == models
+    trained = {"w2s_dpo", "random_dpo", "eto", "ceiling", "w2s_mcts", "best_of_m"}
+    assert set(table.model) == {"base_weak", "base_strong", "sft_weak", "sft_strong", "best_of_n"} | trained
     assert set(table[table.split == "unseen"].tasks) == {12}
     # Fine-tuning must show even here: a pipeline in which every reward is 0 has learned nothing.
     unseen = table[table.split == "unseen"].set_index("model").average_reward

@@ -53,7 +53,7 @@ CHANGES = {
     "dpo.beta": 0.7,
     "tree.breadth": 5,
     "mcts.gamma": 2.5,
-    "environments.alfworld.prompt": "paper",
+    "preference.ceiling.reference": "sft_weak",
 }
 
 
@@ -76,9 +76,16 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder)
+    (folder / "results").mkdir()
+    shutil.copy(ROOT / "results/grid.csv", folder / "results")
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     # The others would only multiply the jobs.
-    values["environments"] = {"alfworld": values["environments"]["alfworld"]}
+    for section, kept in (
+        ("environments", ["alfworld"]),
+        ("preference", ["w2s_dpo", "ceiling"]),
+        ("imitation", ["w2s_mcts"]),
+    ):
+        values[section] = {name: values[section][name] for name in kept}
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     table = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     for entry in table["stages"].values():
@@ -168,4 +175,4 @@ def test_a_table_that_changed_is_found(built: Path, tmp_path: Path, monkeypatch:
     assert done.stderr.splitlines()[-1].startswith("docs/invalidation.md: differs from dvc.yaml and params.yaml")
     subprocess.run([*command, "--write"], cwd=folder, check=True)
     page = (folder / "docs/invalidation.md").read_text()
-    assert "| `mcts` | paths, imitation | evaluate-imitation |" in page
+    assert "| `mcts` except `uncertified` | merging, paths, imitation | evaluate-imitation |" in page

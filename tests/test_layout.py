@@ -3,21 +3,24 @@
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
+
+import yaml
 
 from w2sg import layout, params
 from w2sg.params import Params
 from w2sg.stages.__main__ import STAGES
-from w2sg.stages.groups import GROUPS
+from w2sg.stages.groups import GROUPS, entrants
 
 
-def outs(stage, *, environment="", seed=0, role="", kind="", method="", group="") -> set[Path]:
+def outs(stage, *, environment="", seed=0, role="", method="", group="") -> set[Path]:
     """What a run of a stage writes, in the words of layout.py."""
     run = layout.run_name(environment, seed)
     match stage:
         case "tasks":
             return {layout.tasks(environment), layout.games(environment)}
         case "experts":
-            return {layout.experts(environment)}
+            return {layout.experts(environment), layout.explored_experts(environment)}
         case "play":
             return {layout.play(environment)}
         case "tokenizer":
@@ -26,16 +29,20 @@ def outs(stage, *, environment="", seed=0, role="", kind="", method="", group=""
             return {layout.base(role), layout.log("pretrain", role)}
         case "sft":
             return {layout.sft(environment, seed, role), layout.log("sft", f"{run}-{role}")}
+        case "diversify":
+            return {layout.diverse(environment, seed), layout.log("diversify", run)}
         case "explore":
             return {layout.explore(environment, seed, role)}
         case "embed":
             return {layout.embeddings(environment, seed)}
         case "trees":
             return {layout.trees(environment, seed), layout.tree_quality(environment, seed)}
+        case "merging":
+            return {layout.merging(environment, seed)}
         case "pairs":
-            return {layout.pairs(environment, seed, kind)}
+            return {layout.pairs(environment, seed, method)}
         case "paths":
-            return {layout.paths(environment, seed, kind)}
+            return {layout.paths(environment, seed, method)}
         case "reference":
             return {layout.reference(environment, seed, method)}
         case "preference":
@@ -44,6 +51,8 @@ def outs(stage, *, environment="", seed=0, role="", kind="", method="", group=""
             return {layout.imitation(environment, seed, method), layout.log("imitation", f"{run}-{method}")}
         case "evaluate":
             return {layout.episodes(environment, seed, group), layout.metrics(environment, seed, group)}
+        case "theorem":
+            return {layout.theorem(environment, seed)}
     raise AssertionError(f"stage {stage} has no place in layout.py")
 
 
@@ -64,25 +73,58 @@ def test_outputs_lie_where_layout_says(stage_table):
     assert all(Path(out).parent == layout.RESULTS for out in stage_table["report"].outs)
 
 
-def test_every_stage_is_there(stage_table):
+def test_every_stage_is_there(stage_table, root):
     runs = [options(stage.command) for stage in stage_table.values()]
     assert {command for command, _ in runs} == set(STAGES)
     assert {chosen["group"] for command, chosen in runs if command == "evaluate"} == set(GROUPS)
-    for kind, known in (("pairs", params.BUILT_PAIRS), ("paths", params.BUILT_PATHS)):
-        assert {chosen["kind"] for command, chosen in runs if command == kind} == set(known)
     assert {chosen["seed"] for _, chosen in runs if "seed" in chosen} == {0, 7}
-    assert {chosen["method"] for command, chosen in runs if command == "preference"} == {"w2s_dpo", "random_dpo"}
-    assert {chosen["method"] for command, chosen in runs if command == "imitation"} == {"w2s_mcts", "best_of_m"}
+    assert {chosen["role"] for command, chosen in runs if command == "explore"} == set(get_args(params.Role))
+    rosters = params.load(root / "params.yaml")
+    for roster, commands in (
+        (rosters.preference, ("pairs", "reference", "preference")),
+        (rosters.imitation, ("paths", "imitation")),
+    ):
+        for each in commands:
+            assert {chosen["method"] for command, chosen in runs if command == each} == set(roster)
+
+
+def test_a_new_method_is_one_entry_of_a_roster(values, resolve, tmp_path):
+    """Its stages, and its place among the models that are evaluated and reported, follow from the entry alone."""
+    without = resolve(values)
+    values["preference"]["mine"] = {"init": "sft_weak", "data": "tree", "reference": "sft_weak"}
+    values["imitation"]["my_paths"] = {"init": "base_strong", "data": "mcts", "expert_share": 0.0}
+    values["inference"]["best_of_two"] = {"model": "sft_weak", "samples": 2, "temperature": 0.7, "top_p": 0.9}
+    again = resolve(values)
+    added = {
+        "pairs@alfworld-0-mine", "reference@alfworld-0-mine", "preference@alfworld-0-mine",
+        "paths@alfworld-0-my_paths", "imitation@alfworld-0-my_paths",
+    }  # fmt: skip
+    assert set(again) - set(without) == added
+    assert all(again[name] == stage for name, stage in without.items())
+    file = tmp_path / "params.yaml"
+    file.write_text(yaml.safe_dump(values))
+    settings = params.load(file)
+    made = {Path(out) for name in added for out in again[name].outs}
+    for group, name in (("preference", "mine"), ("imitation", "my_paths"), ("inference", "best_of_two")):
+        entrant = entrants(settings, environment="alfworld", seed=0, group=group)[name]
+        stage = again[f"evaluate-{group}@alfworld-0"]
+        assert any(entrant.checkpoint.is_relative_to(dep) for dep in stage.deps)
+        assert group == "inference" or entrant.checkpoint in made
+        assert group != "inference" or "inference" in stage.params
+        assert entrant.samples == (2 if group == "inference" else 1)
+    start = layout.model("alfworld", 0, "base_strong")
+    assert any(start.is_relative_to(dep) for dep in again["imitation@alfworld-0-my_paths"].deps)
 
 
 def test_every_data_dependency_is_an_output(stage_table):
-    """Of a stage, or a folder that holds outputs of stages and nothing else."""
+    """Of a stage, or a folder that holds outputs of stages and nothing else; but for the grid's table."""
+    grid = Path("results/grid.csv")  # under version control: `make grid` fills it from experiments of their own
     made = {Path(out) for stage in stage_table.values() for out in stage.outs}
     folders = {parent for out in made for parent in out.parents}
     for name, stage in stage_table.items():
         for dep in map(Path, stage.deps):
             if dep.parts[0] in ("data", "models", "results"):
-                assert dep in made or dep in folders, f"{name}: {dep}"
+                assert dep in made or dep in folders or dep == grid, f"{name}: {dep}"
 
 
 def test_no_output_is_made_twice(stage_table):
@@ -94,7 +136,6 @@ def test_no_output_is_made_twice(stage_table):
 def test_declared_parameters_exist(stage_table, root):
     """A parameter that no longer exists would never invalidate anything."""
     loaded = params.load(root / "params.yaml").model_dump()
-    loaded["preference"]["random_dpo"] = loaded["imitation"]["best_of_m"] = {}
     for name, stage in stage_table.items():
         for key in stage.params:
             values = loaded

@@ -107,7 +107,7 @@ def test_loaded_values_are_typed_and_frozen():
 @pytest.mark.parametrize("section", SECTIONS)
 def test_unknown_key(values, problems, section):
     key = f"{section}.colour".removeprefix(".")
-    if section in ("preference", "imitation"):
+    if section in ("preference", "imitation", "inference"):
         put(values, key, values[section][next(iter(values[section]))] | {"colour": 1})
         key += ".colour"
     else:
@@ -118,9 +118,10 @@ def test_unknown_key(values, problems, section):
     here = values
     for part in key.split(".")[:-1]:
         here = here[int(part) if part.isdigit() else part]
-    # Environments may be left out.
-    known = Environments.model_fields if section == "environments" else set(here) - {"colour"}
-    assert set(allowed.split(", ")) == set(known)
+    # Environments may be left out, and who plays an entry of the schedule.
+    known = set(Environments.model_fields) if section == "environments" else set(here) - {"colour"}
+    known |= {"model"} if section.startswith("explore.schedule") else set()
+    assert set(allowed.split(", ")) == known
 
 
 @pytest.mark.parametrize("section", [section for section in SECTIONS if section])
@@ -145,12 +146,15 @@ def test_missing_section(values, problems):
         ("explore.cohort", 6.5, "input should be a valid integer (found 6.5)"),
         ("explore.cohort", "60", "input should be a valid integer (found '60')"),
         ("explore.schedule", [], "is empty; give at least one"),
+        ("explore.roles", [], "is empty; give at least one"),
+        ("explore.roles", ["weak", "strong", "weak"], "must differ from each other, found ['weak', 'strong', 'weak']"),
+        ("inference.best_of_n.samples", 0, "input should be greater than or equal to 1 (found 0)"),
         ("explore.schedule.2.top_p", 0, "input should be greater than 0 (found 0)"),
         ("evaluate.top_p", 1.5, "input should be less than or equal to 1 (found 1.5)"),
         ("evaluate.temperature", float("inf"), "input should be a finite number (found inf)"),
         ("dpo.beta", None, "input should be a valid number (found None)"),
         ("dpo.beta", float("nan"), "input should be a finite number (found nan)"),
-        ("dpo.eq6", "literally", "input should be 'dpo' (found 'literally')"),
+        ("dpo.eq6", "literally", "input should be 'dpo' or 'literal' (found 'literally')"),
         ("pairs.whole_path", "yes", "input should be a valid boolean (found 'yes')"),
         ("pairs.minimum_gap", 2, "input should be less than or equal to 1 (found 2)"),
         ("tree.merge_key", "thought", KEYS),
@@ -181,24 +185,48 @@ def test_rosters(values, problems):
     preference, imitation = values["preference"]["w2s_dpo"], values["imitation"]["w2s_mcts"]
     values["preference"] = {"sft_weak": preference, "both": preference | {"data": "mcts"}, "Two words": preference}
     values["imitation"] = {"both": imitation | {"init": "base"}}
+    values["inference"] = {"best_of_n": values["inference"]["best_of_n"] | {"model": "w2s_dpo"}}
+    values["theorem"] |= {"method": "both", "superior": "sft_weak"}
+    values["inference"]["both"] = values["inference"]["best_of_n"] | {"model": "sft_weak"}
     assert problems(values) == [
         "preference.Two words.[key]: string should match pattern '^[a-z][a-z0-9_]*$' (found 'Two words')",
         "preference.both.data: input should be 'tree', 'random', 'eto' or 'ceiling' (found 'mcts')",
-        "imitation.both.init: input should be 'sft_weak' or 'sft_strong' (found 'base')",
+        "imitation.both.init: input should be 'sft_weak', 'sft_strong', 'base_weak' or 'base_strong' (found 'base')",
+        "inference.best_of_n.model: input should be 'sft_weak' or 'sft_strong' (found 'w2s_dpo')",
         "preference.sft_weak: another model has this name; choose one of its own",
         "imitation.both: another model has this name; choose one of its own",
+        "inference.both: another model has this name; choose one of its own",
     ]
 
 
-def test_kind_without_builder(values, problems, monkeypatch):
-    monkeypatch.setattr(params, "BUILT_PAIRS", ("random",))
-    assert problems(values) == ["preference.w2s_dpo.data: no builder makes 'tree'; allowed are random"]
+def test_what_nobody_explores(values, problems):
+    values["explore"]["roles"] = ["weak"]
+    sources = "is made from the strong model's exploration; add strong to explore.roles"
+    assert problems(values) == [
+        f"preference.ceiling.data: ceiling {sources}",
+        f"preference.eto.data: eto {sources}",
+    ]
+    values["explore"]["roles"] = ["strong"]
+    assert problems(values) == [
+        "explore.roles: weak is missing; the trees, and what follows, are made from its exploration"
+    ]
 
 
-def test_empty_rosters_are_fine(values, tmp_path):
+def test_without_the_strong_models_exploration(values, tmp_path):
+    """The strong model need not explore where no method learns from it."""
+    values["explore"]["roles"] = ["weak"]
+    del values["preference"]["eto"], values["preference"]["ceiling"]
+    values |= {"inference": {}, "theorem": values["theorem"] | {"superior": "random_dpo"}}
     path = tmp_path / "params.yaml"
-    path.write_text(yaml.safe_dump(values | {"preference": {}, "imitation": {}}))
-    assert params.load(path).preference == {}
+    path.write_text(yaml.safe_dump(values))
+    assert params.load(path).inference == {}
+
+
+@pytest.mark.parametrize("roster", ["preference", "imitation"])
+def test_a_roster_without_methods(values, problems, roster):
+    """Its evaluation would wait for models that nobody trains."""
+    values[roster] = {}
+    assert f"{roster}: is empty; give at least one" in problems(values)
 
 
 def test_all_errors_at_once(values, problems):

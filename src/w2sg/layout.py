@@ -3,6 +3,7 @@
 from pathlib import Path
 
 DATA, MODELS, RESULTS = Path("data"), Path("models"), Path("results")
+GRID = RESULTS / "grid.csv"  # of `make grid`, no stage's output: git keeps it, with a heading alone at first
 
 
 def run_name(environment: str, seed: int) -> str:
@@ -21,8 +22,13 @@ def games(environment: str) -> Path:
 
 
 def experts(environment: str) -> Path:
-    """Expert trajectories."""
-    return DATA / "experts" / f"{environment}.parquet"
+    """Expert trajectories that SFT learns from."""
+    return DATA / "experts" / environment / "sft.parquet"
+
+
+def explored_experts(environment: str) -> Path:
+    """Expert trajectories of the explored tasks, for the ceiling alone."""
+    return DATA / "experts" / environment / "explored.parquet"
 
 
 def play(environment: str) -> Path:
@@ -45,6 +51,17 @@ def sft(environment: str, seed: int, role: str) -> Path:
     return MODELS / "sft" / run_name(environment, seed) / role
 
 
+def model(environment: str, seed: int, name: str) -> Path:
+    """A model that methods start from or refer to: base_weak, base_strong, sft_weak or sft_strong."""
+    stage, role = name.split("_")
+    return base(role) if stage == "base" else sft(environment, seed, role)
+
+
+def diverse(environment: str, seed: int) -> Path:
+    """The second exploration policy (eq. 5); a folder with a note alone where there is none."""
+    return MODELS / "explore" / run_name(environment, seed)
+
+
 def explore(environment: str, seed: int, role: str) -> Path:
     """Trajectories explored by the SFT model of a role."""
     return DATA / "explore" / run_name(environment, seed) / f"{role}.parquet"
@@ -65,14 +82,19 @@ def tree_quality(environment: str, seed: int) -> Path:
     return RESULTS / "trees" / f"{run_name(environment, seed)}.json"
 
 
-def pairs(environment: str, seed: int, kind: str) -> Path:
-    """Preference pairs of one builder."""
-    return DATA / "pairs" / run_name(environment, seed) / f"{kind}.parquet"
+def merging(environment: str, seed: int) -> Path:
+    """What merging does at each similarity threshold, and which e* it costs."""
+    return RESULTS / "merging" / f"{run_name(environment, seed)}.json"
 
 
-def paths(environment: str, seed: int, kind: str) -> Path:
-    """Paths for imitation of one builder."""
-    return DATA / "paths" / run_name(environment, seed) / f"{kind}.parquet"
+def pairs(environment: str, seed: int, method: str) -> Path:
+    """Preference pairs that one method learns from."""
+    return DATA / "pairs" / run_name(environment, seed) / f"{method}.parquet"
+
+
+def paths(environment: str, seed: int, method: str) -> Path:
+    """Paths that one method imitates."""
+    return DATA / "paths" / run_name(environment, seed) / f"{method}.parquet"
 
 
 def reference(environment: str, seed: int, method: str) -> Path:
@@ -103,3 +125,8 @@ def episodes(environment: str, seed: int, group: str) -> Path:
 def metrics(environment: str, seed: int, group: str) -> Path:
     """Metrics of one group of models."""
     return RESULTS / "metrics" / run_name(environment, seed) / f"{group}.json"
+
+
+def theorem(environment: str, seed: int) -> Path:
+    """The quantities of Theorem 1."""
+    return RESULTS / "theorem" / f"{run_name(environment, seed)}.json"

@@ -6,30 +6,23 @@ Every class is one section of params.yaml, named after the stage that it invalid
 import json
 from pathlib import Path
 from types import NoneType
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from w2sg.consistency import disagreements
 from w2sg.environments.settings import Environments, EnvironmentSettings
 from w2sg.errors import UserError
+from w2sg.rosters import ImitationMethod, InferenceMethod, MethodName, PreferenceMethod
 from w2sg.sections import Count, Positive, Section, Share
 from w2sg.yaml_files import read_yaml
 
-PairKind = Literal["tree", "random", "eto", "ceiling"]
-PathKind = Literal["mcts", "best_of_m"]
 Role = Literal["weak", "strong"]
-SftName = Literal["sft_weak", "sft_strong"]
-
-# The builders that exist (stages pairs and paths). A roster entry that names another kind is refused at load.
-BUILT_PAIRS: tuple[PairKind, ...] = ("tree", "random")
-BUILT_PATHS: tuple[PathKind, ...] = ("mcts", "best_of_m")
-
-# Methods name folders, stages and rules.
-MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+Item = TypeVar("Item")
 
 
 class Experts(Section):
-    """Expert demonstrations (D_expert, eq. 4): one per training task."""
+    """Expert demonstrations for SFT (D_expert, eq. 4), one per training task; explored tasks get theirs besides."""
 
     tasks: Annotated[
         int, Field(ge=1, description="training tasks with a demonstration at most, counted from the first")
@@ -130,20 +123,45 @@ class Sft(Section):
 
 
 class Sampling(Section):
-    """One (temperature, top-p) of the exploration schedule; temperature 0 is greedy."""
+    """One (temperature, top-p) of the exploration schedule; temperature 0 is greedy.
+
+    `model` says who plays it in place of SFT weak: the base, un-fine-tuned (A13), or the policy of `explore.diversity`.
+    """
 
     temperature: Annotated[float, Field(ge=0.0)]
     top_p: Annotated[float, Field(gt=0.0, le=1.0)]
+    model: Literal["sft", "base", "diverse"] = "sft"
+
+
+class Diversity(Section):
+    """A second exploration policy (eq. 5; M5, A12): minimise L_SFT - weight * KL(pi || SFT weak), from SFT weak on.
+
+    `clamp` bounds the KL of each token, in nats; without it the objective has no minimum.
+    """
+
+    weight: Annotated[float, Field(ge=0.0)]
+    clamp: Positive
+    optimization: Optimization
 
 
 class Explore(Section):
     """M samples per training task by an SFT model (M4); sample k uses schedule[k mod length]."""
 
+    roles: Annotated[
+        tuple[Role, ...],
+        Field(min_length=1, description="who explores: the weak model for the trees, the strong for eto and ceiling"),
+    ]
     samples: Count
     tasks: Annotated[int, Field(ge=1, description="training tasks explored at most, counted from the last")]
     schedule: tuple[Sampling, ...] = Field(min_length=1)
+    diversity: Diversity | None
     cohort: Count
     max_new_tokens: Count
+
+    @field_validator("roles")
+    @classmethod
+    def _different_roles(cls, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+        return _distinct(roles)
 
 
 class Embed(Section):
@@ -159,6 +177,12 @@ class TreeSettings(Section):
     breadth: Annotated[int, Field(ge=2)]
     similarity: Annotated[float, Field(ge=-1.0, le=1.0)]
     merge_key: Literal["observation", "observation+thought", "exact"]
+
+
+class Merging(Section):
+    """Thresholds xi at which the merging stage rebuilds the trees, beside exact merging, and replays every e*."""
+
+    similarities: tuple[Annotated[float, Field(ge=-1.0, le=1.0)], ...]
 
 
 class Pairs(Section):
@@ -179,31 +203,12 @@ class Mcts(Section):
 
 
 class Dpo(Section):
-    """TreeDPO (eq. 6) and its siblings."""
+    """TreeDPO (eq. 6) and its siblings; `eq6: literal` adds the KL term of eq. 6 to the sigmoid loss of DPO (A8)."""
 
     beta: Positive
-    eq6: Literal["dpo"]
+    eq6: Literal["dpo", "literal"]
     optimization: Optimization
     lora: Lora | None
-
-
-class PreferenceMethod(Section):
-    """One method trained by preferences: where it starts, what it learns from, its fixed reference."""
-
-    init: SftName
-    data: PairKind
-    reference: SftName
-
-
-class ImitationMethod(Section):
-    """One method trained by imitation of paths (eq. 8).
-
-    `expert_share`: expert demonstrations mixed in, as a share of all conversations.
-    """
-
-    init: SftName
-    data: PathKind
-    expert_share: Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class Imitation(Section):
@@ -221,6 +226,18 @@ class Evaluate(Section):
     temperature: Annotated[float, Field(ge=0.0)]
     top_p: Annotated[float, Field(gt=0.0, le=1.0)]
     cohort: Count
+
+
+class Theorem(Section):
+    """Theorem 1 as a diagnostic (M18): `method` is the TreeDPO policy of eq. 10, `superior` stands in for pi*.
+
+    `tasks`: held-out tasks at most on which pi* is sampled for KL(pi* || pi_w), the unseen first; `delta`: delta_0.
+    """
+
+    method: MethodName
+    superior: MethodName
+    tasks: Annotated[int, Field(ge=2)]
+    delta: Annotated[float, Field(gt=0.0, lt=1.0)]
 
 
 class Report(Section):
@@ -243,25 +260,26 @@ class Params(Section):
     explore: Explore
     embed: Embed
     tree: TreeSettings
+    merging: Merging
     pairs: Pairs
     mcts: Mcts
     dpo: Dpo
-    preference: dict[MethodName, PreferenceMethod]
+    preference: Annotated[dict[MethodName, PreferenceMethod], Field(min_length=1)]
     imitate: Imitation
-    imitation: dict[MethodName, ImitationMethod]
+    imitation: Annotated[dict[MethodName, ImitationMethod], Field(min_length=1)]
+    inference: dict[MethodName, InferenceMethod]
     evaluate: Evaluate
+    theorem: Theorem
     report: Report
 
     @field_validator("seeds")
     @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) != len(seeds):
-            raise ValueError(f"must differ from each other, found {list(seeds)}")
-        return seeds
+    def _different_seeds(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
+        return _distinct(seeds)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
-        if problems := _disagreements(self.model_dump()):
+        if problems := disagreements(self.model_dump()):
             raise ValueError("\n".join(problems))
         return self
 
@@ -277,6 +295,12 @@ class Params(Section):
         return known[name]
 
 
+def _distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    if len(set(values)) != len(values):
+        raise ValueError(f"must differ from each other, found {list(values)}")
+    return values
+
+
 def load(path: Path = Path("params.yaml")) -> Params:
     """Read and validate a parameter file.
 
@@ -290,51 +314,8 @@ def load(path: Path = Path("params.yaml")) -> Params:
     except ValidationError as error:
         # A list with a wrong element counts as too short as well: one line is enough.
         found = [each for each in error.errors() if each["loc"] and not (each["type"] == "too_short" and each["input"])]
-        lines = [_describe(problem) for problem in found] + _disagreements(values)
+        lines = [_describe(problem) for problem in found] + disagreements(values)
         raise UserError("\n".join(f"{path}: {line}" for line in lines)) from None
-
-
-def _disagreements(values: dict[str, Any]) -> list[str]:
-    """Rules between sections, on unvalidated values too, so that they are reported along with everything else."""
-    problems = []
-    limits = [("tree.breadth", "explore.samples")]
-    # Where an environment has fewer tasks, all of them are taken; more than any has is a mistake.
-    for key, split in (
-        ("experts.tasks", "train"),
-        ("explore.tasks", "train"),
-        ("evaluate.seen", "seen"),
-        ("evaluate.unseen", "unseen"),
-    ):
-        sizes = {f"environments.{name}.tasks.{split}" for name in _mapping(values, "environments")}
-        known = {size: most for size in sorted(sizes) if type(most := _at(values, size)) is int}
-        if known:
-            limits.append((key, max(known, key=lambda size: known[size])))
-    for key, limit in limits:
-        wanted, most = _at(values, key), _at(values, limit)
-        if type(wanted) is type(most) is int and wanted > most:
-            problems.append(f"{key}: {wanted} is too many; allowed is at most {limit} ({most})")
-    names = ["base_weak", "base_strong", "sft_weak", "sft_strong"]
-    for roster, kinds, built in (("preference", PairKind, BUILT_PAIRS), ("imitation", PathKind, BUILT_PATHS)):
-        for method in _mapping(values, roster):
-            data = _at(values, f"{roster}.{method}.data")
-            if data in get_args(kinds) and data not in built:
-                problems.append(f"{roster}.{method}.data: no builder makes {data!r}; allowed are {', '.join(built)}")
-            if method in names:
-                problems.append(f"{roster}.{method}: another model has this name; choose one of its own")
-            names.append(method)
-    return problems
-
-
-def _at(values: Any, key: str) -> Any:
-    """The value of a dotted key; None where there is none."""
-    for part in key.split("."):
-        values = values.get(part) if isinstance(values, dict) else None
-    return values
-
-
-def _mapping(values: dict[str, Any], key: str) -> dict[str, Any]:
-    found = values.get(key)
-    return found if isinstance(found, dict) else {}
 
 
 def _describe(problem: Any) -> str:

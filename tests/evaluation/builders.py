@@ -1,13 +1,14 @@
 """Small made-up episodes, trees and logs that look like the real ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from w2sg.evaluation.claims import Settings
 from w2sg.evaluation.figures import TrainingLog
+from w2sg.evaluation.grid import GridRow
 from w2sg.evaluation.report import Exploration, ReportInputs
-from w2sg.records import DemonstrationPath, Episode, Pair, Step, Trajectory, conversation
+from w2sg.records import DemonstrationPath, Episode, Pair, Step, Task, Trajectory, conversation
 from w2sg.trees import merging, pairs, quality
 from w2sg.trees.tree import TrajectoryTree
 
@@ -19,6 +20,7 @@ SKILL = {
     "random_dpo": 0.5,
     "base_strong": 0.07,
     "sft_strong": 0.5,
+    "ceiling": 0.95,
 }
 ROOMS = "You are in the middle of a room. Looking quickly around you, you see a cabinet 1, a drawer 1 and a fridge 1."
 GOAL = "Your task is to: put a clean mug in the cabinet 1."
@@ -116,6 +118,28 @@ def evaluation(*, tasks: int = 40, seeds: Sequence[int] = (0,), environment: str
     return episodes
 
 
+def task_table(*, tasks: int, environment: str = "alfworld") -> list[Task]:
+    """The tasks of `evaluation`, of two types by turns."""
+    return [
+        Task(environment, f"{split}-{number:03d}", split, f"type {number % 2}", "Do it.", "{}", 20)
+        for split in ("seen", "unseen")
+        for number in range(tasks)
+    ]
+
+
+def grid(
+    rewards: Mapping[int, float], *, environment: str = "scienceworld", model: str = "w2s_mcts", reach: float = 0.02
+) -> list[GridRow]:
+    """A grid over breadth with these rewards, intervals of `reach` to both sides."""
+    return [
+        GridRow(
+            "0123456789", environment, model, breadth, 0.1, "unseen", 50, 1, value, value - reach, value + reach,
+            value - 0.5, value - 0.5 - reach, value - 0.5 + reach, 0.01, 9.0, 6.5, 5.0, 0.7, 0.8,
+        )
+        for breadth, value in rewards.items()
+    ]  # fmt: skip
+
+
 def log(model: str, *, seed: int = 0, updates: int = 40) -> TrainingLog:
     """A falling loss; preference methods have a margin and an accuracy too."""
     rng = np.random.default_rng([seed, len(model)])
@@ -149,5 +173,6 @@ def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500
         trees={"alfworld": trees},
         mcts_paths=paths,
         logs=[log("base_weak"), log("sft_weak"), log("sft_strong"), log("w2s_mcts"), log("w2s_dpo"), log("random_dpo")],
+        tasks=task_table(tasks=tasks),
         stage_seconds={"explore": 212.0, "preference": 64.5},
     )

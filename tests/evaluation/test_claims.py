@@ -31,6 +31,11 @@ def test_contrasts_are_those_of_the_experiment() -> None:
         ("w2s_dpo", "sft_strong"),
         ("w2s_mcts", "sft_weak"),
         ("w2s_mcts", "sft_strong"),
+        ("w2s_mcts", "w2s_dpo"),
+    ]
+    assert claims.contrasts(["best_of_n", "w2s_mcts", "best_of_m"]) == [
+        ("w2s_mcts", "best_of_n"),
+        ("w2s_mcts", "best_of_m"),
     ]
     assert claims.contrasts(["base_weak", "w2s_dpo"]) == []
 
@@ -89,3 +94,46 @@ def test_headline_names_the_baseline_the_interval_and_the_doubt() -> None:
     equal = outcomes("w2s_mcts", [1.0, 0.0]) + outcomes("sft_weak", [1.0, 0.0])
     (sentence,) = claims.headline(claims.comparisons(equal, settings=SETTINGS), confidence=0.95)
     assert sentence.endswith("W2S MCTS scores the same as SFT weak on every task.")
+
+
+def test_both_recovered_shares_by_hand() -> None:
+    scores = {"sft_weak": 20, "sft_strong": 40, "w2s_dpo": 50, "ceiling": 60}
+    episodes = [e for model, won in scores.items() for e in outcomes(model, [1.0] * won + [0.0] * (100 - won))]
+    found = {(r.model, r.name): r.result for r in claims.recovered(episodes, settings=SETTINGS)}
+    assert set(found) == {
+        ("w2s_dpo", "recovered ceiling"),
+        ("w2s_dpo", "performance gap recovered"),
+        ("sft_strong", "performance gap recovered"),
+    }
+    values = {key: share.value.mean for key, share in found.items() if share.value}
+    assert values["w2s_dpo", "recovered ceiling"] == pytest.approx(0.5)
+    assert values["w2s_dpo", "performance gap recovered"] == pytest.approx(0.75)
+    assert values["sft_strong", "performance gap recovered"] == pytest.approx(0.5)
+
+
+def test_a_share_of_no_way_is_undefined() -> None:
+    scores = {"sft_weak": 20, "sft_strong": 58, "w2s_dpo": 59, "ceiling": 60}
+    episodes = [e for model, won in scores.items() for e in outcomes(model, [1.0] * won + [0.0] * (100 - won))]
+    found = {(r.model, r.name): r.result for r in claims.recovered(episodes, settings=SETTINGS)}
+    share = found["w2s_dpo", "recovered ceiling"]
+    assert share.value is None
+    assert share.denominator.mean == pytest.approx(0.02)
+    assert found["w2s_dpo", "performance gap recovered"].value is not None
+
+
+def test_without_a_ceiling_no_share() -> None:
+    episodes = outcomes("w2s_dpo", [1.0]) + outcomes("sft_strong", [0.0])
+    assert claims.recovered(episodes, settings=SETTINGS) == []
+
+
+def test_relative_gain_names_its_denominator() -> None:
+    comparison = compared([1.0] * 60 + [0.0] * 40, [1.0] * 50 + [0.0] * 50)
+    assert comparison.relative is not None
+    assert comparison.relative.value is not None
+    assert comparison.relative.value.mean == pytest.approx(0.2)
+    assert comparison.relative.denominator.mean == pytest.approx(0.5)
+
+
+def test_repeats_compare_how_often_a_step_says_the_same() -> None:
+    (found,) = claims.repeats(outcomes("w2s_dpo", [1.0] * 5) + outcomes("sft_strong", [0.0] * 5), settings=SETTINGS)
+    assert (found.model, found.baseline, found.measure) == ("w2s_dpo", "sft_strong", "repeated")

@@ -7,7 +7,7 @@ import pytest
 
 from w2sg.evaluation import claims, figures
 
-from .builders import SKILL, evaluation, log
+from .builders import SKILL, evaluation, grid, log, task_table
 
 SETTINGS = claims.Settings(resamples=100, confidence=0.95, seed=0)
 EPISODES = evaluation(tasks=6)
@@ -15,6 +15,10 @@ DRAWINGS: dict[str, Callable[[], str]] = {
     "standings": lambda: figures.standing_chart(claims.standings(EPISODES, settings=SETTINGS)),
     "differences": lambda: figures.difference_chart(claims.comparisons(EPISODES, settings=SETTINGS)),
     "progress": lambda: figures.progress_chart(EPISODES, split="unseen"),
+    "types": lambda: figures.task_type_chart(
+        [e for e in EPISODES if e.split == "unseen"], task_types={t.task_id: t.task_type for t in task_table(tasks=6)}
+    ),
+    "breadth": lambda: figures.breadth_chart(grid({3: 0.4, 5: 0.6})),
     "loss": lambda: figures.learning_curves([log("sft_weak"), log("w2s_mcts")], columns=("loss",)),
     "preference": lambda: figures.learning_curves([log("w2s_dpo")], columns=("loss", "margin", "accuracy")),
 }
@@ -43,8 +47,14 @@ def test_user_settings_of_matplotlib_do_not_show() -> None:
 
 def test_charts_name_what_they_show() -> None:
     assert {"W2S TreeDPO", "SFT strong", "seen", "unseen", "alfworld"} <= set(texts(DRAWINGS["standings"]()))
-    assert "W2S MCTS − SFT weak, unseen" in texts(DRAWINGS["differences"]())
+    assert {"W2S MCTS − SFT weak", "alfworld, unseen"} <= set(texts(DRAWINGS["differences"]()))
     assert {"loss", "margin", "accuracy", "W2S TreeDPO"} <= set(texts(DRAWINGS["preference"]()))
+
+
+def test_a_panel_per_task_type_with_its_number_of_tasks_and_three_agents() -> None:
+    words = set(texts(DRAWINGS["types"]()))
+    assert {"type 0 (3)", "type 1 (3)", "SFT strong", "W2S TreeDPO", "W2S MCTS"} <= words
+    assert "SFT weak" not in words
 
 
 def test_ids_of_two_charts_do_not_meet() -> None:

@@ -27,24 +27,26 @@ def test_table1_by_hand() -> None:
 def test_table1_is_in_roster_order_with_seen_first() -> None:
     rows = metrics.table1(list(reversed(evaluation(tasks=2, seeds=(1, 0)))))
     assert [row.model for row in rows[::4]] == [
-        "base_weak",
         "sft_weak",
         "w2s_dpo",
         "w2s_mcts",
-        "random_dpo",
-        "base_strong",
         "sft_strong",
+        "ceiling",
+        "random_dpo",
+        "base_weak",
+        "base_strong",
     ]
     assert [(row.seed, row.split) for row in rows[:4]] == [(0, "seen"), (0, "unseen"), (1, "seen"), (1, "unseen")]
 
 
-def test_unknown_methods_stand_between_the_methods_and_the_strong_models() -> None:
-    assert metrics.roster(["ceiling", "mine", "sft_strong", "yours", "w2s_mcts", "mine"]) == [
+def test_methods_of_other_names_stand_between_the_papers_and_the_controls() -> None:
+    assert metrics.roster(["random_dpo", "ceiling", "mine", "sft_strong", "yours", "w2s_mcts", "mine"]) == [
         "w2s_mcts",
-        "mine",
-        "yours",
         "sft_strong",
         "ceiling",
+        "mine",
+        "yours",
+        "random_dpo",
     ]
     assert metrics.label("mine") == "mine"
     assert metrics.label("w2s_dpo") == "W2S TreeDPO"
@@ -75,6 +77,21 @@ def test_per_task_averages_the_seeds() -> None:
         episodes, environment="alfworld", model="sft_weak", split="unseen", measure="success_rate"
     )
     assert values == {"a": 0.5, "b": 1.0}
+
+
+def test_per_task_and_seed_keeps_the_order_of_the_seeds() -> None:
+    episodes = [
+        episode("sft_weak", task="a", score=1.0, seed=1),
+        episode("sft_weak", task="a", score=0.0, seed=0),
+        episode("eto", task="b", score=1.0),
+    ]
+    where = {"environment": "alfworld", "model": "sft_weak", "split": "unseen"}
+    assert metrics.per_task_and_seed(episodes, measure=lambda t: t.score, **where) == {"a": [0.0, 1.0]}
+
+
+def test_repeated_steps_are_those_that_say_again_what_the_step_before_said() -> None:
+    assert metrics.repeated(trajectory(["look", "look", "look", "go"])) == 0.5
+    assert metrics.repeated(trajectory(["look"])) == 0.0
 
 
 def test_conduct_counts_what_went_wrong() -> None:

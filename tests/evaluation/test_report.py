@@ -9,13 +9,24 @@ from pathlib import Path
 import pytest
 
 from w2sg.errors import UserError
-from w2sg.evaluation import report
+from w2sg.evaluation import claims, paper_claims, report
 from w2sg.records import Episode
 
-from .builders import episode, inputs
+from .builders import SKILL, episode, evaluation, grid, inputs, task_table
 
-FILES = {"table1.csv", "table1.md", "comparisons.csv", "tree_quality.csv", "report.html"}
-FIGURES = {"standings", "differences", "progress", "learning_loss", "learning_preference", "tree_alfworld"}
+FILES = {
+    "table1.csv",
+    "table1.md",
+    "tables.md",
+    "comparisons.csv",
+    "recovered.csv",
+    "claims.md",
+    "theorem.csv",
+    "tree_gain.csv",
+    "tree_quality.csv",
+    "report.html",
+}
+FIGURES = {"standings", "differences", "progress", "learning_loss", "learning_preference", "tree_alfworld", "tree_gain"}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -50,7 +61,7 @@ def test_table1_has_the_promised_columns(folder: Path) -> None:
     table = rows(folder / "table1.csv")
     head = "environment,model,seed,split,tasks,average_reward,success_rate,completion_rate"
     assert list(table[0]) == head.split(",")
-    assert len(table) == 7 * 2 * 2
+    assert len(table) == len(SKILL) * 2 * 2
     assert all(row["average_reward"] == row["success_rate"] for row in table)
 
 
@@ -58,9 +69,10 @@ def test_markdown_has_one_row_per_model_times_100(folder: Path) -> None:
     table = rows(folder / "table1.csv")
     of_weak = [float(r["average_reward"]) for r in table if r["model"] == "sft_weak" and r["split"] == "seen"]
     lines = (folder / "table1.md").read_text(encoding="utf-8").splitlines()
-    (line,) = [line for line in lines if line.startswith("| SFT weak |")]
+    short, line = [line for line in lines if line.startswith("| SFT weak |")]
     assert line.startswith(f"| SFT weak | {100 * sum(of_weak) / 2:.1f} [")
-    assert sum(line.startswith("| ") for line in lines) == 1 + 7
+    assert len(short.split("|")) == 1 + 2 + 1, "one column for rewards of 0 and 1"
+    assert sum(line.startswith("| ") for line in lines) == 2 * (1 + len(SKILL))
 
 
 def test_tree_quality_says_what_there_was_to_learn_from(folder: Path) -> None:
@@ -73,16 +85,25 @@ def test_tree_quality_says_what_there_was_to_learn_from(folder: Path) -> None:
 
 def test_comparisons_hold_every_contrast(folder: Path) -> None:
     found = rows(folder / "comparisons.csv")
-    assert [(r["model"], r["baseline"]) for r in found if r["split"] == "unseen"] == [
-        ("sft_strong", "sft_weak"),
-        ("w2s_dpo", "sft_weak"),
-        ("w2s_dpo", "sft_strong"),
-        ("w2s_mcts", "sft_weak"),
-        ("w2s_mcts", "sft_strong"),
-        ("random_dpo", "sft_weak"),
-        ("random_dpo", "sft_strong"),
-    ]
+    assert [(r["model"], r["baseline"]) for r in found if r["split"] == "unseen"] == claims.contrasts(list(SKILL))
     assert all(float(r["low"]) <= float(r["difference"]) <= float(r["high"]) for r in found)
+    assert {(r["test"], r["seeds"]) for r in found} == {("sign, seed means", "2")}
+
+
+def test_recovered_names_its_denominator(folder: Path) -> None:
+    found = rows(folder / "recovered.csv")
+    shares = {"recovered ceiling": "ceiling - sft_strong", "performance gap recovered": "ceiling - sft_weak"}
+    assert all(shares[row["share"]] == row["denominator"] for row in found)
+    assert all((row["value"] == "") == (float(row["denominator_low"]) <= 0) for row in found)
+
+
+def test_claims_count_their_verdicts(folder: Path) -> None:
+    text = (folder / "claims.md").read_text(encoding="utf-8")
+    number = len(paper_claims.CLAIMS)
+    assert f"{number} sentences: " in text
+    assert text.count("\n> ") == text.count("\nThe paper's figures: ") == number
+    page = read(folder / "report.html")
+    assert {"claims", "tables"} <= set(page.ids)
 
 
 class Page(HTMLParser):
@@ -136,8 +157,24 @@ def test_page_shows_the_parts(folder: Path) -> None:
     assert text.count("<svg") == len(FIGURES)
     assert "On 10 unseen alfworld tasks, W2S TreeDPO is" in text
     assert "66.7 %</b> of 3 explored training tasks" in text
-    assert "Seeds 0, 1 are averaged per task first" in text
+    assert "Seeds 0, 1: a resample draws seeds and tasks" in text
     assert "breadth: 6" in text
+
+
+def test_science_world_and_a_grid_bring_their_figures(tmp_path: Path) -> None:
+    whole = inputs(tasks=4)
+    science = replace(
+        whole,
+        episodes=evaluation(tasks=4, environment="scienceworld"),
+        tasks=task_table(tasks=4, environment="scienceworld"),
+        grid=grid({3: 0.4, 4: 0.5, 5: 0.3}),
+    )
+    report.build(science, folder=tmp_path)
+    assert {"figures/task_types.svg", "figures/breadth.svg"} <= set(contents(tmp_path))
+    text = (tmp_path / "tables.md").read_text(encoding="utf-8")
+    assert "| MCTS | 5 | – | 30.0 [28.0, 32.0] |" in text
+    assert "| scienceworld | 0 (1483) | 4 (194) | 4 (211) |" in text
+    assert "3: 40.0, 4: 50.0, 5: 30.0; best at 4" in (tmp_path / "claims.md").read_text(encoding="utf-8")
 
 
 def test_page_with_the_least_there_can_be(tmp_path: Path) -> None:
@@ -171,3 +208,26 @@ def test_without_episodes_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run the evaluate stage"):
         report.build(replace(inputs(tasks=1), episodes=[]), folder=tmp_path)
     assert contents(tmp_path) == {}
+
+
+def test_what_the_merge_threshold_does(tmp_path: Path) -> None:
+    counts = {"steps": 40, "merged": 12, "differing": 3, "paths": 5, "recombined": 2}
+    failures = {"other_observation": 1, "other_score": 0}
+    merging = [
+        {"environment": "alfworld", "seed": 0, "similarity": similarity, "trees": 6, **counts, **failures}
+        for similarity in (None, 0.7)
+    ]
+    report.build(replace(inputs(tasks=4, resamples=100), merging=merging), folder=tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    cells = "</td><td>".join(map(str, (*counts.values(), *failures.values())))
+    assert f"<td>0</td><td>exact</td><td>{cells}</td>" in page
+    assert f"<td>0</td><td>0.7</td><td>{cells}</td>" in page
+
+
+def test_trees_by_who_explored(tmp_path: Path) -> None:
+    given = inputs(tasks=4, resamples=100)
+    (exploration,) = given.explorations
+    policies = {name: exploration.quality for name in ("sft_weak", "diverse_weak", "together")}
+    report.build(replace(given, explorations=[replace(exploration, by_policy=policies)]), folder=tmp_path)
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "By who explored" in page and "<td>diverse_weak</td>" in page

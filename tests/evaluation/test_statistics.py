@@ -30,11 +30,14 @@ def test_interval_covers_the_truth_as_often_as_it_says() -> None:
     assert 0.84 <= np.mean([found.low <= 0.5 <= found.high for found in intervals]) <= 0.95
 
 
-def test_blocks_do_not_change_the_number_of_resamples() -> None:
-    many = np.linspace(0, 1, 3_000_000)
-    found = statistics.interval(many.tolist(), resamples=3, confidence=0.9, rng=rng())
-    assert found.low < found.high
-    assert found.mean == pytest.approx(0.5)
+def test_models_are_resampled_together() -> None:
+    """Equal generators draw equal resamples: the mean of a sum is the sum of the means, resample by resample."""
+    one, other = np.random.default_rng(6).normal(size=(2, 30, 3))
+    means = [statistics._resampled_means(v, resamples=50, rng=rng()) for v in (one, other, one + other)]
+    assert means[2] == pytest.approx(means[0] + means[1])
+    assert len(set(means[0])) == 50
+    different = statistics._resampled_means(one, resamples=50, rng=np.random.default_rng(1))
+    assert not np.allclose(means[0], different)
 
 
 @given(values)
@@ -109,3 +112,69 @@ def test_an_effect_of_that_size_is_found_four_times_in_five() -> None:
     shifted = noise * np.std(noise[0], ddof=1) + effect
     errors = shifted.std(axis=1, ddof=1) / np.sqrt(50)
     assert np.mean(shifted.mean(axis=1) - 1.96 * errors > 0) == pytest.approx(0.8, abs=0.03)
+
+
+def test_of_seeds_and_tasks_the_variances_add_up() -> None:
+    """Two-way effects with known variances: the bootstrap's standard error is that of the design, a bit above."""
+    noise = np.random.default_rng(5)
+    values = noise.normal(size=(300, 1)) + noise.normal(size=(1, 12))
+    found = statistics.interval(values, resamples=4000, confidence=0.95, rng=rng())
+    expected = np.sqrt(np.var(values.mean(axis=1)) / 300 + np.var(values.mean(axis=0)) / 12)
+    assert (found.high - found.low) / (2 * 1.96) == pytest.approx(expected, rel=0.06)
+    alone = statistics.interval(values.mean(axis=1), resamples=4000, confidence=0.95, rng=rng())
+    assert alone.high - alone.low < found.high - found.low
+
+
+def test_repeating_a_seed_adds_no_evidence() -> None:
+    outcomes = np.random.default_rng(2).binomial(1, 0.5, size=60).astype(float)
+    one = statistics.interval(outcomes, resamples=3000, confidence=0.95, rng=rng())
+    five = statistics.interval(np.tile(outcomes[:, None], 5), resamples=3000, confidence=0.95, rng=rng())
+    assert five.high - five.low == pytest.approx(one.high - one.low, abs=0.02)
+    pair = ({str(n): [v] * 5 for n, v in enumerate(outcomes)}, {str(n): [0.0] * 5 for n in range(60)})
+    found = statistics.paired_difference(*pair, resamples=100, confidence=0.95, rng=rng())
+    assert found.wins == int(outcomes.sum())
+    assert (found.test, found.seeds, found.seeds_won) == ("sign, seed means", 5, 5)
+
+
+@pytest.mark.parametrize(("values", "test"), [([1.0, 0.0, 1.0], "McNemar"), ([0.5, 0.0, 1.0], "sign")])
+def test_the_test_is_named_after_what_it_is(values: list[float], test: str) -> None:
+    model = dict(zip("abc", values, strict=True))
+    found = statistics.paired_difference(model, dict.fromkeys("abc", 0.0), resamples=10, confidence=0.9, rng=rng())
+    assert found.test == test
+
+
+def test_seeds_must_be_the_same() -> None:
+    with pytest.raises(UserError, match="numbers of seeds"):
+        statistics.paired_difference({"a": [1.0, 0.0]}, {"a": [1.0]}, resamples=10, confidence=0.9, rng=rng())
+
+
+RATIO = {"resamples": 2000, "confidence": 0.95, "seed": 0}
+
+
+def test_ratio_of_means_that_move_together_is_narrow() -> None:
+    """A numerator that is half the denominator task by task has the ratio one half in every resample."""
+    hard = np.random.default_rng(4).uniform(0.2, 1.0, size=80)
+    ceiling = {str(n): v for n, v in enumerate(hard)}
+    model = {str(n): v / 2 for n, v in enumerate(hard)}
+    found = statistics.ratio(model, dict.fromkeys(ceiling, 0.0), ceiling, **RATIO)
+    assert found.value is not None
+    assert (found.value.low, found.value.mean, found.value.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("ceiling", "defined"), [(0.5, True), (0.03, True), (0.01, False), (0.0, False), (-0.5, False)]
+)
+def test_ratio_is_undefined_without_a_denominator_to_speak_of(ceiling: float, defined: bool) -> None:
+    tasks = [str(n) for n in range(50)]
+    found = statistics.ratio(
+        dict.fromkeys(tasks, 0.2), dict.fromkeys(tasks, 0.0), dict.fromkeys(tasks, ceiling), **RATIO
+    )
+    assert (found.value is not None) == defined
+    assert found.denominator.mean == pytest.approx(ceiling)
+
+
+def test_relative_gain_is_over_the_baseline() -> None:
+    tasks = [str(n) for n in range(50)]
+    found = statistics.ratio(dict.fromkeys(tasks, 0.532), dict.fromkeys(tasks, 0.51), **RATIO)
+    assert found.value is not None
+    assert found.value.mean == pytest.approx(0.0431, abs=1e-4)

@@ -24,6 +24,9 @@ from w2sg.trees.merging import key_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ("--environment", "alfworld", "--seed", "0")
+# The default rosters.
+PREFERENCE = ("w2s_dpo", "random_dpo", "eto", "ceiling")
+IMITATION = ("w2s_mcts", "best_of_m")
 
 
 @dataclass(frozen=True)
@@ -108,10 +111,10 @@ def built(empty_project: Project, tmp_path_factory: pytest.TempPathFactory) -> P
         assert project.run(stage, "--environment", "alfworld")[0] == 0
     with contextlib.chdir(project.path):
         explore_by_expert(params.load())
-    for words in (("trees",), *(("pairs", "--kind", kind) for kind in ("tree", "random"))):
+    for words in (("trees",), ("merging",), *(("pairs", "--method", method) for method in PREFERENCE)):
         assert project.run(words[0], *RUN, *words[1:]) == (0, [])
-    for kind in ("mcts", "best_of_m"):
-        assert project.run("paths", *RUN, "--kind", kind) == (0, [])
+    for method in IMITATION:
+        assert project.run("paths", *RUN, "--method", method) == (0, [])
     return project
 
 
@@ -119,16 +122,16 @@ def explore_by_expert(settings: params.Params) -> None:
     """Exploration by an expert that errs more with every sample, and vectors that are alike for equal texts alone."""
     train = [task for task in Task.read(layout.tasks("alfworld")) if task.split == "train"]
     world = opener("alfworld", settings)()
-    explored = []
-    for task in train[-settings.explore.tasks :]:
-        for sample in range(settings.explore.samples):
-            rng = np.random.default_rng([sample, *task.task_id.encode()])
-            share = 1.0 - 0.3 * sample
-            episode = play("alfworld", settings, world, task, rng=rng, expert_share=share)
-            explored.append(replace(episode, policy="sft_weak", sample=sample, temperature=1.0))
+    for number, role in enumerate(settings.explore.roles):
+        explored = []
+        for task in train[-settings.explore.tasks :]:
+            for sample in range(settings.explore.samples):
+                rng = np.random.default_rng([100 * number + sample, *task.task_id.encode()])
+                episode = play("alfworld", settings, world, task, rng=rng, expert_share=1.0 - 0.3 * sample)
+                explored.append(replace(episode, policy=f"sft_{role}", sample=sample, temperature=1.0))
+        write_trajectories(layout.explore("alfworld", 0, role), explored)
     world.close()
     path = layout.explore("alfworld", 0, "weak")
-    write_trajectories(path, explored)
     texts = sorted(
         {key_text(step, merge_key=settings.tree.merge_key) for each in read_trajectories(path) for step in each.steps}
     )

@@ -9,7 +9,7 @@ from w2sg import layout, params
 from w2sg.agents import rollout
 from w2sg.evaluation.metrics import table1
 from w2sg.files import read_json
-from w2sg.records import Task, read_episodes, read_trajectories
+from w2sg.records import Step, Task, Trajectory, read_episodes, read_trajectories
 from w2sg.stages import evaluate, explore
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer
@@ -147,3 +147,50 @@ def test_evaluation_of_a_group(here, monkeypatch):
     for row in table1(episodes):
         assert values[row.model][row.split]["average_reward"] == row.average_reward
     assert set(values) == {"sft_weak", "sft_strong"}
+
+
+def test_best_of_n(here, monkeypatch):
+    """N episodes are played for each held-out task, and the environment's reward picks the one that counts."""
+    method = next(iter(here.inference.values())).model_copy(update={"samples": 3})
+    here = here.model_copy(update={"inference": {"best_of_three": method}})
+    played = []
+    play = rollout.play
+
+    def remembering(*values, **settings):
+        played.extend(play(*values, **settings))
+        return played
+
+    monkeypatch.setattr(rollout, "play", remembering)
+    evaluate.main(here, group="inference", **RUN)
+    held_out = [task for task in Task.read(layout.tasks("alfworld")) if task.split != "train"][:3]
+    assert [(each.task_id, each.sample) for each in played] == [(t.task_id, n) for t in held_out for n in range(3)]
+    assert {(each.temperature, each.top_p) for each in played} == {(1.0, 1.0)}
+    assert len({each.steps for each in played[:3]}) == 3, "samples differ"
+    episodes = read_episodes(layout.episodes("alfworld", 0, "inference"))
+    assert [each.model for each in episodes] == ["best_of_three"] * 3
+    assert [each.trajectory for each in episodes] == evaluate.best_by_task(played)
+    assert set(read_json(layout.metrics("alfworld", 0, "inference"))) == {"best_of_three"}
+
+
+def test_which_episode_is_the_best():
+    """The highest score, then the shorter, then the first; one for each task, in their order."""
+
+    def episode(task: str, sample: int, *, score: float, steps: int) -> Trajectory:
+        step = Step("o", "t", "a", "r", "n", score)
+        return Trajectory("alfworld", task, "sft_strong", sample, 1.0, 1.0, True, (step,) * steps)
+
+    first = [
+        episode("b", 0, score=0.5, steps=1),
+        episode("b", 1, score=1.0, steps=3),
+        episode("b", 2, score=1.0, steps=2),
+        episode("b", 3, score=1.0, steps=2),
+    ]
+    second = [episode("a", number, score=0.0, steps=5) for number in range(2)]
+    assert evaluate.best_by_task(first + second) == [first[2], second[0]]
+
+
+def test_nothing_but_trained_models(here):
+    """An empty roster of inference methods leaves an empty table."""
+    evaluate.main(here.model_copy(update={"inference": {}}), group="inference", **RUN)
+    assert read_episodes(layout.episodes("alfworld", 0, "inference")) == []
+    assert read_json(layout.metrics("alfworld", 0, "inference")) == {}

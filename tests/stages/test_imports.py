@@ -7,8 +7,8 @@ import sys
 from w2sg.environments.settings import Environments
 from w2sg.stages.__main__ import STAGES
 
-TORCH_FREE = ("tasks", "experts", "play", "trees", "pairs", "paths", "report")
-TRAINING = ("sft", "preference", "imitation")
+TORCH_FREE = ("tasks", "experts", "play", "trees", "merging", "pairs", "paths", "report")
+TRAINING = ("sft", "diversify", "preference", "imitation")
 
 
 def loaded(root, *modules: str) -> set[str]:

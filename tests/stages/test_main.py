@@ -25,11 +25,13 @@ INPUTS = [
     (("embed", *RUN), EXPLORED),
     (("trees", *RUN), EXPLORED),
     (("trees", *RUN), EMBEDDED),
-    (("pairs", *RUN, "--kind", "tree"), TREES),
-    (("pairs", *RUN, "--kind", "random"), TREES),
-    (("pairs", *RUN, "--kind", "random"), EXPLORED),
-    (("paths", *RUN, "--kind", "mcts"), TREES),
-    (("paths", *RUN, "--kind", "best_of_m"), TASKS),
+    (("pairs", *RUN, "--method", "w2s_dpo"), TREES),
+    (("pairs", *RUN, "--method", "random_dpo"), TREES),
+    (("pairs", *RUN, "--method", "random_dpo"), EXPLORED),
+    (("pairs", *RUN, "--method", "eto"), layout.explore("alfworld", 0, "strong")),
+    (("pairs", *RUN, "--method", "ceiling"), layout.explored_experts("alfworld")),
+    (("paths", *RUN, "--method", "w2s_mcts"), TREES),
+    (("paths", *RUN, "--method", "best_of_m"), TASKS),
     (("evaluate", *RUN, "--group", "sft"), TASKS),
     (("report",), layout.log("pretrain", "weak")),
 ]
@@ -79,7 +81,7 @@ def test_games_that_are_not_there(project, root, damage):
             if damage == "half a file":
                 file.write_bytes(content[: len(content) // 2])
     before = project.contents()
-    done = command(project, root, "paths", *RUN, "--kind", "mcts")
+    done = command(project, root, "paths", *RUN, "--method", "w2s_mcts")
     assert done.returncode == 2, done.stderr
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"paths: {GAMES}")
@@ -103,7 +105,7 @@ class Hostile:
         return os.system, (self.command,)
 
 
-@pytest.mark.parametrize("words", [("pairs", *RUN, "--kind", "tree"), ("paths", *RUN, "--kind", "mcts")])
+@pytest.mark.parametrize("words", [("pairs", *RUN, "--method", "w2s_dpo"), ("paths", *RUN, "--method", "w2s_mcts")])
 def test_foreign_pickles(project, words):
     mark = project.path / "it ran"
     for value, told in (
@@ -148,9 +150,9 @@ def test_in_another_folder(empty_project, tmp_path, name):
     ("words", "told"),
     [
         (("experts", "--environment", "webshop"), "webshop"),
-        (("pairs", "--environment", "webshop", "--seed", "0", "--kind", "tree"), "webshop"),
-        (("pairs", *RUN, "--kind", "eto"), "eto"),
-        (("paths", *RUN, "--kind", "tree"), "tree"),
+        (("pairs", "--environment", "webshop", "--seed", "0", "--method", "w2s_dpo"), "webshop"),
+        (("pairs", *RUN, "--method", "w2s_mcts"), "w2s_mcts"),
+        (("paths", *RUN, "--method", "w2s_dpo"), "w2s_dpo"),
         (("evaluate", *RUN, "--group", "all"), "all"),
         (("reference", *RUN, "--method", "absent"), "absent"),
         (("preference", *RUN, "--method", "absent"), "absent"),
@@ -175,10 +177,10 @@ def test_nothing_to_learn_from(project):
     failures = [replace(each, steps=tuple(replace(step, score=0.0) for step in each.steps)) for each in explored]
     write_trajectories(project.path / EXPLORED, failures)
     assert project.run("trees", *RUN)[0] == 0
-    assert "no pair: no task has both better and worse trajectories" in refused(
-        project, "pairs", *RUN, "--kind", "tree"
+    assert "no pair of kind tree: no task has both better and worse trajectories" in refused(
+        project, "pairs", *RUN, "--method", "w2s_dpo"
     )
-    assert "no path scores mcts.minimum_score (0.5) or more" in refused(project, "paths", *RUN, "--kind", "mcts")
+    assert "no path scores mcts.minimum_score (0.5) or more" in refused(project, "paths", *RUN, "--method", "w2s_mcts")
 
 
 def test_unknown_stage(project):

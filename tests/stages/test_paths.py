@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 
 from w2sg import layout, params
+from w2sg.environments.certification import replay
 from w2sg.environments.opener import opener
 from w2sg.records import Task, read_trajectories
-from w2sg.stages.paths import replay
 
 
 @pytest.fixture(scope="module")

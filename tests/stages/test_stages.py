@@ -1,24 +1,30 @@
 """Every torch-free stage through the real runner: same bytes, declared inputs only, declared outputs only."""
 
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
 
 from w2sg import layout
 from w2sg.records import DemonstrationPath, Pair, Task, read_trajectories
+from w2sg.rosters import PairKind
 from w2sg.stages.experts import key
+from w2sg.stages.pairs import BUILDERS
 from w2sg.trees.tree import load
+
+from .conftest import IMITATION, PREFERENCE
 
 COMMANDS = {
     "tasks@alfworld": ("tasks", "--environment", "alfworld"),
     "experts@alfworld": ("experts", "--environment", "alfworld"),
     "play@alfworld": ("play", "--environment", "alfworld"),
     "trees@alfworld-0": ("trees", "--environment", "alfworld", "--seed", "0"),
+    "merging@alfworld-0": ("merging", "--environment", "alfworld", "--seed", "0"),
     **{
-        f"{stage}@alfworld-0-{kind}": (stage, "--environment", "alfworld", "--seed", "0", "--kind", kind)
-        for stage, kinds in (("pairs", ("tree", "random")), ("paths", ("mcts", "best_of_m")))
-        for kind in kinds
+        f"{stage}@alfworld-0-{method}": (stage, "--environment", "alfworld", "--seed", "0", "--method", method)
+        for stage, methods in (("pairs", PREFERENCE), ("paths", IMITATION))
+        for method in methods
     },
 }
 
@@ -46,16 +52,20 @@ def test_declared_inputs_suffice_and_bytes_repeat(built, tmp_path, stage_table, 
 def test_the_number_of_processes_changes_nothing(project, stage):
     table = project.path / "dvc.yaml"
     lines = table.read_text().splitlines(keepends=True)
-    out = layout.experts("alfworld") if stage == "experts" else layout.play("alfworld")
-    before = (project.path / out).read_bytes()
+    outs = {
+        "experts": [layout.experts("alfworld"), layout.explored_experts("alfworld")],
+        "play": [layout.play("alfworld")],
+    }[stage]
+    before = [(project.path / out).read_bytes() for out in outs]
     for threads in (1, 2, 3):
         at = lines.index(f"  {stage}:\n")
         end = next(n for n in range(at + 1, len(lines)) if not lines[n].strip() or not lines[n].startswith("    "))
         kept = [line for line in lines[at:end] if "meta:" not in line]
         table.write_text("".join([*lines[:at], *kept, f"    meta: {{threads: {threads}}}\n", *lines[end:]]))
-        (project.path / out).unlink()
+        for out in outs:
+            (project.path / out).unlink()
         assert project.run(stage, "--environment", "alfworld")[0] == 0
-        assert (project.path / out).read_bytes() == before
+        assert [(project.path / out).read_bytes() for out in outs] == before
 
 
 def test_tables_hold_what_the_parameters_ask_for(built):
@@ -67,16 +77,22 @@ def test_tables_hold_what_the_parameters_ask_for(built):
     train = [task.task_id for task in tasks[:4]]
     experts = read_trajectories(at(layout.experts("alfworld")))
     assert {each.task_id for each in experts} <= set(train[:3])
-    assert all(each.success for each in experts)
+    explored = read_trajectories(at(layout.explored_experts("alfworld")))
+    assert {each.task_id for each in explored} <= set(train[-3:])
+    assert all(each.success for each in [*experts, *explored])
+    shared = {each.task_id for each in experts} & set(train[-3:])
+    assert [each for each in experts if each.task_id in shared] == [e for e in explored if e.task_id in shared]
     played = read_trajectories(at(layout.play("alfworld")))
     assert [(each.task_id, each.sample) for each in played] == [(name, n) for name in train for n in range(2)]
     trees = load(at(layout.trees("alfworld", 0)))
     assert list(trees) == train[-3:]
     assert all([each.sample for each in tree.trajectories] == [0, 1, 2] for tree in trees.values())
-    pairs = {kind: Pair.read(at(layout.pairs("alfworld", 0, kind))) for kind in ("tree", "random")}
-    assert 0 < len(pairs["random"]) <= len(pairs["tree"])
-    for kind in ("mcts", "best_of_m"):
-        paths = DemonstrationPath.read(at(layout.paths("alfworld", 0, kind)))
+    pairs = {method: Pair.read(at(layout.pairs("alfworld", 0, method))) for method in PREFERENCE}
+    assert 0 < len(pairs["random_dpo"]) <= len(pairs["w2s_dpo"])
+    kinds = {method: {pair.kind for pair in found} for method, found in pairs.items()}
+    assert kinds == {"w2s_dpo": {"tree"}, "random_dpo": {"random"}, "eto": {"eto"}, "ceiling": {"ceiling"}}
+    for method in IMITATION:
+        paths = DemonstrationPath.read(at(layout.paths("alfworld", 0, method)))
         assert paths
         assert all(path.tree_value >= 0.5 for path in paths)
     assert all(path.certified for path in paths), "a sample replays as it was played"
@@ -89,6 +105,22 @@ def test_changed_parameters_change_the_outputs(project):
     after = project.contents()
     changed = {file for file in after if after[file] != before[file]}
     assert changed == {"params.yaml", str(layout.trees("alfworld", 0)), str(layout.tree_quality("alfworld", 0))}
+
+
+def test_the_breadth_of_the_trees_does_not_concern_the_strong_models_pairs(project):
+    """So that DVC, which runs the stage again, trains nothing again."""
+    project.edit(tree={"breadth": 4})
+    run = ("--environment", "alfworld", "--seed", "0")
+    assert project.run("trees", *run) == (0, [])
+    for method in PREFERENCE:
+        path = project.path / layout.pairs("alfworld", 0, method)
+        before = path.read_bytes()
+        assert project.run("pairs", *run, "--method", method) == (0, [])
+        assert (path.read_bytes() == before) == (method in ("eto", "ceiling")), method
+
+
+def test_every_kind_of_pairs_has_a_builder():
+    assert set(BUILDERS) == set(get_args(PairKind))
 
 
 def test_randomness_is_keyed_by_task_and_episode():

@@ -3,15 +3,17 @@ import dataclasses
 import pytest
 import torch
 from datasets import Dataset
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from w2sg.errors import UserError
-from w2sg.params import Dpo, Lora, Optimization, PreferenceMethod
+from w2sg.params import Dpo, Lora, Optimization
 from w2sg.records import Pair
+from w2sg.rosters import PreferenceMethod
 from w2sg.training import trainer_setup
 from w2sg.training.preference import card, train_dpo
 from w2sg.training.reference import side_logprobs, turn_logprobs
+from w2sg.training.trainer_log import TrainingLog
 
 from .conftest import same, weights
 
@@ -100,8 +102,26 @@ def test_observations_of_the_sides_are_not_scored(model, tokenizer, pairs, dpo) 
     assert log[1]["margin"] == pytest.approx(dpo.beta * mean, abs=1e-4)
 
 
-def test_plain_pairs_train_as_with_trl_alone(model, tokenizer, pairs: list[Pair], dpo: Dpo, tmp_path) -> None:
+class Gradients(TrainerCallback):
+    """The gradients of every update."""
+
+    def __init__(self) -> None:
+        self.updates: list[dict[str, torch.Tensor]] = []
+
+    def on_pre_optimizer_step(self, args, state, control, model, **_) -> None:
+        self.updates.append({name: weight.grad.clone() for name, weight in model.named_parameters()})
+
+
+def test_plain_pairs_train_as_with_trl_alone(
+    model, tokenizer, pairs: list[Pair], dpo: Dpo, tmp_path, monkeypatch
+) -> None:
     """Single turns against the starting model: TRL's own data path, reference and head give the same updates."""
+    ours_gradients, trl_gradients = Gradients(), Gradients()
+    monkeypatch.setattr(
+        TrainingLog,
+        "on_pre_optimizer_step",
+        lambda _, *values, **named: ours_gradients.on_pre_optimizer_step(*values, **named),
+    )
     plain = [dataclasses.replace(pair, chosen=pair.chosen[:1], rejected=pair.rejected[:1]) for pair in pairs]
     twin = twin_of(model)
     own = turn_logprobs(model, tokenizer, plain, batch=4)
@@ -119,12 +139,17 @@ def test_plain_pairs_train_as_with_trl_alone(model, tokenizer, pairs: list[Pair]
         args=DPOConfig(**settings, beta=dpo.beta),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
+        callbacks=[trl_gradients],
     )
     trainer.train()
     losses = [row["loss"] for row in trainer.state.log_history if "loss" in row]
     assert [row["loss"] for row in log[1:]] == pytest.approx(losses, abs=1e-5)
-    gradients = [row["grad_norm"] for row in trainer.state.log_history if "grad_norm" in row]
-    assert min(gradients) > 0.01
+    assert len(ours_gradients.updates) == len(trl_gradients.updates) == 2
+    for one, other in zip(ours_gradients.updates, trl_gradients.updates, strict=True):
+        assert one.keys() == other.keys()
+        assert max(float(gradient.abs().max()) for gradient in one.values()) > 0.01
+        for name, gradient in one.items():
+            torch.testing.assert_close(gradient, other[name], atol=1e-5, rtol=0.0)
     for name, value in weights(ours).items():
         torch.testing.assert_close(value, weights(trainer.model)[name], atol=1e-5, rtol=1e-4)
 

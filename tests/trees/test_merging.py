@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from w2sg.errors import UserError
 from w2sg.records import Step, Trajectory
-from w2sg.trees.merging import build, key_text, similarity
+from w2sg.trees.merging import Merges, build, count_merges, key_text, similarity
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
 from .examples import exact_tree, sample_sets, samples, solved_tree, trajectory
@@ -113,6 +113,26 @@ def test_merge_keys() -> None:
         "the kitchen hm": np.array([0.99, 0.1]),
     }
     assert groups(build(drawn, merge_key="observation+thought", xi=0.9, embeddings=apart)) == [(0, 2), (1,)]
+
+
+def test_counts_of_merges() -> None:
+    drawn = [one_step("kitchen"), one_step("the kitchen"), one_step("kitchen"), one_step("a kitchen")]
+    assert [count_merges(merge(*drawn, xi=xi)) for xi in (1.0, 0.9, 0.8)] == [
+        Merges(steps=4, merged=1, differing=0),
+        Merges(steps=4, merged=2, differing=1),
+        Merges(steps=4, merged=3, differing=2),
+    ]
+    assert count_merges(solved_tree()) == Merges(steps=10, merged=5, differing=0)
+
+
+@given(sample_sets)
+def test_in_a_deterministic_world_the_threshold_decides_nothing(drawn: list[Trajectory]) -> None:
+    """Equal actions from the root on have led to equal observations: whatever would be merged is the same text."""
+    texts = sorted({step.observation for t in drawn for step in t.steps})
+    alike = {text: np.array([1.0, 0.0]) for text in texts}
+    tree = build(drawn, merge_key="observation", xi=-1.0, embeddings=alike)
+    assert tree == exact_tree(drawn)
+    assert count_merges(tree).differing == 0
 
 
 def test_steps_without_an_action_are_told_apart_by_their_response() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from w2sg.records import Pair, Trajectory
 from w2sg.trees.merging import build
-from w2sg.trees.pairs import clears, divergences, random_pairs, tree_pairs, whole_pair
+from w2sg.trees.pairs import ceiling_pairs, clears, divergences, eto_pairs, random_pairs, tree_pairs, whole_pair
 
 from .examples import exact_tree, sample_sets, samples, solved_tree, trajectory
 
@@ -180,6 +180,41 @@ def test_the_same_responses_scored_differently_are_no_contrast() -> None:
     assert draw(drawn, count=9) == pairs_of(drawn) == pairs_of(drawn, whole_path=True) == []
 
 
+def test_eto_sets_the_best_whole_trajectory_of_a_task_against_the_worst() -> None:
+    drawn = samples(("abb", 0.5), ("acc", 1.0), ("ad", 1.0), ("b", 0.25), ("dd", 0.0), ("e", 0.0), ("f", 0.0))
+    other = [replace(t, task_id="other") for t in samples(("x", 0.25), ("y", 0.5))]
+    alike = [replace(t, task_id="alike") for t in samples(("x", 0.5), ("y", 0.5))]
+    first, second = eto_pairs([*drawn, *other, *alike], minimum_gap=0.1, prompt="Rules.")
+    assert told(first) == ("", "ad", "e", 1.0, 0.0), "the shorter of the best, the first of the shortest worst"
+    assert told(second) == ("", "y", "x", 0.5, 0.25)
+    assert [(p.kind, p.divergence, p.pair_id, p.task_id) for p in (first, second)] == [
+        ("eto", 0, 0, "task"),
+        ("eto", 0, 1, "other"),
+    ]
+    assert first.history == [{"role": "user", "content": "Rules.\nsaw ''"}]
+    assert [pair.task_id for pair in eto_pairs([*drawn, *other], minimum_gap=0.26)] == ["task"]
+    assert eto_pairs([], minimum_gap=0.0) == eto_pairs(drawn[:1], minimum_gap=0.0) == []
+
+
+def test_ceiling_sets_the_expert_against_the_policys_own_worst() -> None:
+    drawn = samples(("abb", 0.5), ("acc", 1.0), ("dd", 0.0), ("e", 0.0))
+    experts = [replace(trajectory("zz", score=1.0), policy="expert")]
+    (pair,) = ceiling_pairs(drawn, experts=experts, minimum_gap=0.1)
+    assert told(pair) == ("", "zz", "e", 1.0, 0.0)
+    assert (pair.kind, pair.divergence, pair.pair_id) == ("ceiling", 0, 0)
+
+
+def test_ceiling_leaves_out_what_the_expert_does_no_better() -> None:
+    expert = replace(trajectory("zz", score=0.5), policy="expert")
+    assert ceiling_pairs(samples(("a", 0.5), ("b", 1.0)), experts=[expert], minimum_gap=0.0) == []
+    assert ceiling_pairs(samples(("a", 0.25)), experts=[expert], minimum_gap=0.26) == []
+    assert len(ceiling_pairs(samples(("a", 0.25)), experts=[expert], minimum_gap=0.25)) == 1
+    assert ceiling_pairs(samples(("a", 0.0)), experts=[], minimum_gap=0.0) == [], "not demonstrated"
+    assert ceiling_pairs([], experts=[expert], minimum_gap=0.0) == [], "not explored"
+    unlike = replace(expert, steps=tuple(replace(step, observation="elsewhere") for step in expert.steps))
+    assert ceiling_pairs(samples(("a", 0.0)), experts=[unlike], minimum_gap=0.0) == [], "no h in common"
+
+
 def test_whole_pair_carries_its_kind_and_prompt() -> None:
     pair = whole_pair(*samples(("ab", 1.0), ("c", 0.0)), kind="ceiling", prompt="Rules.")
     assert pair.kind == "ceiling"
@@ -192,10 +227,12 @@ builders: list[Callable[[list[Trajectory], float], list[Pair]]] = [
     lambda drawn, gap: pairs_of(drawn, minimum_gap=gap, aggregate="max"),
     lambda drawn, gap: pairs_of(drawn, minimum_gap=gap, whole_path=True),
     lambda drawn, gap: draw(drawn, count=5, minimum_gap=gap),
+    lambda drawn, gap: eto_pairs(drawn, minimum_gap=gap),
+    lambda drawn, gap: ceiling_pairs(drawn[1:], experts=drawn[:1], minimum_gap=gap),
 ]
 
 
-@pytest.mark.parametrize("builder", builders, ids=["mean", "max", "whole", "random"])
+@pytest.mark.parametrize("builder", builders, ids=["mean", "max", "whole", "random", "eto", "ceiling"])
 @given(drawn=sample_sets, gap=st.sampled_from([0.0, 0.25, 0.5]))
 def test_every_pair_is_a_valid_record_of_recorded_sides(builder: Callable, drawn: list[Trajectory], gap: float) -> None:
     recorded = [t.messages() for t in drawn]

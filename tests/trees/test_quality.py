@@ -1,14 +1,14 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
 
 from w2sg.records import Trajectory
 from w2sg.trees.pairs import tree_pairs
-from w2sg.trees.quality import TreeQuality, summarize, tree_quality
+from w2sg.trees.quality import TreeQuality, by_policy, summarize, tree_quality
 
-from .examples import exact_tree, sample_sets, samples, solved_tree
+from .examples import exact_tree, sample_sets, samples, solved_tree, trajectory
 
 
 def measured(drawn: list[Trajectory], *, minimum_gap: float = 0.0) -> TreeQuality:
@@ -77,3 +77,19 @@ def test_summary() -> None:
 def test_a_summary_of_nothing_and_everything_is_json() -> None:
     assert json.loads(json.dumps(summarize([]), allow_nan=False))["mixed"]["informative_mean"] == 0.0
     assert json.loads(json.dumps(asdict(measured(samples(("a", 1.0)))), allow_nan=False))["depth_max"] == 1
+
+
+def test_policies_are_compared_on_as_many_samples() -> None:
+    drawn = [
+        replace(trajectory(word, sample=number), policy=policy)
+        for number, (word, policy) in enumerate(
+            [("a", "sft_weak"), ("b", "sft_weak"), ("c", "sft_weak"), ("aa", "diverse_weak"), ("ab", "diverse_weak")]
+        )
+    ]
+    assert by_policy(drawn) == {
+        "sft_weak": drawn[:2],
+        "diverse_weak": drawn[3:],
+        "together": [drawn[0], drawn[3]],
+    }
+    assert by_policy(drawn[:3]) == {}
+    assert by_policy(drawn[:4]) == {}, "one sample does not make a tree to compare"

@@ -1,6 +1,10 @@
-"""What the episodes let us say: every comparison of the experiment, its verdict in words, and the opening sentence."""
+"""What the episodes let us say: every comparison of the experiment, its verdict in words, and the opening sentence.
 
-from collections.abc import Sequence
+Recovered shares too (M15): of the way from SFT strong to the ceiling, which the paper reports (A20), and of that from
+SFT weak, the performance gap recovered of Burns et al. (2023).
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -8,12 +12,15 @@ import numpy as np
 
 from w2sg.evaluation import metrics, statistics
 from w2sg.evaluation.metrics import label
-from w2sg.evaluation.statistics import Interval, PairedDifference
+from w2sg.evaluation.statistics import Interval, PairedDifference, Ratio
 from w2sg.records import Episode
 
 Verdict = Literal["higher", "lower", "undecided", "identical"]
 MINUS = "\N{MINUS SIGN}"
 BASELINES = ("sft_weak", "sft_strong")
+OURS = ("w2s_dpo", "w2s_mcts")
+RIVALS = ("eto", "best_of_n", "ceiling", "random_dpo", "best_of_m")  # what the two are held against besides
+SHARES = {"recovered ceiling": "sft_strong", "performance gap recovered": "sft_weak"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +64,7 @@ class Comparison:
     baseline: str
     result: PairedDifference
     confirmed: bool
+    relative: Ratio | None = None  # the difference over the baseline's mean, which the paper gives in per cent (A21)
 
     @property
     def verdict(self) -> Verdict:
@@ -78,6 +86,25 @@ class Comparison:
         return "not decided"
 
 
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The share of the way from a baseline to the ceiling that a model covers, on a split, in average reward.
+
+    Attributes:
+        name: a key of SHARES.
+        baseline: where the way begins; the denominator is the ceiling's mean minus this model's.
+        result: see `statistics.Ratio`: undefined where there is no way to speak of.
+    """
+
+    environment: str
+    split: str
+    model: str
+    name: str
+    baseline: str
+    tasks: int
+    result: Ratio
+
+
 def standings(episodes: Sequence[Episode], *, settings: Settings) -> list[Standing]:
     """Every cell of Table 1 with its interval, models in roster order."""
     cells = []
@@ -85,24 +112,26 @@ def standings(episodes: Sequence[Episode], *, settings: Settings) -> list[Standi
         for model in metrics.roster(episode.model for episode in episodes):
             for split in metrics.splits(episodes):
                 for measure in metrics.MEASURES:
-                    values = metrics.per_task(
-                        episodes, environment=environment, model=model, split=split, measure=measure
+                    values = metrics.per_task_and_seed(
+                        episodes, environment=environment, model=model, split=split, measure=metrics.MEASURES[measure]
                     )
                     if values:
-                        mean = _interval(list(values.values()), settings=settings)
+                        mean = statistics.interval(
+                            list(values.values()),
+                            resamples=settings.resamples,
+                            confidence=settings.confidence,
+                            rng=settings.rng(),
+                        )
                         cells.append(Standing(environment, model, split, measure, len(values), mean))
     return cells
 
 
-def _interval(values: list[float], *, settings: Settings) -> Interval:
-    return statistics.interval(values, resamples=settings.resamples, confidence=settings.confidence, rng=settings.rng())
-
-
 def contrasts(models: Sequence[str]) -> list[tuple[str, str]]:
-    """Which model is held against which: SFT strong against SFT weak, then every method against both."""
+    """Which model is held against which: SFT strong against weak, every method against both, ours against rivals."""
     ordered = metrics.roster(models)
     methods = [model for model in ordered if not model.startswith(("base_", "sft_"))]
     wanted = [("sft_strong", "sft_weak"), *((method, baseline) for method in methods for baseline in BASELINES)]
+    wanted += [(method, rival) for method in OURS for rival in RIVALS] + [("w2s_mcts", "w2s_dpo")]
     return [(model, baseline) for model, baseline in wanted if model in ordered and baseline in ordered]
 
 
@@ -114,21 +143,92 @@ def comparisons(episodes: Sequence[Episode], *, settings: Settings) -> list[Comp
         measures = ("average_reward",) if metrics.binary(here) else ("average_reward", "success_rate")
         for split in metrics.splits(here):
             for measure in measures:
-                of = {
-                    model: metrics.per_task(here, environment=environment, model=model, split=split, measure=measure)
-                    for model in metrics.roster(episode.model for episode in here if episode.split == split)
-                }
-                for model, baseline in contrasts(list(of)):
-                    result = statistics.paired_difference(
-                        of[model],
-                        of[baseline],
-                        resamples=settings.resamples,
-                        confidence=settings.confidence,
-                        rng=settings.rng(),
+                of = _values(here, environment=environment, split=split, measure=measure)
+                found += [
+                    _comparison(
+                        of,
+                        environment=environment,
+                        split=split,
+                        measure=measure,
+                        model=model,
+                        baseline=baseline,
+                        settings=settings,
                     )
-                    confirmed = result.p_value <= 1 - settings.confidence
-                    found.append(Comparison(environment, split, measure, model, baseline, result, confirmed))
+                    for model, baseline in contrasts(list(of))
+                ]
     return found
+
+
+def repeats(episodes: Sequence[Episode], *, settings: Settings) -> list[Comparison]:
+    """Share of steps that repeat the one before, of the W2S methods against SFT strong, on every environment and split.
+
+    Here lower is better.
+    """
+    found = []
+    for environment in metrics.environments(episodes):
+        for split in metrics.splits(episodes):
+            names = {"environment": environment, "split": split}
+            of = {
+                model: values
+                for model in (*OURS, "sft_strong")
+                if (values := metrics.per_task_and_seed(episodes, model=model, measure=metrics.repeated, **names))
+            }
+            found += [
+                _comparison(of, measure="repeated", model=model, baseline="sft_strong", settings=settings, **names)
+                for model in OURS
+                if model in of and "sft_strong" in of
+            ]
+    return found
+
+
+def _comparison(
+    of: Mapping[str, metrics.BySeed],
+    *,
+    environment: str,
+    split: str,
+    measure: str,
+    model: str,
+    baseline: str,
+    settings: Settings,
+) -> Comparison:
+    left, right = of[model], of[baseline]
+    resamples, confidence = settings.resamples, settings.confidence
+    result = statistics.paired_difference(left, right, resamples=resamples, confidence=confidence, rng=settings.rng())
+    relative = statistics.ratio(left, right, resamples=resamples, confidence=confidence, seed=settings.seed)
+    confirmed = result.p_value <= 1 - confidence
+    return Comparison(environment, split, measure, model, baseline, result, confirmed, relative)
+
+
+def recovered(episodes: Sequence[Episode], *, settings: Settings) -> list[Recovered]:
+    """Both shares for every method but the ceiling, wherever there is a ceiling; models in roster order."""
+    found = []
+    for environment in metrics.environments(episodes):
+        here = [episode for episode in episodes if episode.trajectory.environment == environment]
+        for split in metrics.splits(here):
+            of = _values(here, environment=environment, split=split, measure="average_reward")
+            for model in [m for m in of if not m.startswith(("base_", "sft_weak")) and m != "ceiling"]:
+                for name, baseline in SHARES.items():
+                    if "ceiling" in of and baseline in of and baseline != model:
+                        share = statistics.ratio(
+                            of[model],
+                            of[baseline],
+                            of["ceiling"],
+                            resamples=settings.resamples,
+                            confidence=settings.confidence,
+                            seed=settings.seed,
+                        )
+                        found.append(Recovered(environment, split, model, name, baseline, len(of[model]), share))
+    return found
+
+
+def _values(episodes: Sequence[Episode], *, environment: str, split: str, measure: str) -> dict[str, metrics.BySeed]:
+    """For every model, in roster order, one value per seed and task."""
+    return {
+        model: metrics.per_task_and_seed(
+            episodes, environment=environment, model=model, split=split, measure=metrics.MEASURES[measure]
+        )
+        for model in metrics.roster(episode.model for episode in episodes if episode.split == split)
+    }
 
 
 def headline(compared: Sequence[Comparison], *, confidence: float) -> list[str]:
@@ -137,9 +237,9 @@ def headline(compared: Sequence[Comparison], *, confidence: float) -> list[str]:
     rewards = [c for c in compared if c.measure == "average_reward"]
     for environment in sorted({c.environment for c in rewards}):
         here = [c for c in rewards if c.environment == environment]
-        split = "unseen" if any(c.split == "unseen" for c in here) else here[0].split
-        for model in ("w2s_dpo", "w2s_mcts"):
-            if own := [c for c in here if c.split == split and c.model == model]:
+        split = here[-1].split  # unseen, where there are any
+        for model in OURS:
+            if own := [c for c in here if (c.split, c.model) == (split, model) and c.baseline in BASELINES]:
                 place = f"On {own[0].result.tasks} {split} {environment} tasks"
                 parts = "; it ".join(_against(c, confidence=confidence) for c in own)
                 sentences.append(f"{place}, {label(model)} {parts}.")

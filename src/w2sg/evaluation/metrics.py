@@ -11,21 +11,23 @@ from numpy.typing import NDArray
 from w2sg.errors import UserError
 from w2sg.records import SPLITS, Episode, Step, Trajectory
 
-LABELS = {
-    "base_weak": "Base weak",
+LABELS = {  # in the order of Table 1, then the controls that the paper does not have
     "sft_weak": "SFT weak",
     "w2s_dpo": "W2S TreeDPO",
     "w2s_mcts": "W2S MCTS",
-    "random_dpo": "DPO on random pairs",
-    "best_of_m": "SFT on best of M",
-    "base_strong": "Base strong",
     "sft_strong": "SFT strong",
     "eto": "ETO",
-    "best_of_n": "SFT strong, best of N",
+    "best_of_n": "Best of N (reward known)",
     "ceiling": "Ceiling",
+    "random_dpo": "DPO on random pairs",
+    "best_of_m": "SFT on best of M",
+    "base_weak": "Base weak",
+    "base_strong": "Base strong",
 }
-_LAST = ("base_strong", "sft_strong", "eto", "best_of_n", "ceiling")
+CONTROLS = ("random_dpo", "best_of_m", "base_weak", "base_strong")
 _REFUSALS = ("Nothing happens", "No known action matches that input")  # ALFWorld, ScienceWorld
+
+BySeed = dict[str, list[float]]  # by task id, one value per seed
 
 MEASURES: dict[str, Callable[[Trajectory], float]] = {
     "average_reward": lambda trajectory: trajectory.score,
@@ -40,14 +42,13 @@ def label(model: str) -> str:
 
 
 def roster(models: Iterable[str]) -> list[str]:
-    """Distinct models in the order of Table 1: weak, W2S methods, other methods as they come, strong, ceilings."""
+    """Distinct models in the order of Table 1; below it methods of other names as they come, then the controls."""
     known = list(LABELS)
-    first = [model for model in known if model not in _LAST]
+    first_control = known.index(CONTROLS[0])
 
-    def rank(model: str) -> int:
-        if model in _LAST:
-            return len(known) + known.index(model)
-        return first.index(model) if model in first else len(first)
+    def rank(model: str) -> tuple[int, int]:
+        number = known.index(model) if model in known else first_control
+        return number, model in known
 
     return sorted(dict.fromkeys(models), key=rank)
 
@@ -185,6 +186,24 @@ def per_task(
         if (trajectory.environment, episode.model, episode.split) == (environment, model, split):
             values.setdefault(trajectory.task_id, []).append(MEASURES[measure](trajectory))
     return {task: float(np.mean(values[task])) for task in sorted(values)}
+
+
+def per_task_and_seed(
+    episodes: Iterable[Episode], *, environment: str, model: str, split: str, measure: Callable[[Trajectory], float]
+) -> BySeed:
+    """One value per seed and task, by task id and in the order of the seeds."""
+    values: dict[str, dict[int, float]] = {}
+    for episode in episodes:
+        trajectory = episode.trajectory
+        if (trajectory.environment, episode.model, episode.split) == (environment, model, split):
+            values.setdefault(trajectory.task_id, {})[episode.seed] = measure(trajectory)
+    return {task: [values[task][seed] for seed in sorted(values[task])] for task in sorted(values)}
+
+
+def repeated(trajectory: Trajectory) -> float:
+    """Share of an episode's steps whose response is word for word the one before it."""
+    pairs = zip(trajectory.steps, trajectory.steps[1:], strict=False)
+    return sum(after.response == before.response for before, after in pairs) / max(1, len(trajectory.steps))
 
 
 def score_by_step(trajectories: Sequence[Trajectory], *, steps: int) -> NDArray[np.float64]:

@@ -13,14 +13,30 @@ import yaml
 from markupsafe import Markup
 
 from w2sg import files
-from w2sg.evaluation import claims, figures, metrics, viewer
-from w2sg.evaluation.claims import Comparison, Settings, Standing
+from w2sg.evaluation import (
+    claims,
+    figures,
+    metrics,
+    paper_claims,
+    tables,
+    theorem,
+    theorem_chart,
+    tree_gain,
+    verdicts,
+    viewer,
+)
+from w2sg.evaluation.claims import Comparison, Recovered, Settings, Standing
 from w2sg.evaluation.figures import TrainingLog
-from w2sg.records import DemonstrationPath, Episode, Pair
+from w2sg.evaluation.grid import GridRow
+from w2sg.evaluation.theorem import Quantities, Reading
+from w2sg.evaluation.tree_gain import Point
+from w2sg.evaluation.verdicts import Finding, Findings
+from w2sg.records import DemonstrationPath, Episode, Pair, Task
 from w2sg.trees.tree import TrajectoryTree
 
 TEMPLATES = Path(__file__).parent / "templates"
 DIGITS = 6  # significant ones
+FIGURE4 = ("sft_weak", "sft_strong", "w2s_dpo", "w2s_mcts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +44,8 @@ class Exploration:
     """What one environment and seed gave to learn from.
 
     Attributes:
-        quality: of its trees, as `trees.quality.summarize` returns it.
+        quality: of its trees, as `trees.quality.summarize` returns it; `by_policy` the same for equally many samples of
+            each policy that explored, empty with one.
         pairs: N_p by kind of preference pair.
         paths: number of demonstration paths by kind, and of those certified by replay and recombined from samples.
     """
@@ -40,6 +57,7 @@ class Exploration:
     paths: Mapping[str, int]
     certified: Mapping[str, int]
     recombined: Mapping[str, int]
+    by_policy: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
     def count(
@@ -48,6 +66,7 @@ class Exploration:
         *,
         seed: int,
         quality: Mapping[str, Any],
+        by_policy: Mapping[str, Mapping[str, Any]] | None = None,
         pairs: Iterable[Pair],
         paths: Sequence[DemonstrationPath],
     ) -> "Exploration":
@@ -60,6 +79,7 @@ class Exploration:
             paths=Counter(path.kind for path in paths),
             certified=Counter(path.kind for path in paths if path.certified),
             recombined=Counter(path.kind for path in paths if path.source_sample < 0),
+            by_policy=by_policy or {},
         )
 
 
@@ -76,6 +96,10 @@ class ReportInputs:
         trees: by environment and task id, of one seed; one of each environment is drawn.
         mcts_paths: e* of the same trees, to be highlighted; may be empty.
         logs: of every training run.
+        merging: what each merge threshold does, rows of the stage merging with their environment and seed.
+        tasks: the task tables of all environments.
+        theorem: the quantities of theorem 1, one per environment and seed.
+        grid: rows of `make grid` that belong to this configuration; empty where it has not run.
         stage_seconds: what each stage cost, where that is known.
     """
 
@@ -87,11 +111,29 @@ class ReportInputs:
     trees: Mapping[str, Mapping[str, TrajectoryTree]] = field(default_factory=dict)
     mcts_paths: Sequence[DemonstrationPath] = ()
     logs: Sequence[TrainingLog] = ()
+    merging: Sequence[Mapping[str, Any]] = ()
+    tasks: Sequence[Task] = ()
+    theorem: Sequence[Quantities] = ()
+    grid: Sequence[GridRow] = ()
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What `build` works out once and shows in several places."""
+
+    standings: Sequence[Standing]
+    compared: Sequence[Comparison]
+    recovered: Sequence[Recovered]
+    judged: Sequence[Finding]
+    theorem: Sequence[Reading]
+    points: Sequence[Point]
+    binary: Sequence[str]
+    task_counts: Mapping[str, Mapping[str, int]]
+
+
 def build(inputs: ReportInputs, *, folder: Path) -> None:
-    """Write table1.{csv,md}, comparisons.csv, tree_quality.csv, figures/*.svg, report.html; equal inputs, equal bytes.
+    """Write tables (CSV and Markdown), claims.md, figures/*.svg and report.html; equal inputs, equal bytes.
 
     Rewards and rates are fractions in the CSV files and 100 times that, the paper's task score, for people to read.
 
@@ -99,68 +141,74 @@ def build(inputs: ReportInputs, *, folder: Path) -> None:
         UserError: there are no episodes, or models were not evaluated on the same tasks (`metrics.check`).
     """
     rows = metrics.table1(inputs.episodes)
-    standings = claims.standings(inputs.episodes, settings=inputs.settings)
-    compared = claims.comparisons(inputs.episodes, settings=inputs.settings)
+    results = _results(inputs)
     drawn = _drawn_trees(inputs)
-    charts = _charts(inputs, standings=standings, compared=compared)
+    charts = _charts(inputs, results)
     pictures = charts | {f"tree_{tree.environment}": svg for tree, svg in drawn}
+    table1 = tables.table1_markdown(results.standings, settings=inputs.settings, binary=results.binary)
 
     files.write_text(folder / "table1.csv", _csv([asdict(row) for row in rows]))
-    files.write_text(folder / "table1.md", table_markdown(standings, settings=inputs.settings))
-    files.write_text(folder / "comparisons.csv", _csv([_comparison_row(c) for c in compared]))
+    files.write_text(folder / "table1.md", table1)
+    files.write_text(folder / "tables.md", "\n".join(t.markdown() for t in _other_tables(inputs, results)))
+    files.write_text(folder / "comparisons.csv", _csv([_comparison_row(c) for c in results.compared]))
+    files.write_text(folder / "recovered.csv", _csv([_recovered_row(r) for r in results.recovered]))
+    files.write_text(folder / "claims.md", paper_claims.markdown(results.judged))
+    files.write_text(folder / "theorem.csv", _csv([theorem.row(r) for r in results.theorem]))
+    files.write_text(folder / "tree_gain.csv", _csv([tree_gain.row(p) for p in results.points]))
     files.write_text(folder / "tree_quality.csv", _csv([_quality_row(e) for e in inputs.explorations]))
     with files.replacing(folder / "figures") as temporary:
         temporary.mkdir()
         for name, svg in sorted(pictures.items()):
             (temporary / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
-    files.write_text(
-        folder / "report.html", _page(inputs, standings=standings, compared=compared, charts=charts, drawn=drawn)
+    files.write_text(folder / "report.html", _page(inputs, results, charts=charts, drawn=drawn))
+
+
+def _results(inputs: ReportInputs) -> _Results:
+    episodes, settings = inputs.episodes, inputs.settings
+    compared = claims.comparisons(episodes, settings=settings)
+    recovered = claims.recovered(episodes, settings=settings)
+    environments = metrics.environments(episodes)
+    last = {e: metrics.splits(x for x in episodes if x.trajectory.environment == e)[-1] for e in environments}
+    counts: dict[str, Counter[str]] = {}
+    for task in inputs.tasks:
+        counts.setdefault(task.environment, Counter())[task.split] += 1
+    findings = Findings(
+        compared=[c for c in compared if c.split == last[c.environment]],
+        recovered=[r for r in recovered if r.split == last[r.environment]],
+        grid=inputs.grid,
+        repeats=[c for c in claims.repeats(episodes, settings=settings) if c.split == last[c.environment]],
+        tasks=counts,
+    )
+    return _Results(
+        standings=claims.standings(episodes, settings=settings),
+        compared=compared,
+        recovered=recovered,
+        judged=paper_claims.judge(findings),
+        theorem=theorem.readings(inputs.theorem, episodes),
+        points=tree_gain.points(
+            {(each.environment, each.seed): _quality_row(each) for each in inputs.explorations},
+            episodes,
+            inputs.grid,
+            breadth=inputs.params["tree"]["breadth"],
+            beta=inputs.params["dpo"]["beta"],
+        ),
+        binary=[e for e in environments if metrics.binary(x for x in episodes if x.trajectory.environment == e)],
+        task_counts=counts,
     )
 
 
-def table_markdown(standings: Sequence[Standing], *, settings: Settings) -> str:
-    """Table 1 for people: per environment one row per model; task scores and rates times 100, intervals in brackets."""
-    lines = [
-        "# Table 1",
-        "",
-        "Task score is 100 times the average reward.",
-        f"In brackets: {settings.confidence:.0%} bootstrap intervals over tasks.",
-        "Completion is the share of the episodes that the environment ended by itself, in per cent.",
+def _other_tables(inputs: ReportInputs, results: _Results) -> list[tables.Table]:
+    return [
+        tables.recovered_table(results.recovered),
+        tables.table2(),
+        tables.table3(inputs.grid, results.standings),
+        tables.table4(results.task_counts),
     ]
-    for environment, splits, models in _tables(standings):
-        heads = [f"{split}: {name}" for split in splits for name in ("task score", "success", "completion", "tasks")]
-        lines += ["", f"## {environment}", "", f"| model | {' | '.join(heads)} |", "|---" + "|---:" * len(heads) + "|"]
-        for model, cells in models.items():
-            shown = [text for split in splits for text in _markdown_cells(cells, split=split)]
-            lines.append(f"| {metrics.label(model)} | {' | '.join(shown)} |")
-    return "\n".join(lines) + "\n"
-
-
-_Cells = dict[tuple[str, str], Standing]
-
-
-def _tables(standings: Sequence[Standing]) -> list[tuple[str, list[str], dict[str, _Cells]]]:
-    """Per environment: its splits, and the cells of every model by split and measure."""
-    tables = []
-    for environment in sorted({cell.environment for cell in standings}):
-        here = [cell for cell in standings if cell.environment == environment]
-        models: dict[str, _Cells] = {}
-        for cell in here:
-            models.setdefault(cell.model, {})[cell.split, cell.measure] = cell
-        tables.append((environment, list(dict.fromkeys(cell.split for cell in here)), models))
-    return tables
-
-
-def _markdown_cells(cells: _Cells, *, split: str) -> list[str]:
-    if (split, "average_reward") not in cells:
-        return ["", "", "", ""]
-    reward, *rates = (cells[split, measure].value for measure in metrics.MEASURES)
-    score = f"{100 * reward.mean:.1f} [{100 * reward.low:.1f}, {100 * reward.high:.1f}]"
-    return [score, *(f"{100 * rate.mean:.1f}" for rate in rates), str(cells[split, "average_reward"].tasks)]
 
 
 def _comparison_row(comparison: Comparison) -> dict[str, Any]:
     result = comparison.result
+    relative = comparison.relative.value if comparison.relative else None
     return {
         "environment": comparison.environment,
         "split": comparison.split,
@@ -174,8 +222,32 @@ def _comparison_row(comparison: Comparison) -> dict[str, Any]:
         "wins": result.wins,
         "losses": result.losses,
         "p_value": result.p_value,
+        "test": result.test,
+        "seeds": result.seeds,
+        "seeds_won": result.seeds_won,
         "smallest_detectable": result.detectable,
+        "relative": relative.mean if relative else None,
+        "relative_low": relative.low if relative else None,
+        "relative_high": relative.high if relative else None,
         "verdict": comparison.verdict,
+    }
+
+
+def _recovered_row(found: Recovered) -> dict[str, Any]:
+    value, denominator = found.result.value, found.result.denominator
+    return {
+        "environment": found.environment,
+        "split": found.split,
+        "model": found.model,
+        "share": found.name,
+        "tasks": found.tasks,
+        "value": value.mean if value else None,
+        "low": value.low if value else None,
+        "high": value.high if value else None,
+        "denominator": f"ceiling - {found.baseline}",
+        "denominator_value": denominator.mean,
+        "denominator_low": denominator.low,
+        "denominator_high": denominator.high,
     }
 
 
@@ -233,13 +305,27 @@ def _drawn_trees(inputs: ReportInputs) -> list[tuple[TrajectoryTree, str]]:
     return drawn
 
 
-def _charts(inputs: ReportInputs, *, standings: Sequence[Standing], compared: Sequence[Comparison]) -> dict[str, str]:
+def _charts(inputs: ReportInputs, results: _Results) -> dict[str, str]:
     """Every chart that there are numbers for, by name."""
-    charts = {"standings": figures.standing_chart(standings)}
-    if compared:
-        charts["differences"] = figures.difference_chart(compared)
+    charts = {"standings": figures.standing_chart(results.standings)}
+    if results.compared:
+        charts["differences"] = figures.difference_chart(results.compared)
     split = metrics.splits(inputs.episodes)[-1]
     charts["progress"] = figures.progress_chart(inputs.episodes, split=split)
+    types = {task.task_id: task.task_type for task in inputs.tasks if task.environment == "scienceworld"}
+    here = [e for e in inputs.episodes if (e.trajectory.environment, e.split) == ("scienceworld", split)]
+    if types and any(episode.model in figures.FIGURE3 for episode in here):
+        charts["task_types"] = figures.task_type_chart(here, task_types=types)
+    betas = Counter(row.beta for row in inputs.grid if row.model == "w2s_mcts")
+    splits = [row.split for row in inputs.grid]
+    if betas:
+        beta = max(betas, key=lambda value: (betas[value], -value))  # the one that breadth was varied at
+        last = "unseen" if "unseen" in splits else splits[-1]
+        charts["breadth"] = figures.breadth_chart([row for row in inputs.grid if (row.beta, row.split) == (beta, last)])
+    if results.theorem:
+        charts["theorem"] = theorem_chart.chart(results.theorem)
+    if results.points:
+        charts["tree_gain"] = tree_gain.chart(results.points)
     preference = [log for log in inputs.logs if any("margin" in row for row in log.rows)]
     if plain := [log for log in inputs.logs if log not in preference]:
         charts["learning_loss"] = figures.learning_curves(plain, columns=("loss",))
@@ -248,11 +334,17 @@ def _charts(inputs: ReportInputs, *, standings: Sequence[Standing], compared: Se
     return charts
 
 
+def _side_by_side(episodes: Sequence[Episode]) -> list[tuple[str, list[Episode]]]:
+    """The paper's Figure 4: its four agents, on WebShop where it was run."""
+    shown = [episode for episode in episodes if episode.model in FIGURE4] or list(episodes)
+    shown = [episode for episode in shown if episode.trajectory.environment == "webshop"] or shown
+    return [(split, viewer.episodes_side_by_side(shown, split=split)) for split in metrics.splits(shown)[-1:]]
+
+
 def _page(
     inputs: ReportInputs,
+    results: _Results,
     *,
-    standings: Sequence[Standing],
-    compared: Sequence[Comparison],
     charts: Mapping[str, str],
     drawn: Sequence[tuple[TrajectoryTree, str]],
 ) -> str:
@@ -270,24 +362,27 @@ def _page(
         "label": metrics.label,
     }
     environment.tests["refused"] = metrics.refused
-    return environment.get_template(
-        "report.html.j2"
-    ).render(
-        headline=claims.headline(compared, confidence=inputs.settings.confidence),
-        tables=_tables(standings),
-        compared=compared,
+    return environment.get_template("report.html.j2").render(
+        headline=claims.headline(results.compared, confidence=inputs.settings.confidence),
+        tables=tables.by_environment(results.standings),
+        table1=tables.table1(results.standings, binary=results.binary),
+        other_tables=_other_tables(inputs, results),
+        compared=results.compared,
+        last_split=metrics.splits(inputs.episodes)[-1],
+        judged=results.judged,
+        verdicts=[(name, sum(f.verdict == name for f in results.judged)) for name in verdicts.VERDICTS],
         conduct=metrics.conduct(inputs.episodes),
         explorations=[(exploration, _quality_row(exploration)) for exploration in inputs.explorations],
         charts={name: Markup(svg) for name, svg in charts.items()},  # safe: our own drawing, texts are escaped there
         drawn=[(tree, Markup(svg)) for tree, svg in drawn],
-        side_by_side=[
-            (split, viewer.episodes_side_by_side(inputs.episodes, split=split))
-            for split in metrics.splits(inputs.episodes)[-1:]
-        ],
+        side_by_side=_side_by_side(inputs.episodes),
         seeds=sorted({episode.seed for episode in inputs.episodes}),
-        several_measures=len({comparison.measure for comparison in compared}) > 1,
         several_environments=len(metrics.environments(inputs.episodes)) > 1,
         settings=inputs.settings,
         stage_seconds=inputs.stage_seconds,
+        merging=inputs.merging,
+        theorem=results.theorem,
+        relations=tree_gain.relations(results.points),
+        quality_figures=tree_gain.FIGURES,
         params=yaml.safe_dump(dict(inputs.params), sort_keys=False, allow_unicode=True),
     )

@@ -1,26 +1,35 @@
-"""Intervals and tests over tasks. A model's several seeds are averaged per task first; then tasks are resampled.
+"""Intervals and tests over tasks and training seeds.
 
-The intervals therefore speak about other tasks of the same kind, for the seeds at hand; they do not cover what another
-training seed would have changed.
+Every model faces the same tasks under every seed. A resample draws the seeds and the tasks, each with replacement, and
+takes all the pairs of the two (the pigeonhole bootstrap of Owen, 2007): tasks that are hard for one seed are hard for
+the next, so drawing them anew within each seed would count them as more tasks than there are. With one seed the tasks
+alone are drawn, and the interval says nothing about other seeds. With few seeds it is too short: a variance over S
+seeds comes out (S - 1) / S of what it is.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from functools import lru_cache
+from math import inf, sqrt
 from statistics import NormalDist
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from w2sg.errors import UserError
 
 POWER = 0.8
 ROUNDING = 12  # decimals: a mean of thirds that cancel must be 0, not 5e-18, or an interval would exclude 0
+SMALLEST_DENOMINATOR = 0.02  # two points of task score: a share of less is a share of noise
+
+Test = Literal["McNemar", "sign", "sign, seed means"]
+Values = Mapping[str, float] | Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean over tasks and its percentile bootstrap interval, in the unit of the values."""
+    """A mean over tasks and seeds and its percentile bootstrap interval, in the unit of the values."""
 
     mean: float
     low: float
@@ -33,10 +42,13 @@ class PairedDifference:
 
     Attributes:
         tasks: number of common tasks.
-        difference: mean over the tasks, with its interval.
-        wins, losses: tasks on which the model is better, worse.
+        difference: mean over tasks and seeds, with its interval.
+        wins, losses: tasks on which the model is better, worse, in the mean over the seeds.
         p_value: `sign_test` of wins against losses.
         detectable: `smallest_detectable` of the differences; None where no two tasks differ.
+        test: what `p_value` is the p-value of. McNemar: one seed, outcomes 0 or 1. With several seeds a task still
+            counts once, as its seeds are no more tasks; the seeds are then taken as they are.
+        seeds, seeds_won: number of seeds, and of those under which the model's mean is higher.
     """
 
     tasks: int
@@ -45,17 +57,34 @@ class PairedDifference:
     losses: int
     p_value: float
     detectable: float | None
+    test: Test = "sign"
+    seeds: int = 1
+    seeds_won: int = 0
 
 
-def interval(values: Sequence[float], *, resamples: int, confidence: float, rng: np.random.Generator) -> Interval:
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """A ratio of two means with an interval, both resampled together.
+
+    Attributes:
+        value: None where the ratio is undefined: the denominator's interval does not lie above 0, or the denominator
+            is below SMALLEST_DENOMINATOR. Its bounds may be infinite.
+        denominator: with its own interval.
+    """
+
+    value: Interval | None
+    denominator: Interval
+
+
+def interval(values: ArrayLike, *, resamples: int, confidence: float, rng: np.random.Generator) -> Interval:
     """Percentile bootstrap interval of the mean.
 
     Args:
-        values: one per task, at least one.
-        resamples: B, how often the tasks are drawn again with replacement.
+        values: shape (tasks,) or (tasks, seeds), at least one.
+        resamples: B, how often tasks and seeds are drawn again with replacement.
         confidence: coverage, such as 0.95.
     """
-    array = np.asarray(values, dtype=np.float64)
+    array = _by_seed(values)
     tail = (1 - confidence) / 2
     low, high = np.quantile(_resampled_means(array, resamples=resamples, rng=rng), [tail, 1 - tail])
     mean, low, high = (round(float(value), ROUNDING) for value in (array.mean(), low, high))
@@ -63,31 +92,74 @@ def interval(values: Sequence[float], *, resamples: int, confidence: float, rng:
 
 
 def paired_difference(
-    model: Mapping[str, float],
-    baseline: Mapping[str, float],
+    model: Values,
+    baseline: Values,
     *,
     resamples: int,
     confidence: float,
     rng: np.random.Generator,
 ) -> PairedDifference:
-    """Compare two models task by task; both mappings give one value per task id (`metrics.per_task`).
+    """Compare two models task by task; both mappings give, for each task id, one value or one for each seed.
 
     Raises:
-        UserError: they share no task.
+        UserError: they share no task, or have other numbers of seeds.
     """
-    common = sorted(model.keys() & baseline.keys())
-    if not common:
-        raise UserError("comparison: the two models share no task; evaluate them on the same tasks")
-    differences = np.round([model[task] - baseline[task] for task in common], ROUNDING)
-    wins, losses = int((differences > 0).sum()), int((differences < 0).sum())
+    left, right = _common(model, baseline)
+    differences = np.round(left - right, ROUNDING)
+    by_task = np.round(differences.mean(axis=1), ROUNDING)
+    wins, losses = int((by_task > 0).sum()), int((by_task < 0).sum())
+    seeds = differences.shape[1]
+    binary = bool(np.isin([left, right], (0.0, 1.0)).all())
     return PairedDifference(
-        tasks=len(common),
-        difference=interval(differences.tolist(), resamples=resamples, confidence=confidence, rng=rng),
+        tasks=len(by_task),
+        difference=interval(differences, resamples=resamples, confidence=confidence, rng=rng),
         wins=wins,
         losses=losses,
         p_value=sign_test(wins, losses),
-        detectable=smallest_detectable(differences.tolist(), confidence=confidence),
+        detectable=smallest_detectable(differences, confidence=confidence),
+        test="sign, seed means" if seeds > 1 else "McNemar" if binary else "sign",
+        seeds=seeds,
+        seeds_won=int((np.round(differences.mean(axis=0), ROUNDING) > 0).sum()),
     )
+
+
+def ratio(
+    model: Values,
+    baseline: Values,
+    ceiling: Values | None = None,
+    *,
+    resamples: int,
+    confidence: float,
+    seed: int,
+    smallest: float = SMALLEST_DENOMINATOR,
+) -> Ratio:
+    """(model - baseline) / (ceiling - baseline), or without a ceiling the relative gain (model - baseline) / baseline.
+
+    Both parts are resampled with the same tasks and seeds. A resample whose denominator is not above 0 counts as
+    infinite, with the sign of the numerator.
+
+    Raises:
+        UserError: the models share no task, or have other numbers of seeds.
+    """
+    if ceiling is None:
+        above, below = _common(model, baseline)
+        parts = above - below, below
+    else:
+        above, below, top = _common(model, baseline, ceiling)
+        parts = above - below, top - below
+    upper, lower = (
+        _resampled_means(_by_seed(np.round(part, ROUNDING)), resamples=resamples, rng=np.random.default_rng(seed))
+        for part in parts
+    )
+    tail = (1 - confidence) / 2
+    mean = round(float(parts[1].mean()), ROUNDING)
+    low, high = (round(float(value), ROUNDING) for value in np.quantile(lower, [tail, 1 - tail]))
+    denominator = Interval(mean, low, high)
+    if low <= 0 or mean < smallest:
+        return Ratio(None, denominator)
+    shares = np.divide(upper, lower, out=np.where(upper > 0, inf, -inf), where=lower > 0)
+    ends = np.quantile(shares, [tail, 1 - tail], method="inverted_cdf")  # no mean of two, as one may be infinite
+    return Ratio(Interval(float(parts[0].mean()) / mean, float(ends[0]), float(ends[1])), denominator)
 
 
 def sign_test(wins: int, losses: int) -> float:
@@ -103,24 +175,62 @@ def sign_test(wins: int, losses: int) -> float:
     return min(1.0, 2 * tail / (1 << decided))
 
 
-def smallest_detectable(differences: Sequence[float], *, confidence: float, power: float = POWER) -> float | None:
-    """The smallest true mean difference that this many tasks would find with probability `power`.
+def smallest_detectable(differences: ArrayLike, *, confidence: float, power: float = POWER) -> float | None:
+    """The smallest true mean difference that this many tasks and seeds would find with probability `power`.
 
-    (z[1 - alpha/2] + z[power]) * s / sqrt(n), with s the standard deviation of the differences between the two models'
-    tasks: what is smaller may well exist and is not shown by an interval that includes 0. None where s is 0 or n is 1.
+    (z[1 - alpha/2] + z[power]) * the standard error. With one seed that is s / sqrt(n), s being the standard deviation
+    of the differences between the two models' tasks; with several, the variance of the seeds' means over their number
+    is added. What is smaller may well exist and is not shown by an interval that includes 0. None where s is 0 or n 1.
     """
-    if len(set(differences)) < 2:
+    array = _by_seed(differences)
+    by_task, by_seed = array.mean(axis=1), array.mean(axis=0)
+    if len(set(np.round(by_task, ROUNDING).tolist())) < 2:
         return None
+    variance = float(np.var(by_task, ddof=1)) / len(by_task)
+    if len(by_seed) > 1:
+        variance += float(np.var(by_seed, ddof=1)) / len(by_seed)
     normal = NormalDist()
     reach: float = normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)
-    return reach * float(np.std(differences, ddof=1)) / sqrt(len(differences))
+    return reach * sqrt(variance)
+
+
+def _by_seed(values: ArrayLike) -> NDArray[np.float64]:
+    """Shape (tasks, seeds)."""
+    array = np.asarray(values, dtype=np.float64)
+    return array[:, None] if array.ndim == 1 else array
+
+
+def _common(*models: Values) -> list[NDArray[np.float64]]:
+    """The models' values on the tasks that all have, each of shape (tasks, seeds)."""
+    common = sorted(set(models[0]).intersection(*models[1:]))
+    if not common:
+        raise UserError("comparison: the models share no task; evaluate them on the same tasks")
+    arrays = [_by_seed([model[task] for task in common]) for model in models]
+    if len({array.shape for array in arrays}) > 1:
+        raise UserError("comparison: the models have other numbers of seeds; evaluate them under the same seeds")
+    return arrays
 
 
 def _resampled_means(values: NDArray[np.float64], *, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Means of `resamples` draws with replacement, shape (resamples,); drawn in blocks to bound memory."""
-    block = max(1, 4_000_000 // len(values))
-    means = np.empty(resamples)
-    for start in range(0, resamples, block):
-        part = means[start : start + block]
-        part[:] = values[rng.integers(len(values), size=(len(part), len(values)))].mean(axis=1)
+    """Means of `resamples` draws of tasks and seeds, shape (resamples,).
+
+    Equal shapes and equal generators give equal draws, so that several models can be resampled together.
+    """
+    tasks, seeds = values.shape
+    of_tasks, of_seeds = _weights(tasks, seeds, resamples, int(rng.integers(2**63)))
+    means: NDArray[np.float64] = ((of_tasks @ values) * of_seeds).sum(axis=1)
     return means
+
+
+@lru_cache(maxsize=4)  # a report draws the same resamples for every comparison
+def _weights(tasks: int, seeds: int, resamples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The share that each task and each seed has in each resample, shapes (resamples, tasks) and (resamples, seeds)."""
+    rng = np.random.default_rng(seed)
+    of_tasks = _counts(tasks, draws=resamples, rng=rng) / tasks
+    return of_tasks, _counts(seeds, draws=resamples, rng=rng) / seeds
+
+
+def _counts(number: int, *, draws: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """How often each of `number` things is drawn when as many are drawn with replacement, shape (draws, number)."""
+    drawn = rng.integers(number, size=(draws, number)) + number * np.arange(draws)[:, None]
+    return np.bincount(drawn.ravel(), minlength=draws * number).reshape(draws, number).astype(np.float64)

@@ -11,8 +11,8 @@ from w2sg.errors import UserError
 from w2sg.stages.groups import GROUPS
 
 STAGES = (
-    "tasks", "experts", "play", "tokenizer", "pretrain", "sft", "explore", "embed", "trees", "pairs", "paths",
-    "reference", "preference", "imitation", "evaluate", "report",
+    "tasks", "experts", "play", "tokenizer", "pretrain", "sft", "diversify", "explore", "embed", "trees",
+    "merging", "pairs", "paths", "reference", "preference", "imitation", "evaluate", "theorem", "report",
 )  # fmt: skip
 
 
@@ -20,7 +20,7 @@ def main() -> int:
     """Parse the command line, keep to the threads that the stage table declares, run the stage."""
     parser = argparse.ArgumentParser(prog="python -m w2sg.stages", description=__doc__)
     parser.add_argument("stage", choices=STAGES)
-    for option in ("environment", "role", "kind", "method", "group"):
+    for option in ("environment", "role", "method", "group"):
         parser.add_argument(f"--{option}")
     parser.add_argument("--seed", type=int)
     options = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
@@ -43,8 +43,7 @@ def _check(settings: params.Params, *, stage: str, options: dict[str, Any], want
     allowed = {
         "environment": [name for name, _ in settings.environments.items()],
         "role": get_args(params.Role),
-        "kind": params.BUILT_PAIRS if stage == "pairs" else params.BUILT_PATHS,
-        "method": settings.imitation if stage == "imitation" else settings.preference,
+        "method": settings.imitation if stage in ("paths", "imitation") else settings.preference,
         "group": GROUPS,
     }
     if missing := [f"--{name}" for name in wanted if name not in options]:

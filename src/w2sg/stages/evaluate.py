@@ -1,6 +1,11 @@
-"""Stage evaluate: every model of one group on held-out tasks, seen and unseen (M14, M15), every step kept."""
+"""Stage evaluate: every model of one group on held-out tasks, seen and unseen (M14, M15), every step kept.
+
+An inference method plays several episodes per task, and the environment's own reward picks which one counts (M12).
+"""
 
 import shutil
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 
 from w2sg import layout
@@ -12,7 +17,7 @@ from w2sg.evaluation.metrics import table1
 from w2sg.files import write_json
 from w2sg.params import Params
 from w2sg.records import Episode, Task, Trajectory, write_episodes
-from w2sg.stages.groups import checkpoints
+from w2sg.stages.groups import Entrant, entrants
 from w2sg.training import bases
 
 
@@ -25,12 +30,12 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
         for task in [task for task in everything if task.split == split][:count]
     ]
     split_of = {task.task_id: task.split for task in chosen}
-    episodes = []
+    episodes: list[Episode] = []
     stores = []
-    for name, checkpoint in checkpoints(params, environment=environment, seed=seed, group=group).items():
-        trajectories, store = _evaluated(params, environment, seed, name, checkpoint, chosen)
+    for name, entrant in entrants(params, environment=environment, seed=seed, group=group).items():
+        trajectories, store = _played(params, environment, seed, name, entrant, chosen)
         stores.append(store)
-        episodes += [Episode(name, seed, split_of[each.task_id], each) for each in trajectories]
+        episodes += [Episode(name, seed, split_of[each.task_id], each) for each in best_by_task(trajectories)]
     write_episodes(layout.episodes(environment, seed, group), episodes)
     _write_metrics(layout.metrics(environment, seed, group), episodes)
     for store in stores:
@@ -40,7 +45,7 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
 def _write_metrics(path: Path, episodes: list[Episode]) -> None:
     """Average reward, success and completion by model and split, in the shape that `dvc metrics` shows."""
     values: dict[str, dict[str, dict[str, float]]] = {}
-    for row in table1(episodes):
+    for row in table1(episodes) if episodes else []:
         values.setdefault(row.model, {})[row.split] = {
             "average_reward": row.average_reward,
             "success_rate": row.success_rate,
@@ -49,24 +54,36 @@ def _write_metrics(path: Path, episodes: list[Episode]) -> None:
     write_json(path, values)
 
 
-def _evaluated(
-    params: Params, environment: str, seed: int, name: str, checkpoint: Path, tasks: list[Task]
+def best_by_task(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
+    """Of each task's episodes, which follow each other, that of highest G; then the shorter, then the first."""
+    return [
+        min(samples, key=lambda sample: (-sample.score, len(sample.steps), sample.sample))
+        for _, samples in groupby(trajectories, key=lambda each: each.task_id)
+    ]
+
+
+def _played(
+    params: Params, environment: str, seed: int, name: str, entrant: Entrant, tasks: list[Task]
 ) -> tuple[list[Trajectory], Path]:
-    """One episode per task, and the folder of its finished cohorts."""
-    settings = params.evaluate
+    """All episodes, task by task, and the folder of their finished cohorts."""
+    cohort = params.evaluate.cohort
     style = params.environment(environment)
-    model, tokenizer = bases.load(checkpoint)
-    read = (settings, style, params.explore.max_new_tokens)
+    model, tokenizer = bases.load(entrant.checkpoint)
+    read = (cohort, style, params.explore.max_new_tokens, entrant, [task.task_id for task in tasks])
     label = f"evaluate-{layout.run_name(environment, seed)}-{name}"
-    store = rollout.store(label, checkpoint, layout.tasks(environment), settings=read)
+    store = rollout.store(label, entrant.checkpoint, layout.tasks(environment), settings=read)
     trajectories = rollout.play(
         TransformersPolicy(model, tokenizer),
         opener(environment, params),
-        [rollout.Request(task, 0, settings.temperature, settings.top_p) for task in tasks],
+        [
+            rollout.Request(task, sample, entrant.temperature, entrant.top_p)
+            for task in tasks
+            for sample in range(entrant.samples)
+        ],
         name=name,
         prompt=prompt(environment, style=style.prompt),
         seed=seed,
-        cohort=settings.cohort,
+        cohort=cohort,
         max_new_tokens=params.explore.max_new_tokens,
         store=store,
     )

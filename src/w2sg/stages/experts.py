@@ -1,4 +1,7 @@
-"""Stage experts: one demonstration per training task, rationales as thoughts (D_expert, eq. 4)."""
+"""Stage experts: one demonstration per training task, rationales as thoughts (D_expert, eq. 4).
+
+Two tables: what SFT learns from (the first training tasks), and the explored tasks (the last ones), for the ceiling.
+"""
 
 import sys
 from collections.abc import Sequence
@@ -16,12 +19,16 @@ from w2sg.workers import spread
 
 def main(params: Params, *, environment: str) -> None:
     """Read the tasks, write the demonstrations that succeed; those that do not are counted on screen."""
-    train = [task for task in Task.read(layout.tasks(environment)) if task.split == "train"][: params.experts.tasks]
+    train = [task for task in Task.read(layout.tasks(environment)) if task.split == "train"]
+    learned = {task.task_id for task in train[: params.experts.tasks]}
+    explored = {task.task_id for task in train[-params.explore.tasks :]}
+    wanted = [task for task in train if task.task_id in learned | explored]
     work = partial(demonstrate, params, environment)
-    trajectories = spread(work, train, processes=threads.declared("experts"))
+    trajectories = spread(work, wanted, processes=threads.declared("experts"))
     good = [trajectory for trajectory in trajectories if trajectory.success]
     print(f"experts: {len(good)} of {len(trajectories)} demonstrations succeed", file=sys.stderr)
-    write_trajectories(layout.experts(environment), good)
+    for path, chosen in ((layout.experts(environment), learned), (layout.explored_experts(environment), explored)):
+        write_trajectories(path, [trajectory for trajectory in good if trajectory.task_id in chosen])
 
 
 def demonstrate(params: Params, environment: str, tasks: Sequence[Task]) -> list[Trajectory]:

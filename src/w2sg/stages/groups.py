@@ -1,25 +1,52 @@
 """The groups of models that are evaluated together, so that torch is loaded once for each."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from w2sg import layout
 from w2sg.errors import UserError
 from w2sg.params import Params
 
-GROUPS = ("base", "sft", "preference", "imitation")
+GROUPS = ("base", "sft", "preference", "imitation", "inference")
 
 
-def checkpoints(params: Params, *, environment: str, seed: int, group: str) -> dict[str, Path]:
-    """Name and folder of every model of a group, in the order of the tables.
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A row of Table 1: a checkpoint and how it plays.
+
+    Attributes:
+        samples: episodes per task, of which the environment's reward picks the best; 1 but for inference methods.
+    """
+
+    checkpoint: Path
+    samples: int
+    temperature: float
+    top_p: float
+
+
+def entrants(params: Params, *, environment: str, seed: int, group: str) -> dict[str, Entrant]:
+    """Name and entrant of every model of a group, in the order of the tables.
 
     Raises:
         UserError: there is no such group.
     """
+    if group == "inference":
+        return {
+            name: Entrant(
+                layout.model(environment, seed, method.model), method.samples, method.temperature, method.top_p
+            )
+            for name, method in params.inference.items()
+        }
+    checkpoints = _checkpoints(params, environment=environment, seed=seed, group=group)
+    settings = params.evaluate
+    return {name: Entrant(path, 1, settings.temperature, settings.top_p) for name, path in checkpoints.items()}
+
+
+def _checkpoints(params: Params, *, environment: str, seed: int, group: str) -> dict[str, Path]:
     match group:
-        case "base":
-            return {f"base_{role}": layout.base(role) for role in ("weak", "strong")}
-        case "sft":
-            return {f"sft_{role}": layout.sft(environment, seed, role) for role in ("weak", "strong")}
+        case "base" | "sft":
+            names = [f"{group}_{role}" for role in ("weak", "strong")]
+            return {name: layout.model(environment, seed, name) for name in names}
         case "preference":
             return {method: layout.preference(environment, seed, method) for method in params.preference}
         case "imitation":

@@ -8,8 +8,9 @@ import numpy as np
 from w2sg import layout
 from w2sg.agents.prompts import prompt
 from w2sg.files import write_json
-from w2sg.params import ImitationMethod, Params
+from w2sg.params import Params
 from w2sg.records import DemonstrationPath, Message, read_trajectories
+from w2sg.rosters import ImitationMethod
 from w2sg.training import bases
 from w2sg.training.sft import train_sft
 
@@ -17,11 +18,11 @@ from w2sg.training.sft import train_sft
 def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     """Read paths, experts and the starting checkpoint; write the checkpoint and its learning curve."""
     entry = params.imitation[method]
-    found = DemonstrationPath.read(layout.paths(environment, seed, entry.data))
+    found = DemonstrationPath.read(layout.paths(environment, seed, method))
     paths = [path for path in found if path.certified or params.mcts.uncertified == "keep"]
     conversations = [list(path.messages) for path in paths]
     experts = _experts(params, entry, environment=environment, seed=seed, paths=len(paths))
-    model, tokenizer = bases.load(layout.sft(environment, seed, entry.init.removeprefix("sft_")))
+    model, tokenizer = bases.load(layout.model(environment, seed, entry.init))
     settings = params.imitate
     model, log = train_sft(
         model,

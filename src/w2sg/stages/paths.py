@@ -9,21 +9,22 @@ import numpy as np
 
 from w2sg import layout
 from w2sg.agents.prompts import prompt
-from w2sg.environments.base import Environment
+from w2sg.environments.certification import expected, replay
 from w2sg.environments.opener import opener
 from w2sg.errors import UserError
-from w2sg.params import Params, PathKind
+from w2sg.params import Params
 from w2sg.records import DemonstrationPath, Step, Task, conversation
 from w2sg.trees.mcts import extract, search
 from w2sg.trees.tree import TrajectoryTree, load
 
 
-def main(params: Params, *, environment: str, seed: int, kind: PathKind) -> None:
+def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     """Read the trees and the tasks, write the replayed paths.
 
     Raises:
         UserError: not a single path is good enough to imitate.
     """
+    kind = params.imitation[method].data
     text = prompt(environment, style=params.environment(environment).prompt)
     tasks = {task.task_id: task for task in Task.read(layout.tasks(environment))}
     rng = np.random.default_rng(seed)
@@ -43,16 +44,16 @@ def main(params: Params, *, environment: str, seed: int, kind: PathKind) -> None
                 tree_value=value,
                 replay_score=score,
                 source_sample=source,
-                certified=same and abs(score - value) < 1e-9,
+                certified=same and expected(score, value),
             )
         )
     world.close()
     if not paths:
         raise UserError(
-            f"{layout.paths(environment, seed, kind)}: no path scores mcts.minimum_score ({params.mcts.minimum_score}) "
-            "or more; lower it, or explore with a better model"
+            f"{layout.paths(environment, seed, method)}: no path scores mcts.minimum_score "
+            f"({params.mcts.minimum_score}) or more; lower it, or explore with a better model"
         )
-    DemonstrationPath.write(layout.paths(environment, seed, kind), paths)
+    DemonstrationPath.write(layout.paths(environment, seed, method), paths)
 
 
 def _searched(tree: TrajectoryTree, params: Params, *, rng: np.random.Generator) -> tuple[Sequence[Step], float, int]:
@@ -64,18 +65,3 @@ def _searched(tree: TrajectoryTree, params: Params, *, rng: np.random.Generator)
 def _best_sample(tree: TrajectoryTree) -> tuple[Sequence[Step], float, int]:
     best = min(tree.trajectories, key=lambda sample: (-sample.score, len(sample.steps), sample.sample))
     return best.steps, best.score, best.sample
-
-
-def replay(environment: Environment, task: Task, steps: Sequence[Step], *, seed: int) -> tuple[float, bool]:
-    """Act out `steps`; return G reached, and whether every observation was as recorded."""
-    observation, _ = environment.reset(task, seed=seed)
-    score, same = 0.0, True
-    for step in steps:
-        same = same and observation == step.observation
-        result = environment.step(step.action)
-        score = result.score
-        # What a turn without an action was told does not come from the environment.
-        observation = result.observation if step.valid else step.next_observation
-        if result.terminated or result.truncated:
-            break
-    return score, same

@@ -11,10 +11,12 @@ from w2sg.training.preference import card, train_dpo
 def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     """Read pairs, reference log-probabilities and the starting checkpoint; write the checkpoint and its curve."""
     entry = params.preference[method]
-    pairs = Pair.read(layout.pairs(environment, seed, entry.data))
+    pairs = Pair.read(layout.pairs(environment, seed, method))
     turns = ReferenceTurn.read(layout.reference(environment, seed, method))
-    model, tokenizer = bases.load(layout.sft(environment, seed, entry.init.removeprefix("sft_")))
-    model, log = train_dpo(model, tokenizer, pairs, turns, dpo=params.dpo, seed=seed)
+    model, tokenizer = bases.load(layout.model(environment, seed, entry.init))
+    literal = params.dpo.eq6 == "literal"
+    reference = bases.load(layout.model(environment, seed, entry.reference)) if literal else None
+    model, log = train_dpo(model, tokenizer, pairs, turns, dpo=params.dpo, seed=seed, reference=reference)
     text = card(method=method, environment=environment, seed=seed, entry=entry, dpo=params.dpo, pairs=pairs, log=log)
     bases.save(model, tokenizer, layout.preference(environment, seed, method), card=text)
     write_json(layout.log("preference", f"{layout.run_name(environment, seed)}-{method}"), log)

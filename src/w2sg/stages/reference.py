@@ -10,7 +10,7 @@ from w2sg.training.reference import turn_logprobs
 def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     """Read the method's pairs and its reference checkpoint, write one log-probability per assistant turn."""
     entry = params.preference[method]
-    pairs = Pair.read(layout.pairs(environment, seed, entry.data))
-    model, tokenizer = bases.load(layout.sft(environment, seed, entry.reference.removeprefix("sft_")))
+    pairs = Pair.read(layout.pairs(environment, seed, method))
+    model, tokenizer = bases.load(layout.model(environment, seed, entry.reference))
     turns = turn_logprobs(model, tokenizer, pairs, batch=params.dpo.optimization.batch)
     ReferenceTurn.write(layout.reference(environment, seed, method), turns)

@@ -1,14 +1,17 @@
 """Stage report: tables, figures and one self-contained report.html. Reads only what the parameters name."""
 
-from pathlib import Path
+from collections.abc import Mapping
+from typing import Any
 
 from w2sg import layout
-from w2sg.evaluation import report
+from w2sg.evaluation import grid, report
 from w2sg.evaluation.claims import Settings
 from w2sg.evaluation.figures import TrainingLog
+from w2sg.evaluation.theorem import Quantities
 from w2sg.files import read_json
 from w2sg.params import Params
-from w2sg.records import DemonstrationPath, Episode, Pair, read_episodes
+from w2sg.records import DemonstrationPath, Episode, Pair, Task, read_episodes
+from w2sg.rosters import ImitationMethod, PreferenceMethod
 from w2sg.stages.groups import GROUPS
 from w2sg.trees.tree import TrajectoryTree, load
 
@@ -21,15 +24,24 @@ def main(params: Params) -> None:
     trees: dict[str, dict[str, TrajectoryTree]] = {}
     shown: list[DemonstrationPath] = []
     first = params.seeds[0]
+    merging: list[dict[str, Any]] = []
     logs = [_log("pretrain", role, "all environments", f"base_{role}", first) for role in ("weak", "strong")]
     for name, seed in runs:
         episodes += [episode for group in GROUPS for episode in read_episodes(layout.episodes(name, seed, group))]
-        paths = [path for kind in _kinds(layout.paths(name, seed, "x")) for path in _paths(name, seed, kind)]
-        pairs = [
-            pair for kind in _kinds(layout.pairs(name, seed, "x")) for pair in Pair.read(layout.pairs(name, seed, kind))
+        pairs = [pair for one in _one_each(params.preference) for pair in Pair.read(layout.pairs(name, seed, one))]
+        paths = [
+            path
+            for one in _one_each(params.imitation)
+            for path in DemonstrationPath.read(layout.paths(name, seed, one))
         ]
-        quality = read_json(layout.tree_quality(name, seed))["summary"]
-        explorations.append(report.Exploration.count(name, seed=seed, quality=quality, pairs=pairs, paths=paths))
+        grown = read_json(layout.tree_quality(name, seed))
+        explorations.append(
+            report.Exploration.count(
+                name, seed=seed, quality=grown["summary"], by_policy=grown["by_policy"], pairs=pairs, paths=paths
+            )
+        )
+        rows = read_json(layout.merging(name, seed))["rows"]
+        merging += [{"environment": name, "seed": seed, **row} for row in rows]
         if seed == first:
             trees[name] = load(layout.trees(name, seed))
             shown += [path for path in paths if path.kind == "mcts"]
@@ -37,8 +49,10 @@ def main(params: Params) -> None:
         logs += [_log("sft", f"{run}-{role}", name, f"sft_{role}", seed) for role in ("weak", "strong")]
         logs += [_log("preference", f"{run}-{method}", name, method, seed) for method in params.preference]
         logs += [_log("imitation", f"{run}-{method}", name, method, seed) for method in params.imitation]
+    plain = params.model_dump(mode="json")
+    own = grid.configuration(plain)  # rows of another configuration's grid say nothing about this one
     inputs = report.ReportInputs(
-        params=params.model_dump(mode="json"),
+        params=plain,
         settings=Settings(params.report.resamples, params.report.confidence, first),
         minimum_gap=params.pairs.minimum_gap,
         episodes=episodes,
@@ -46,6 +60,10 @@ def main(params: Params) -> None:
         trees=trees,
         mcts_paths=shown,
         logs=logs,
+        merging=merging,
+        theorem=[Quantities.read(layout.theorem(name, seed)) for name, seed in runs],
+        tasks=[task for name, _ in params.environments.items() for task in Task.read(layout.tasks(name))],
+        grid=[row for row in grid.read(layout.GRID) if row.configuration == own],
     )
     report.build(inputs, folder=layout.RESULTS)
 
@@ -54,9 +72,9 @@ def _log(stage: str, file: str, environment: str, model: str, seed: int) -> Trai
     return TrainingLog(name=environment, model=model, seed=seed, rows=read_json(layout.log(stage, file)))
 
 
-def _kinds(example: Path) -> list[str]:
-    return sorted(path.stem for path in example.parent.glob("*.parquet"))
-
-
-def _paths(name: str, seed: int, kind: str) -> list[DemonstrationPath]:
-    return DemonstrationPath.read(layout.paths(name, seed, kind))
+def _one_each(roster: Mapping[str, PreferenceMethod] | Mapping[str, ImitationMethod]) -> list[str]:
+    """Of the methods that learn from the same kind of data, which is the same data, the first."""
+    first: dict[str, str] = {}
+    for method, entry in roster.items():
+        first.setdefault(entry.data, method)
+    return list(first.values())

@@ -7,25 +7,39 @@ from w2sg import layout
 from w2sg.embedding import read_embeddings
 from w2sg.files import write_json
 from w2sg.params import Params
-from w2sg.records import read_trajectories
+from w2sg.records import Trajectory, read_trajectories
 from w2sg.trees.merging import build
-from w2sg.trees.quality import summarize, tree_quality
-from w2sg.trees.tree import dump
+from w2sg.trees.quality import TreeQuality, by_policy, summarize, tree_quality
+from w2sg.trees.tree import TrajectoryTree, dump
 
 
 def main(params: Params, *, environment: str, seed: int) -> None:
-    """Read the weak exploration and its embeddings; write the trees of the first `tree.breadth` samples."""
-    settings = params.tree
+    """Read the weak exploration and its embeddings; write the trees of the first `tree.breadth` samples.
+
+    Where several policies have explored, how good each one's own trees are is written beside it (`by_policy`).
+    """
     embeddings = read_embeddings(layout.embeddings(environment, seed))
     explored = read_trajectories(layout.explore(environment, seed, "weak"))
+
+    def grow(samples: list[Trajectory]) -> TrajectoryTree:
+        settings = params.tree
+        return build(samples, merge_key=settings.merge_key, xi=settings.similarity, embeddings=embeddings)
+
+    def quality(tree: TrajectoryTree) -> TreeQuality:
+        return tree_quality(tree, minimum_gap=params.pairs.minimum_gap, aggregate=params.pairs.aggregate)
+
     trees = {}
+    policies: dict[str, list[TreeQuality]] = {}
     for task_id, group in groupby(explored, key=lambda trajectory: trajectory.task_id):
-        samples = [trajectory for trajectory in group if trajectory.sample < settings.breadth]
-        trees[task_id] = build(samples, merge_key=settings.merge_key, xi=settings.similarity, embeddings=embeddings)
-    qualities = [
-        tree_quality(tree, minimum_gap=params.pairs.minimum_gap, aggregate=params.pairs.aggregate)
-        for tree in trees.values()
-    ]
+        samples = list(group)
+        trees[task_id] = grow([sample for sample in samples if sample.sample < params.tree.breadth])
+        for policy, own in by_policy(samples).items():
+            policies.setdefault(policy, []).append(quality(grow(own)))
+    qualities = [quality(tree) for tree in trees.values()]
     dump(layout.trees(environment, seed), trees)
-    report = {"summary": summarize(qualities), "tasks": [asdict(quality) for quality in qualities]}
+    report = {
+        "summary": summarize(qualities),
+        "by_policy": {policy: summarize(own) for policy, own in policies.items()},
+        "tasks": [asdict(quality) for quality in qualities],
+    }
     write_json(layout.tree_quality(environment, seed), report)

@@ -16,9 +16,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 
 from w2sg.errors import UserError
-from w2sg.params import Dpo, PreferenceMethod
+from w2sg.params import Dpo
 from w2sg.records import Pair, ReferenceTurn
+from w2sg.rosters import PreferenceMethod
 from w2sg.training.encoding import last_turns, pad
+from w2sg.training.literal import check_one_vocabulary, side_kl
 from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, score_turns, side_logprobs
 from w2sg.training.trainer_log import LogRow, TrainingLog
 from w2sg.training.trainer_setup import OwnBatches, lora_config, run, trainer_arguments
@@ -31,13 +33,27 @@ class _Trainer(OwnBatches, DPOTrainer):
     """TRL's trainer on rows that are tokenised and have their reference already.
 
     TRL 1.16 ignores or refuses such columns (it would compute them from the policy itself), hence the private methods.
+
+    Attributes:
+        literal_reference: the reference model itself, for the KL term of `eq6: literal`; None leaves the term out.
     """
+
+    literal_reference: PreTrainedModel | None = None
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
 
     def _precompute_ref_logps(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
+
+    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *values: Any, **options: Any) -> Any:
+        """TRL's loss, and beta * KL where eq. 6 is taken literally."""
+        loss = super().compute_loss(model, inputs, *values, **options)
+        if self.literal_reference is None:
+            return loss
+        kl = side_kl(model, self.literal_reference, inputs)
+        self._metrics["train"]["kl"].append(float(kl.detach()))
+        return loss + self.beta * kl
 
 
 def train_dpo(
@@ -48,32 +64,42 @@ def train_dpo(
     *,
     dpo: Dpo,
     seed: int,
+    reference: tuple[PreTrainedModel, PreTrainedTokenizerBase] | None = None,
 ) -> tuple[PreTrainedModel, list[LogRow]]:
-    """Minimise eq. 6, the mean over pairs of -log sigmoid(margin).
+    """Minimise eq. 6, the mean over pairs of -log sigmoid(margin); `eq6: literal` adds beta * KL (see literal.py).
 
     A margin is beta ((p+ - r+) - (p- - r-)), p and r being the log-probabilities of policy and reference. The same
     seed, data and machine give the same weights. `model` is changed in place.
 
     Args:
         reference_turns: what `turn_logprobs` gave for these pairs under the reference.
+        reference: the reference itself with its tokenizer, which `eq6: literal` alone needs.
 
     Returns:
         The model in evaluation mode, adapters merged, and rows of step, epoch, loss, learning_rate, margin (mean over
-        the batch) and accuracy (share of margins above 0). Row 0 is the policy before the first update, over all
-        pairs; its margin is not 0 when policy and reference differ.
+        the batch) and accuracy (share of margins above 0); with `eq6: literal` also kl, in nats. Row 0 is the policy
+        before the first update, over all pairs; its margin is not 0 when policy and reference differ.
 
     Raises:
-        UserError: there are no pairs, one is too long or has two equal sides, the reference belongs to other pairs, or
-            the loss diverges.
+        UserError: there are no pairs, one is too long or has two equal sides, the reference belongs to other pairs, the
+            loss diverges, or `eq6: literal` meets two vocabularies.
     """
     if not pairs:
         raise UserError("dpo: there is not one pair to learn from")
     encoded = encode_pairs(tokenizer, pairs)
     check_reference(encoded, reference_turns)
-    reference = side_logprobs(reference_turns)
+    stored = side_logprobs(reference_turns)
+    rows = [_row(pair, stored) for pair in encoded]
     policy = side_logprobs(score_turns(model, encoded, batch=dpo.optimization.batch))
-    before = _state_before(encoded, policy, reference, beta=dpo.beta)
-    log = TrainingLog("dpo", extra={"margin": "rewards/margins", "accuracy": "rewards/accuracies"})
+    before = _state_before(encoded, policy, stored, beta=dpo.beta)
+    columns = {"margin": "rewards/margins", "accuracy": "rewards/accuracies"}
+    if dpo.eq6 == "literal":
+        assert reference is not None, "the KL term needs the reference itself"
+        check_one_vocabulary(encoded, pairs, policy=(model, tokenizer), reference=reference)
+        before["kl"] = _kl_before(model, reference[0], rows, batch=dpo.optimization.batch)
+        before["loss"] += dpo.beta * before["kl"]
+        columns["kl"] = "kl"
+    log = TrainingLog("dpo", extra=columns)
     with tempfile.TemporaryDirectory() as folder:
         settings = DPOConfig(
             **trainer_arguments(dpo.optimization, rows=len(encoded), folder=folder, seed=seed),
@@ -86,11 +112,13 @@ def train_dpo(
             model=model,
             args=settings,
             data_collator=_collate,
-            train_dataset=Dataset.from_list([_row(pair, reference) for pair in encoded]),
+            train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
             peft_config=lora_config(dpo.lora),
             callbacks=[log],
         )
+        if dpo.eq6 == "literal" and reference is not None:
+            trainer.literal_reference = reference[0].eval().requires_grad_(False)
         return run(trainer), [before, *log.rows]
 
 
@@ -145,6 +173,20 @@ def _state_before(
     }
 
 
+@torch.inference_mode()
+def _kl_before(
+    model: PreTrainedModel, reference: PreTrainedModel, rows: Sequence[dict[str, Any]], *, batch: int
+) -> float:
+    """The KL term of all pairs."""
+    total = 0.0
+    for start in range(0, len(rows), batch):
+        part = rows[start : start + batch]
+        total += len(part) * float(
+            side_kl(model, reference, {name: value.to(model.device) for name, value in _collate(part).items()})
+        )
+    return total / len(rows)
+
+
 def card(
     *,
     method: str,
@@ -160,6 +202,7 @@ def card(
     rows = {
         "pairs": f"{len(pairs)} of kind {entry.data}, from {len({pair.task_id for pair in pairs})} tasks",
         "beta": f"{dpo.beta:g}",
+        "loss": "sigmoid" if dpo.eq6 == "dpo" else "sigmoid, and beta * KL beside it (eq. 6 to the letter)",
         "optimisation": f"AdamW, {chosen.epochs:g} epochs, batch {chosen.batch}, "
         f"learning rate {chosen.learning_rate:g}, {chosen.schedule}",
         "trained": "all weights" if dpo.lora is None else f"LoRA r={dpo.lora.r}, alpha={dpo.lora.alpha}, merged",
@@ -175,4 +218,5 @@ def card(
 
 
 def _standing(row: LogRow) -> str:
-    return f"loss {row['loss']:.4f}, mean margin {row['margin']:+.4f}, accuracy {row['accuracy']:.3f}"
+    kl = f", KL {row['kl']:.4f}" if "kl" in row else ""
+    return f"loss {row['loss']:.4f}, mean margin {row['margin']:+.4f}, accuracy {row['accuracy']:.3f}{kl}"

@@ -12,7 +12,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.errors import UserError
-from w2sg.records import Pair, ReferenceTurn
+from w2sg.records import Message, Pair, ReferenceTurn
 from w2sg.training.encoding import Encoded, encode, pad, turn_spans
 
 
@@ -72,25 +72,47 @@ def score_turns(model: PreTrainedModel, pairs: Sequence[EncodedPair], *, batch: 
         for pair in pairs
         for side, encoded, turns in pair.sides()
     ]
-    order = sorted(range(len(sides)), key=lambda number: len(sides[number][2].input_ids))
-    scores: dict[int, torch.Tensor] = {}
+    rows = [(encoded.input_ids, spans) for _, _, encoded, spans in sides]
+    return [
+        ReferenceTurn(pair_id=pair_id, side=side, turn=turn, logprob=logprob, tokens=end - begin)
+        for (pair_id, side, _, spans), logprobs in zip(sides, _span_logprobs(model, rows, batch=batch), strict=True)
+        for turn, ((begin, end), logprob) in enumerate(zip(spans, logprobs, strict=True))
+    ]
+
+
+def conversation_logprobs(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: Sequence[Sequence[Message]],
+    *,
+    batch: int,
+) -> list[float]:
+    """Log-probability of everything that the agent says in each conversation (eq. 2), natural logarithm.
+
+    Raises:
+        UserError: a conversation is longer than the model's context.
+    """
+    rows = []
+    for number, messages in enumerate(conversations):
+        encoded = encode(tokenizer, messages, name=f"conversation {number}")
+        rows.append((encoded.input_ids, turn_spans(encoded.assistant_mask)))
+    return [sum(logprobs) for logprobs in _span_logprobs(model, rows, batch=batch)]
+
+
+def _span_logprobs(
+    model: PreTrainedModel, rows: Sequence[tuple[Sequence[int], Sequence[tuple[int, int]]]], *, batch: int
+) -> list[list[float]]:
+    """Sum of the tokens' log-probabilities over each span of each row of tokens; rows of like length go together."""
+    order = sorted(range(len(rows)), key=lambda number: len(rows[number][0]))
+    sums: dict[int, list[float]] = {}
     model.eval()
     for start in range(0, len(order), batch):
         numbers = order[start : start + batch]
-        first = min(sides[number][3][0][0] for number in numbers)
-        tokens = [sides[number][2].input_ids for number in numbers]
-        scores |= zip(numbers, _token_logprobs(model, tokens, first=first), strict=True)
-    return [
-        ReferenceTurn(
-            pair_id=pair_id,
-            side=side,
-            turn=turn,
-            logprob=float(scores[number][begin:end].sum()),
-            tokens=end - begin,
-        )
-        for number, (pair_id, side, _, spans) in enumerate(sides)
-        for turn, (begin, end) in enumerate(spans)
-    ]
+        first = min(rows[number][1][0][0] for number in numbers)
+        scores = _token_logprobs(model, [rows[number][0] for number in numbers], first=first)
+        for number, values in zip(numbers, scores, strict=True):
+            sums[number] = [float(values[begin:end].sum()) for begin, end in rows[number][1]]
+    return [sums[number] for number in range(len(rows))]
 
 
 @torch.inference_mode()

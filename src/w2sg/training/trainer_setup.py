@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -86,12 +86,16 @@ class OwnBatches(Trainer):
         pass
 
 
-def run(trainer: Trainer) -> PreTrainedModel:
-    """Train, merge the adapters if there are any, and give back the plain model in evaluation mode."""
+def run(trainer: Trainer, *, compact_head: bool = True) -> PreTrainedModel:
+    """Train, merge the adapters if there are any, and give back the plain model in evaluation mode.
+
+    Args:
+        compact_head: off where the loss reads whole next-token distributions.
+    """
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     plain = trainer.model.get_base_model() if isinstance(trainer.model, PeftModel) else trainer.model
-    with _compact_head(plain):
+    with _compact_head(plain) if compact_head else nullcontext():
         trainer.train()
     model = trainer.model.merge_and_unload() if isinstance(trainer.model, PeftModel) else trainer.model
     # TRL and accelerate leave their own forward on the instance, and the checkpoint would say that it has no cache.
@@ -114,8 +118,10 @@ def _compact_head(model: PreTrainedModel) -> Iterator[None]:
     fused = model.forward
 
     @functools.wraps(type(model).forward)
-    def forward(*args: Any, labels: torch.Tensor, fused_lm_head: bool, **kwargs: Any) -> FusedCausalLMOutput:
-        assert fused_lm_head, "training goes through the fused head"
+    def forward(*args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
+        if not fused_lm_head:
+            return fused(*args, **kwargs)
+        labels = kwargs.pop("labels")
         hidden = model.model(*args, **kwargs).last_hidden_state[:, :-1]
         scored = labels[:, 1:] != -100
         targets = labels[:, 1:][scored]

@@ -55,6 +55,35 @@ class _Growing:
     samples: list[int] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Merges:
+    """What merging did in one tree.
+
+    Attributes:
+        steps: execution steps of the samples.
+        merged: those that fell onto a node which was already there.
+        differing: those among the merged whose observation is another text than the node's: merge errors, where a
+            text tells the state.
+    """
+
+    steps: int
+    merged: int
+    differing: int
+
+
+def count_merges(tree: TrajectoryTree) -> Merges:
+    """Count the steps that share a node with an earlier sample's."""
+    steps = merged = differing = 0
+    for number, node in enumerate(tree.nodes):
+        if number == ROOT or node.stop:
+            continue
+        observations = [tree.trajectories[sample].steps[node.depth - 1].observation for sample in node.samples]
+        steps += len(observations)
+        merged += len(observations) - 1
+        differing += sum(observation != observations[0] for observation in observations[1:])
+    return Merges(steps, merged, differing)
+
+
 def build(
     trajectories: Sequence[Trajectory], *, merge_key: MergeKey, xi: float, embeddings: Embeddings
 ) -> TrajectoryTree:

@@ -112,17 +112,58 @@ def random_pairs(
     Drawn without replacement from all such pairs whose gap clears `minimum_gap`; all of them where there are fewer than
     `count`. Numbered from 0, tasks in the order of their first trajectory.
     """
-    tasks: dict[tuple[str, str], list[Trajectory]] = {}
-    for trajectory in trajectories:
-        tasks.setdefault((trajectory.environment, trajectory.task_id), []).append(trajectory)
     candidates = [
         (better, worse)
-        for samples in tasks.values()
+        for samples in _by_task(trajectories).values()
         for better, worse in permutations(samples, 2)
         if _contrasts(better, worse, minimum_gap=minimum_gap)
     ]
     drawn = sorted(rng.permutation(len(candidates))[:count])
     return numbered(whole_pair(*candidates[number], kind="random", prompt=prompt) for number in drawn)
+
+
+def eto_pairs(trajectories: Iterable[Trajectory], *, minimum_gap: float, prompt: str = "") -> list[Pair]:
+    """One pair per task whose gap clears `minimum_gap`: the best against the worst whole trajectory (ETO, M12).
+
+    Of equally good ones the shorter, then the first. Numbered from 0, tasks in the order of their first trajectory.
+
+    Args:
+        trajectories: the policy's own exploration.
+    """
+    contrasts = ((_highest(samples), _lowest(samples)) for samples in _by_task(trajectories).values())
+    return numbered(
+        whole_pair(best, worst, kind="eto", prompt=prompt)
+        for best, worst in contrasts
+        if _contrasts(best, worst, minimum_gap=minimum_gap)
+    )
+
+
+def ceiling_pairs(
+    trajectories: Iterable[Trajectory], *, experts: Iterable[Trajectory], minimum_gap: float, prompt: str = ""
+) -> list[Pair]:
+    """One pair per explored task: the expert's whole trajectory against the policy's own worst (ceiling, M13).
+
+    A task without an expert, or whose worst trajectory is not below the expert's by `minimum_gap`, gives none. Numbered
+    from 0, tasks in the order of their first trajectory.
+
+    Args:
+        trajectories: the policy's own exploration.
+        experts: at most one per task counts, the first.
+    """
+    shown = {task: samples[0] for task, samples in _by_task(experts).items()}
+    contrasts = ((shown[task], _lowest(samples)) for task, samples in _by_task(trajectories).items() if task in shown)
+    return numbered(
+        whole_pair(expert, worst, kind="ceiling", prompt=prompt)
+        for expert, worst in contrasts
+        if _contrasts(expert, worst, minimum_gap=minimum_gap)
+    )
+
+
+def _by_task(trajectories: Iterable[Trajectory]) -> dict[tuple[str, str], list[Trajectory]]:
+    tasks: dict[tuple[str, str], list[Trajectory]] = {}
+    for trajectory in trajectories:
+        tasks.setdefault((trajectory.environment, trajectory.task_id), []).append(trajectory)
+    return tasks
 
 
 def whole_pair(chosen: Trajectory, rejected: Trajectory, *, kind: str, prompt: str = "") -> Pair:
@@ -176,6 +217,10 @@ def _lowest(samples: Sequence[Trajectory]) -> Trajectory:
 
 
 def _contrasts(better: Trajectory, worse: Trajectory, *, minimum_gap: float) -> bool:
-    """Whether two whole trajectories make a pair: chance alone may have scored the same responses differently."""
+    """Whether two whole trajectories make a pair: they answer one observation, and not with the same words.
+
+    Chance alone may have scored the same responses differently.
+    """
     said, answered = ([step.response for step in trajectory.steps] for trajectory in (better, worse))
-    return said != answered and clears(better.score - worse.score, minimum_gap=minimum_gap)
+    same_start = better.steps[0].observation == worse.steps[0].observation
+    return same_start and said != answered and clears(better.score - worse.score, minimum_gap=minimum_gap)

@@ -1,10 +1,11 @@
 """How good a trajectory tree is: its diversity, representativeness and informativeness (paper, section 3.2; M7)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from w2sg.records import Trajectory
 from w2sg.trees.pairs import Aggregate, clears, divergences
 from w2sg.trees.tree import TrajectoryTree
 
@@ -106,6 +107,23 @@ def summarize(qualities: Iterable[TreeQuality]) -> dict[str, Any]:
             "informative_share": _mean([number > 0 for number in informative]),
         },
     }
+
+
+def by_policy(samples: Sequence[Trajectory]) -> dict[str, list[Trajectory]]:
+    """One task's samples by the policy that played them, as many of each, so that the quality of their trees compares.
+
+    "together" holds as many once more, taken from the policies in turn: what a second exploration policy (eq. 5)
+    adds to a tree of the same size. Empty with one policy, or where a policy has fewer than two samples.
+    """
+    played: dict[str, list[Trajectory]] = {}
+    for sample in samples:
+        played.setdefault(sample.policy, []).append(sample)
+    size = min(map(len, played.values()))
+    if len(played) < 2 or size < 2:
+        return {}
+    cut = {policy: own[:size] for policy, own in played.items()}
+    in_turn = [sample for each in zip(*cut.values(), strict=True) for sample in each]
+    return cut | {"together": in_turn[:size]}
 
 
 def _mean(values: list[Any]) -> float:

@@ -1,0 +1,94 @@
+"""Rules between the sections of params.yaml.
+
+On unvalidated values too, so that what breaks them is reported along with everything else.
+"""
+
+from typing import Any, get_args
+
+from w2sg.rosters import STRONG_PAIRS, ModelName
+
+
+def disagreements(values: dict[str, Any]) -> list[str]:
+    """One line for every rule that is broken, each beginning with its key."""
+    problems = []
+    limits = [("tree.breadth", "explore.samples")]
+    # Where an environment has fewer tasks, all of them are taken; more than any has is a mistake.
+    for key, split in (
+        ("experts.tasks", "train"),
+        ("explore.tasks", "train"),
+        ("evaluate.seen", "seen"),
+        ("evaluate.unseen", "unseen"),
+    ):
+        sizes = {f"environments.{name}.tasks.{split}" for name in _mapping(values, "environments")}
+        known = {size: most for size in sorted(sizes) if type(most := _at(values, size)) is int}
+        if known:
+            limits.append((key, max(known, key=lambda size: known[size])))
+    for key, limit in limits:
+        wanted, most = _at(values, key), _at(values, limit)
+        if type(wanted) is type(most) is int and wanted > most:
+            problems.append(f"{key}: {wanted} is too many; allowed is at most {limit} ({most})")
+    return problems + _schedule_problems(values) + _roster_problems(values) + _theorem_problems(values)
+
+
+def _schedule_problems(values: dict[str, Any]) -> list[str]:
+    """Policies of the exploration schedule that are not there, and one that nobody asks for."""
+    diversity, schedule, samples = (_at(values, f"explore.{key}") for key in ("diversity", "schedule", "samples"))
+    if not isinstance(schedule, list | tuple) or type(samples) is not int:
+        return []
+    asked = [entry.get("model") for entry in schedule[: max(samples, 0)] if isinstance(entry, dict)]
+    if "diverse" in asked and diversity is None:
+        return ["explore.schedule: an entry has model diverse; say in explore.diversity how that model is trained"]
+    if "diverse" not in asked and diversity is not None:
+        return [
+            "explore.diversity: no sample is played by it; give an entry of explore.schedule model: diverse, "
+            "or set null"
+        ]
+    return []
+
+
+def _theorem_problems(values: dict[str, Any]) -> list[str]:
+    """Names that are not in the roster."""
+    methods = _mapping(values, "preference")
+    named = {key: _at(values, f"theorem.{key}") for key in ("method", "superior")}
+    # A roster of one has no other to name.
+    if (method := named["method"]) is not None and method == named["superior"] and len(methods) > 1:
+        return [f"theorem.superior: {method} is theorem.method already; name the model that stands in for pi*"]
+    return [
+        f"theorem.{key}: no method {name!r} in preference; allowed are {', '.join(methods)}"
+        for key, name in named.items()
+        if methods and isinstance(name, str) and name not in methods
+    ]
+
+
+def _roster_problems(values: dict[str, Any]) -> list[str]:
+    """Names that are taken, and sources that nobody explores."""
+    problems = []
+    roles = _at(values, "explore.roles")
+    explored = list(roles) if isinstance(roles, list | tuple) and roles else ["weak", "strong"]
+    if "weak" not in explored:
+        problems.append("explore.roles: weak is missing; the trees, and what follows, are made from its exploration")
+    names = list(get_args(ModelName))
+    for roster in ("preference", "imitation", "inference"):
+        for method in _mapping(values, roster):
+            data = _at(values, f"{roster}.{method}.data")
+            if data in STRONG_PAIRS and "strong" not in explored:
+                problems.append(
+                    f"{roster}.{method}.data: {data} is made from the strong model's exploration; "
+                    "add strong to explore.roles"
+                )
+            if method in names:
+                problems.append(f"{roster}.{method}: another model has this name; choose one of its own")
+            names.append(method)
+    return problems
+
+
+def _at(values: Any, key: str) -> Any:
+    """The value of a dotted key; None where there is none."""
+    for part in key.split("."):
+        values = values.get(part) if isinstance(values, dict) else None
+    return values
+
+
+def _mapping(values: dict[str, Any], key: str) -> dict[str, Any]:
+    found = values.get(key)
+    return found if isinstance(found, dict) else {}

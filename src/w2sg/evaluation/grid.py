@@ -1,0 +1,186 @@
+"""Grids over tree.breadth and dpo.beta (Table 3, Figure 5): results/grid.csv, which `make grid` writes.
+
+A row is one model at one point, over all seeds. Points belong to a configuration, which is all of params.yaml but the
+two parameters and what cannot change a method's training: the report shows only those of its own.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields
+from io import StringIO
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from w2sg import files
+from w2sg.errors import UserError
+from w2sg.evaluation import metrics, statistics
+from w2sg.evaluation.claims import Settings
+from w2sg.evaluation.statistics import Interval
+from w2sg.records import Episode
+
+MODELS = ("w2s_dpo", "w2s_mcts")
+DIGITS = 6  # significant ones
+
+
+@dataclass(frozen=True, slots=True)
+class GridRow:
+    """One model at one point of the grid, on one split; fractions, not points.
+
+    Attributes:
+        configuration: `configuration` of the parameters.
+        average_reward, low, high: mean over tasks and seeds with its interval.
+        difference, difference_low, difference_high, p_value: against the point that params.yaml names, paired by task.
+        branchings_total, …, best_score: of the point's trees, as in tree_quality.csv, means over the seeds.
+    """
+
+    configuration: str
+    environment: str
+    model: str
+    breadth: int
+    beta: float
+    split: str
+    tasks: int
+    seeds: int
+    average_reward: float
+    low: float
+    high: float
+    difference: float
+    difference_low: float
+    difference_high: float
+    p_value: float
+    branchings_total: float
+    depth_mean: float
+    informative_total: float
+    mixed_share: float
+    best_score: float
+
+    @property
+    def value(self) -> Interval:
+        """Average reward with its interval."""
+        return Interval(self.average_reward, self.low, self.high)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """What one point of the grid gave in one environment.
+
+    Attributes:
+        episodes: of MODELS, of all seeds and splits.
+        qualities: summaries of tree quality, one per seed (`trees.quality.summarize`).
+    """
+
+    environment: str
+    breadth: int
+    beta: float
+    episodes: Sequence[Episode]
+    qualities: Sequence[Mapping[str, Any]]
+
+
+def configuration(params: Mapping[str, Any]) -> str:
+    """Ten hexadecimal digits that stand for all parameters that must be equal for two points to be comparable."""
+    left_out = {"preference", "imitation", "inference", "report", "theorem", "merging"}
+    rest = {name: value for name, value in params.items() if name not in left_out}
+    rest["tree"] = {name: value for name, value in params["tree"].items() if name != "breadth"}
+    rest["dpo"] = {name: value for name, value in params["dpo"].items() if name != "beta"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:10]
+
+
+def rows(points: Iterable[Point], *, name: str, breadth: int, beta: float, settings: Settings) -> list[GridRow]:
+    """All rows, in the order of environment, model, split, breadth and beta.
+
+    Args:
+        name: `configuration`.
+        breadth, beta: of the configuration; each environment needs a point there.
+
+    Raises:
+        UserError: an environment lacks that point.
+    """
+    everything = list(points)
+    found = []
+    for environment in sorted({point.environment for point in everything}):
+        here = sorted((p for p in everything if p.environment == environment), key=lambda p: (p.breadth, p.beta))
+        own = [point for point in here if (point.breadth, point.beta) == (breadth, beta)]
+        if not own:
+            raise UserError(f"grid: {environment} has no point at tree.breadth {breadth}, dpo.beta {beta}")
+        for model in MODELS:
+            for split in metrics.splits(own[0].episodes):
+                base = _values(own[0], model=model, split=split)
+                found += [
+                    _row(p, base, name=name, model=model, split=split, settings=settings)
+                    for p in here
+                    if base and _values(p, model=model, split=split)
+                ]
+    return found
+
+
+def _values(point: Point, *, model: str, split: str) -> metrics.BySeed:
+    return metrics.per_task_and_seed(
+        point.episodes,
+        environment=point.environment,
+        model=model,
+        split=split,
+        measure=metrics.MEASURES["average_reward"],
+    )
+
+
+def _row(point: Point, base: metrics.BySeed, *, name: str, model: str, split: str, settings: Settings) -> GridRow:
+    values = _values(point, model=model, split=split)
+    resamples, confidence = settings.resamples, settings.confidence
+    own = statistics.interval(list(values.values()), resamples=resamples, confidence=confidence, rng=settings.rng())
+    result = statistics.paired_difference(values, base, resamples=resamples, confidence=confidence, rng=settings.rng())
+    return GridRow(
+        configuration=name,
+        environment=point.environment,
+        model=model,
+        breadth=point.breadth,
+        beta=point.beta,
+        split=split,
+        tasks=len(values),
+        seeds=result.seeds,
+        average_reward=own.mean,
+        low=own.low,
+        high=own.high,
+        difference=result.difference.mean,
+        difference_low=result.difference.low,
+        difference_high=result.difference.high,
+        p_value=result.p_value,
+        branchings_total=_mean([q["total"]["branchings"] for q in point.qualities]),
+        depth_mean=_mean([q["mean"]["depth_mean"] for q in point.qualities]),
+        informative_total=_mean([q["total"]["informative"] for q in point.qualities]),
+        mixed_share=_mean([q["mixed"]["tasks"] / max(1, q["tasks"]) for q in point.qualities]),
+        best_score=_mean([q["mean"]["best_score"] for q in point.qualities]),
+    )
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values) if values else 0.0
+
+
+def write(path: Path, found: Sequence[GridRow]) -> None:
+    """Rows as CSV; with none, the heading alone."""
+    text = StringIO()
+    writer = csv.DictWriter(text, [f.name for f in fields(GridRow)], lineterminator="\n")
+    writer.writeheader()
+    for row in found:
+        values = asdict(row).items()
+        writer.writerow({name: float(f"{v:.{DIGITS}g}") if isinstance(v, float) else v for name, v in values})
+    files.write_text(path, text.getvalue())
+
+
+def read(path: Path) -> list[GridRow]:
+    """The rows of a grid, of whatever configuration.
+
+    Raises:
+        UserError: the file is missing, or its columns are not those of a grid.
+    """
+    kinds = get_type_hints(GridRow)
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames != list(kinds):
+                raise UserError(f"{path}: other columns than a grid has; restore it from git, or run make grid again")
+            return [GridRow(**{name: kinds[name](value) for name, value in row.items()}) for row in reader]
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; restore it from git, or run make grid") from None

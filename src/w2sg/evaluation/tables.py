@@ -1,0 +1,185 @@
+"""The paper's tables with our numbers, for people: Markdown here, HTML in the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from w2sg.evaluation import metrics, paper
+from w2sg.evaluation.claims import MINUS, SHARES, Recovered, Settings, Standing
+from w2sg.evaluation.grid import GridRow
+from w2sg.evaluation.statistics import SMALLEST_DENOMINATOR, Interval
+from w2sg.evaluation.verdicts import points
+
+Cells = dict[tuple[str, str], Standing]
+NO = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of texts: the first column is a name, the others are figures."""
+
+    title: str
+    note: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+    def markdown(self) -> str:
+        """With its title as a second heading."""
+        lines = [f"## {self.title}", "", self.note, "", f"| {' | '.join(self.head)} |"]
+        lines += ["|---" + "|---:" * (len(self.head) - 1) + "|", *(f"| {' | '.join(row)} |" for row in self.rows)]
+        return "\n".join(lines) + "\n"
+
+
+def by_environment(standings: Sequence[Standing]) -> list[tuple[str, list[str], dict[str, Cells]]]:
+    """Per environment: its splits, and the cells of every model by split and measure."""
+    tables = []
+    for environment in sorted({cell.environment for cell in standings}):
+        here = [cell for cell in standings if cell.environment == environment]
+        models: dict[str, Cells] = {}
+        for cell in here:
+            models.setdefault(cell.model, {})[cell.split, cell.measure] = cell
+        tables.append((environment, list(dict.fromkeys(cell.split for cell in here)), models))
+    return tables
+
+
+def table1_markdown(standings: Sequence[Standing], *, settings: Settings, binary: Sequence[str] = ()) -> str:
+    """Table 1 in the paper's shape, then per environment every split and measure with intervals."""
+    lines = [
+        "# Table 1",
+        "",
+        "Task score is 100 times the average reward.",
+        f"In brackets: {settings.confidence:.0%} bootstrap intervals over tasks and, where there are several, seeds.",
+        "Completion is the share of the episodes that the environment ended by itself, in per cent.",
+        "",
+        table1(standings, binary=binary).markdown().rstrip(),
+    ]
+    for environment, splits, models in by_environment(standings):
+        heads = [f"{split}: {name}" for split in splits for name in ("task score", "success", "completion", "tasks")]
+        lines += ["", f"## {environment}", "", f"| model | {' | '.join(heads)} |", "|---" + "|---:" * len(heads) + "|"]
+        for model, cells in models.items():
+            shown = [text for split in splits for text in _cells(cells, split=split)]
+            lines.append(f"| {metrics.label(model)} | {' | '.join(shown)} |")
+    return "\n".join(lines) + "\n"
+
+
+def _cells(cells: Cells, *, split: str) -> list[str]:
+    if (split, "average_reward") not in cells:
+        return ["", "", "", ""]
+    reward, *rates = (cells[split, measure].value for measure in metrics.MEASURES)
+    return [_score(reward), *(f"{100 * rate.mean:.1f}" for rate in rates), str(cells[split, "average_reward"].tasks)]
+
+
+def _score(value: Interval) -> str:
+    return f"{100 * value.mean:.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
+
+
+def table1(standings: Sequence[Standing], *, binary: Sequence[str] = ()) -> Table:
+    """All rows of Table 1 in the paper's order, the controls that it does not have below and in brackets.
+
+    Args:
+        standings: of all splits; the last, unseen where there are unseen tasks, is shown.
+        binary: environments whose reward is 0 or 1 and which have one column (A19).
+    """
+    found = {environment: (splits[-1], models) for environment, splits, models in by_environment(standings)}
+    environments = [*(e for e in paper.ENVIRONMENTS if e in found), *sorted(found.keys() - set(paper.ENVIRONMENTS))]
+    head = ["method"]
+    for environment in environments:
+        head += [f"{environment}: task score", *([] if environment in binary else [f"{environment}: completion"])]
+    rows = []
+    for model in metrics.roster(model for _, models in found.values() for model in models):
+        name = metrics.label(model)
+        row = [name if model in paper.TABLE1 else f"({name})"]
+        for environment in environments:
+            split, models = found[environment]
+            cells = models.get(model, {})
+            score = cells.get((split, "average_reward"))
+            row.append(_score(score.value) if score else NO)
+            if environment not in binary:
+                rate = cells.get((split, "completion_rate"))
+                row.append(f"{100 * rate.value.mean:.1f}" if rate else NO)
+        rows.append(row)
+    note = (
+        "The paper's shape and order, on unseen tasks where there are any. Its “success rate” is completion; where "
+        "every reward is 0 or 1, as in ALFWorld, there is one column. In brackets: controls that the paper does not "
+        "have. Best of N picks the best of its samples by the environment's own reward, which no agent knows."
+    )
+    return Table("All methods", note, head, rows)
+
+
+def table2() -> Table:
+    """Table 2, which a configuration of its own runs."""
+    rows = [
+        [metrics.label(model), *(f"{paper.TABLE2[model][environment]:.1f}" for environment in paper.ENVIRONMENTS)]
+        for model in paper.TABLE2
+    ]
+    note = (
+        "Not run here: the paper's figures, LLaMA3-8B supervised by LLaMA2-13B. params/paper_llama3.yaml is the "
+        "configuration; two vocabularies are no obstacle, as log-probabilities are of texts."
+    )
+    return Table("Table 2: a second pair of models", note, ["method", *paper.ENVIRONMENTS], rows)
+
+
+def table3(grid: Sequence[GridRow], standings: Sequence[Standing], *, environment: str = "scienceworld") -> Table:
+    """Table 3: tree breadth and beta, on ScienceWorld as in the paper or on the only environment there is."""
+    here = sorted({row.environment for row in grid})
+    if here and environment not in here:
+        environment = here[0]
+    sft = [s for s in standings if (s.environment, s.model, s.measure) == (environment, "sft_strong", "average_reward")]
+    rows = [["SFT", NO, NO, _score(sft[-1].value) if sft else NO, NO, f"{paper.TABLE3_SFT}"]]
+    for model, name in (("w2s_dpo", "WTS (TreeDPO)"), ("w2s_mcts", "MCTS")):
+        own = [row for row in grid if (row.environment, row.model) == (environment, model)]
+        last = [row for row in own if row.split == own[-1].split]
+        for row in sorted(last, key=lambda r: (r.breadth, r.beta)):
+            official = paper.TABLE3_BETA.get(row.beta) if model == "w2s_dpo" else paper.TABLE3_BREADTH.get(row.breadth)
+            difference = points(Interval(row.difference, row.difference_low, row.difference_high))
+            beta = f"{row.beta:g}" if model == "w2s_dpo" else NO
+            rows.append(
+                [name, str(row.breadth), beta, _score(row.value), difference, str(official) if official else NO]
+            )
+    note = (
+        f"On {environment}. Against own point: the difference to the configuration's own breadth and β, paired by task."
+    )
+    if not grid:
+        note = "Not run: `make grid` trains the methods at several breadths and β, and fills this table and Figure 5."
+    head = ["method", "breadth", "β", "task score", "against own point", "paper"]
+    return Table("Table 3: tree breadth and β", note, head, rows)
+
+
+def table4(tasks: Mapping[str, Mapping[str, int]]) -> Table:
+    """Table 4: number of tasks by environment and split, the paper's beside."""
+    splits = ("train", "seen", "unseen")
+    rows = [
+        [environment, *(f"{own.get(s, 0):,} ({paper.TABLE4.get(environment, {}).get(s, NO)})" for s in splits)]
+        for environment, own in sorted(tasks.items())
+    ]
+    note = "Counted in the task tables; in brackets the paper's, which lists WebShop's test tasks as seen."
+    return Table("Table 4: tasks", note, ["environment", *splits], rows)
+
+
+def recovered_table(found: Sequence[Recovered]) -> Table:
+    """Both shares of every method and environment, on the last split; the denominators in the note, in points."""
+    last = {row.environment: row.split for row in found}
+    shown = [row for row in found if row.split == last[row.environment]]
+    ways: dict[str, str] = {}
+    cells: dict[tuple[str, str], dict[str, str]] = {}
+    for row in shown:
+        way = f"{row.environment}: ceiling {MINUS} {metrics.label(row.baseline)} = {points(row.result.denominator)}"
+        ways[f"{row.environment} {row.name}"] = way
+        cells.setdefault((row.model, row.environment), {})[row.name] = _share(row.result.value)
+    rows = [
+        [metrics.label(model), environment, *(shares.get(name, NO) for name in SHARES)]
+        for (model, environment), shares in cells.items()
+    ]
+    least = 100 * SMALLEST_DENOMINATOR
+    note = (
+        "Recovered ceiling: (x − SFT strong) / (ceiling − SFT strong), the paper's. Performance gap recovered "
+        "(Burns et al.): (x − SFT weak) / (ceiling − SFT weak). In brackets intervals, which resample all three models "
+        f"together. Undefined: the denominator's interval reaches 0, or it is below {least:.0f} points. "
+        f"Denominators: {'; '.join(ways.values()) or 'no ceiling was run'}."
+    )
+    return Table("Shares recovered", note, ["method", "environment", *SHARES], rows)
+
+
+def _share(value: Interval | None) -> str:
+    if value is None:
+        return "undefined"
+    return f"{100 * value.mean:.0f} % [{100 * value.low:.0f}, {100 * value.high:.0f}]".replace("-", MINUS)

@@ -1,0 +1,190 @@
+"""Does a better tree give a better student? Tree quality (M7) against the gain of a method over SFT strong.
+
+A point is one environment, seed and condition; `make grid` adds a condition for every tree breadth. Points are related
+within environments only: across them quality and gain differ for a hundred other reasons. The conditions of one
+environment share their exploration, so points are not independent: a correlation here describes, and tests nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2sg.evaluation import figures, metrics
+from w2sg.evaluation.grid import GridRow
+from w2sg.evaluation.theorem import BASELINE, held_out_rewards
+from w2sg.records import Episode
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Columns of results/tree_quality.csv and of results/grid.csv, and the words that a reader knows them by.
+FIGURES = {
+    "branchings_total": "branching nodes (diversity)",
+    "depth_mean": "mean depth (representativeness)",
+    "informative_total": "informative divergences",
+    "mixed_share": "share of mixed tasks",
+    "best_score": "mean score of the best samples",
+}
+METHODS = ("w2s_dpo", "w2s_mcts")  # those that learn from trees
+FEWEST = 5  # points; of four, one order in 24 is perfect by chance
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One environment, seed and condition.
+
+    Attributes:
+        seed: None for a mean over all seeds.
+        condition: what the grid set, such as "breadth 5"; "" for the run itself.
+        quality: figures of the trees, by the names of FIGURES.
+        gains: per method its mean reward less that of SFT strong on held-out tasks, in [-1, 1].
+    """
+
+    environment: str
+    seed: int | None
+    condition: str
+    quality: Mapping[str, float]
+    gains: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """How one figure of the trees and one method's gain go together within environments.
+
+    Attributes:
+        points: those of environments that have two or more.
+        rho: Spearman's, of the departures from each environment's means; None with fewer than FEWEST points, or where
+            one side does not vary.
+    """
+
+    method: str
+    figure: str
+    points: int
+    environments: int
+    rho: float | None
+
+
+def points(
+    qualities: Mapping[tuple[str, int], Mapping[str, Any]],
+    episodes: Sequence[Episode],
+    grid: Sequence[GridRow],
+    *,
+    breadth: int,
+    beta: float,
+) -> list[Point]:
+    """A point for every environment and seed of the run, and one for every other breadth of the grid at the same beta.
+
+    Args:
+        qualities: rows of tree_quality.csv by environment and seed.
+        episodes: of the run; an environment and seed without SFT strong gives no point.
+        breadth, beta: those of the run.
+    """
+    rewards = held_out_rewards(episodes)
+    found = []
+    for (environment, seed), quality in qualities.items():
+        base = rewards.get((environment, seed, BASELINE))
+        here = {method: rewards.get((environment, seed, method)) for method in METHODS}
+        gains = {method: value - base for method, value in here.items() if value is not None and base is not None}
+        if gains:
+            found.append(Point(environment, seed, "", {name: float(quality[name]) for name in FIGURES}, gains))
+    return found + _grid_points(grid, episodes, rewards, breadth=breadth, beta=beta)
+
+
+def _grid_points(
+    grid: Sequence[GridRow],
+    episodes: Sequence[Episode],
+    rewards: Mapping[tuple[str, int, str], float],
+    *,
+    breadth: int,
+    beta: float,
+) -> list[Point]:
+    """Means over seeds on the last split, in the order of the grid."""
+    gains: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
+    quality: dict[tuple[str, int], dict[str, float]] = {}
+    last = {e: metrics.splits(x for x in episodes if x.trajectory.environment == e)[-1] for e, _, _ in rewards}
+    for row in grid:
+        bases = [value for (e, _, model), value in rewards.items() if (e, model) == (row.environment, BASELINE)]
+        wanted = row.beta == beta and row.breadth != breadth and row.model in METHODS
+        if wanted and bases and row.split == last[row.environment]:
+            key = row.environment, row.breadth
+            gains[key][row.model] = row.average_reward - fmean(bases)
+            quality[key] = {name: getattr(row, name) for name in FIGURES}
+    return [Point(key[0], None, f"breadth {key[1]}", quality[key], gains[key]) for key in quality]
+
+
+def relations(found: Sequence[Point]) -> list[Relation]:
+    """One relation per method that has a gain somewhere, and figure."""
+    result = []
+    for method in _methods(found):
+        for figure in FIGURES:
+            groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
+            for point in found:
+                if method in point.gains:
+                    groups[point.environment].append((point.quality[figure], point.gains[method]))
+            pairs = [np.array(group) for group in groups.values() if len(group) > 1]
+            count = sum(map(len, pairs))
+            rho = None
+            if count >= FEWEST:
+                both = np.concatenate([group - group.mean(axis=0) for group in pairs])
+                rho = spearman(both[:, 0], both[:, 1])
+            result.append(Relation(method, figure, count, len(pairs), rho))
+    return result
+
+
+def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:
+    """Correlation of the ranks, ties sharing their mean rank, in [-1, 1]; None where one side does not vary."""
+    first, second = _ranks(one), _ranks(other)
+    if np.ptp(first) == 0 or np.ptp(second) == 0:
+        return None
+    return float(np.clip(np.corrcoef(first, second)[0, 1], -1.0, 1.0))
+
+
+def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Ranks from 1, equal values (to 12 decimals) sharing the mean of theirs."""
+    _, which, counts = np.unique(np.round(values, 12), return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    ranks: NDArray[np.float64] = (last - (counts - 1) / 2)[which]
+    return ranks
+
+
+def _methods(found: Sequence[Point]) -> list[str]:
+    return [method for method in METHODS if any(method in point.gains for point in found)]
+
+
+def row(point: Point) -> dict[str, Any]:
+    """One line of results/tree_gain.csv."""
+    return {
+        "environment": point.environment,
+        "seed": point.seed,
+        "condition": point.condition,
+        **point.quality,
+        **{f"gain_{method}": point.gains.get(method) for method in METHODS},
+    }
+
+
+def chart(found: Sequence[Point], *, figure: str = "informative_total") -> str:
+    """Gain against one figure of the trees: a panel per method, a colour per environment; at least one point."""
+    environments = list(dict.fromkeys(point.environment for point in found))
+    methods = _methods(found)
+    with figures.canvas(1, len(methods), width=7.4, height=3.1) as (_, axes, buffer):
+        for axis, method in zip(axes, methods, strict=True):
+            axis.axhline(0, color=figures.INK, linewidth=1)
+            for number, environment in enumerate(environments):
+                here = [p for p in found if p.environment == environment and method in p.gains]
+                _dots(axis, here, method=method, figure=figure, name=environment, colour=COLOURS[number % len(COLOURS)])
+            axis.set(title=metrics.label(method), xlabel=FIGURES[figure])
+            axis.grid()
+        axes[0].set_ylabel("gain over SFT strong, points")
+        axes[0].legend()
+    return figures.svg(buffer, name="tree-gain", title="Gain over SFT strong against the quality of the trees")
+
+
+def _dots(axis: "Axes", here: Sequence[Point], *, method: str, figure: str, name: str, colour: str) -> None:
+    places = [point.quality[figure] for point in here]
+    axis.plot(places, [100 * point.gains[method] for point in here], "o", color=colour, markersize=5, label=name)

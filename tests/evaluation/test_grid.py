@@ -1,0 +1,80 @@
+"""Grid rows: what they are paired with, which configuration they belong to, their file."""
+
+from pathlib import Path
+
+import pytest
+
+from w2sg.errors import UserError
+from w2sg.evaluation import grid
+from w2sg.evaluation.claims import Settings
+from w2sg.evaluation.grid import Point
+
+from .builders import episode
+
+SETTINGS = Settings(resamples=200, confidence=0.95, seed=0)
+PARAMS = {"seeds": [0], "tree": {"breadth": 6, "similarity": 0.9}, "dpo": {"beta": 0.1, "eq6": "dpo"}, "preference": {}}
+QUALITY = {
+    "tasks": 4,
+    "mean": {"depth_mean": 6.5, "best_score": 0.75},
+    "total": {"branchings": 9, "informative": 5},
+    "mixed": {"tasks": 3},
+}
+
+
+def point(breadth: int, won: int, *, beta: float = 0.1) -> Point:
+    episodes = [
+        episode(model, task=f"t{n}", score=float(n < won), seed=seed)
+        for model in grid.MODELS
+        for seed in (0, 1)
+        for n in range(20)
+    ]
+    return Point("alfworld", breadth, beta, episodes, [QUALITY, QUALITY])
+
+
+def test_points_are_paired_with_the_configurations_own() -> None:
+    found = grid.rows([point(6, 12), point(3, 4)], name="x", breadth=6, beta=0.1, settings=SETTINGS)
+    assert [(row.model, row.breadth) for row in found] == [
+        ("w2s_dpo", 3),
+        ("w2s_dpo", 6),
+        ("w2s_mcts", 3),
+        ("w2s_mcts", 6),
+    ]
+    assert [(row.tasks, row.seeds, row.average_reward, row.difference) for row in found[:2]] == [
+        (20, 2, 0.2, -0.4),
+        (20, 2, 0.6, 0.0),
+    ]
+    assert found[0].difference_high < 0
+    quality = (found[0].branchings_total, found[0].depth_mean, found[0].informative_total)
+    assert (*quality, found[0].mixed_share, found[0].best_score) == (9, 6.5, 5, 0.75, 0.75)
+
+
+def test_a_grid_without_the_configurations_own_point_is_refused() -> None:
+    with pytest.raises(UserError, match=r"no point at tree\.breadth 6, dpo\.beta 0\.5"):
+        grid.rows([point(6, 12)], name="x", breadth=6, beta=0.5, settings=SETTINGS)
+
+
+def test_a_configuration_is_all_that_must_be_equal() -> None:
+    name = grid.configuration(PARAMS)
+    assert grid.configuration({**PARAMS, "tree": {"breadth": 3, "similarity": 0.9}}) == name
+    assert grid.configuration({**PARAMS, "dpo": {"beta": 0.5, "eq6": "dpo"}, "preference": {"w2s_dpo": 1}}) == name
+    assert grid.configuration({**PARAMS, "tree": {"breadth": 6, "similarity": 0.8}}) != name
+    assert grid.configuration({**PARAMS, "seeds": [0, 1]}) != name
+
+
+def test_a_file_of_rows_comes_back(tmp_path: Path) -> None:
+    found = grid.rows([point(6, 12), point(3, 4)], name="x", breadth=6, beta=0.1, settings=SETTINGS)
+    grid.write(tmp_path / "grid.csv", found)
+    back = grid.read(tmp_path / "grid.csv")
+    assert [(row.model, row.breadth, row.average_reward) for row in back] == [
+        (row.model, row.breadth, pytest.approx(row.average_reward, rel=1e-5)) for row in found
+    ]
+    grid.write(tmp_path / "empty.csv", [])
+    assert grid.read(tmp_path / "empty.csv") == []
+
+
+def test_an_unfit_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"grid\.csv: No such file"):
+        grid.read(tmp_path / "grid.csv")
+    (tmp_path / "grid.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UserError, match="other columns"):
+        grid.read(tmp_path / "grid.csv")

@@ -1,0 +1,63 @@
+"""The paper's tables with our numbers."""
+
+from w2sg.evaluation import claims, tables
+from w2sg.evaluation.claims import Recovered, Settings
+from w2sg.evaluation.statistics import Interval, Ratio
+
+from .builders import episode, grid
+
+SETTINGS = Settings(resamples=100, confidence=0.95, seed=0)
+
+
+def standings(*models: str) -> list[claims.Standing]:
+    """Binary rewards on ALFWorld, graded ones on WebShop, which lacks the last model."""
+    episodes = [
+        episode(m, task=f"t{n}", score=float(n < 2), split=s)
+        for m in models
+        for n in range(4)
+        for s in ("seen", "unseen")
+    ]
+    episodes += [episode(m, task=f"t{n}", score=n / 4, environment="webshop") for m in models[:-1] for n in range(4)]
+    return claims.standings(episodes, settings=SETTINGS)
+
+
+def test_table_1_has_the_papers_shape_and_order_with_the_controls_below_and_in_brackets() -> None:
+    found = tables.table1(standings("base_weak", "ceiling", "sft_weak", "best_of_m", "w2s_mcts"), binary=["alfworld"])
+    assert found.head == ["method", "webshop: task score", "webshop: completion", "alfworld: task score"]
+    assert [row[0] for row in found.rows] == ["SFT weak", "W2S MCTS", "Ceiling", "(SFT on best of M)", "(Base weak)"]
+    assert found.rows[1] == ["W2S MCTS", "–", "–", found.rows[0][3]], "not run there"
+    assert found.rows[0][1].startswith("37.5 [")
+    assert found.rows[0][3].startswith("50.0 [")
+    assert "Best of N picks the best of its samples by the environment's own reward" in found.note
+
+
+def test_undefined_shares_are_shown_as_such_and_denominators_named() -> None:
+    def share(name: str, baseline: str, value: Interval | None) -> Recovered:
+        result = Ratio(value, Interval(0.05, -0.01, 0.11))
+        return Recovered("webshop", "unseen", "w2s_dpo", name, baseline, 50, result)
+
+    found = tables.recovered_table(
+        [
+            share("recovered ceiling", "sft_strong", None),
+            share("performance gap recovered", "sft_weak", Interval(0.5, -0.2, float("inf"))),
+        ]
+    )
+    assert found.rows == [["W2S TreeDPO", "webshop", "undefined", "50 % [−20, inf]"]]
+    assert "webshop: ceiling − SFT strong = +5.0 [−1.0, +11.0]" in found.note
+
+
+def test_table_3_shows_the_grid_beside_the_papers_figures() -> None:
+    rows = grid({5: 0.4, 6: 0.5}) + grid({6: 0.45}, model="w2s_dpo")
+    found = tables.table3(rows, [])
+    assert [(row[0], row[1], row[2], row[-1]) for row in found.rows] == [
+        ("SFT", "–", "–", "53.6"),
+        ("WTS (TreeDPO)", "6", "0.1", "54.9"),
+        ("MCTS", "5", "–", "57.6"),
+        ("MCTS", "6", "–", "58.2"),
+    ]
+    assert "make grid" in tables.table3([], []).note
+
+
+def test_markdown_of_a_table() -> None:
+    text = tables.Table("Title", "Note.", ["name", "figure"], [["a", "1"]]).markdown()
+    assert text == "## Title\n\nNote.\n\n| name | figure |\n|---|---:|\n| a | 1 |\n"

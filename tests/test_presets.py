@@ -1,0 +1,105 @@
+"""The preset files are valid, say what their names promise, and docs/presets.md shows them."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import presets
+from w2sg import params
+from w2sg.environments.scienceworld.tasks import splits
+from w2sg.params import Params
+
+ROOT = Path(__file__).parents[1]
+NAMES = ("recommended", "paper", "paper_llama3", "authors")
+
+
+@pytest.fixture(scope="module")
+def loaded() -> dict[str, Params]:
+    return {name: params.load(ROOT / "params" / f"{name}.yaml") for name in NAMES}
+
+
+def test_the_page_is_up_to_date() -> None:
+    done = subprocess.run([sys.executable, "workflow/presets.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sections_come_in_the_order_of_the_default(name: str) -> None:
+    default, preset = (yaml.safe_load((ROOT / file).read_text()) for file in ("params.yaml", f"params/{name}.yaml"))
+    assert list(preset) == list(default)
+    assert all(list(preset["sft"]["optimization"]) == list(default["sft"]["optimization"]) for _ in preset)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_stage_table_resolves(name: str, resolve: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    values = yaml.safe_load((ROOT / f"params/{name}.yaml").read_text())
+    stages = resolve(values)
+    for environment in ("alfworld", "scienceworld", "webshop"):
+        assert f"evaluate-imitation@{environment}-{values['seeds'][-1]}" in stages
+
+
+def test_scienceworld_is_that_of_eto(loaded: dict[str, Params]) -> None:
+    for preset in loaded.values():
+        settings = preset.environments.scienceworld
+        assert settings is not None and settings.splits == "eto"
+        assert set(settings.task_types) == set(splits.TASKS) - splits.NOT_IN_ETO
+
+
+def test_the_paper_to_the_letter(loaded: dict[str, Params]) -> None:
+    """Section 4.1, Table 4 and section 3.2."""
+    paper = loaded["paper"]
+    assert paper.sft.lora is not None and paper.dpo.lora is not None
+    assert (paper.sft.lora.r, paper.sft.lora.alpha) == (paper.dpo.lora.r, paper.dpo.lora.alpha) == (64, 128)
+    tuned = (paper.sft.optimization, paper.dpo.optimization, paper.imitate.optimization)
+    assert [each.batch for each in tuned] == [32, 32, 32]
+    assert [each.learning_rate for each in tuned] == [1e-5, 2e-5, 1e-5]
+    assert paper.sft.optimization.schedule == "cosine"
+    assert (paper.dpo.beta, paper.dpo.eq6) == (0.1, "literal")
+    assert paper.inference["best_of_n"].samples == 8
+    counts = {name: (s.tasks.train, s.tasks.seen, s.tasks.unseen) for name, s in paper.environments.items()}
+    assert counts == {"alfworld": (3119, 140, 134), "scienceworld": (1483, 194, 211), "webshop": (1824, 100, 200)}
+    assert paper.evaluate.unseen == 211, "all held-out tasks are evaluated"
+    assert paper.preference["w2s_dpo"].reference == "sft_weak"
+    assert (paper.models.weak.base, paper.models.strong.base) == (
+        "meta-llama/Llama-2-7b-hf",
+        "meta-llama/Llama-2-13b-hf",
+    )
+
+
+def test_the_second_pair_of_models_differs_in_models_alone(loaded: dict[str, Params]) -> None:
+    """And in eq. 6, whose literal form wants one vocabulary (A10)."""
+    second = loaded["paper_llama3"]
+    assert second.dpo.eq6 == "dpo"
+    same = second.model_dump() | {"models": None, "dpo": second.dpo.model_dump() | {"eq6": "literal"}}
+    assert same == loaded["paper"].model_dump() | {"models": None}
+
+
+def test_the_authors_mix(loaded: dict[str, Params]) -> None:
+    """A13: five runs of the SFT model and one of the model before it."""
+    explore = loaded["authors"].explore
+    runs = [(each.temperature, each.top_p, each.model) for each in explore.schedule]
+    assert explore.samples == len(runs) == 6
+    assert runs[0][0] == 0.0 and runs[-1] == (0.7, 0.9, "base")
+    assert runs.count((1.0, 0.8, "sft")) == 2 and {run[2] for run in runs[:5]} == {"sft"}
+
+
+def test_every_question_has_its_row() -> None:
+    assert [question.number for question in presets.QUESTIONS] == [f"A{number}" for number in range(1, 26)]
+    assert all(question.keys or question.fixed for question in presets.QUESTIONS)
+    files = {column: presets.read_yaml(ROOT / path) for column, path in presets.COLUMNS.items()}
+    for question in presets.QUESTIONS:
+        for key in question.keys:
+            assert presets.at(files["recommended"], key) != "off", f"{question.number}: {key} is no parameter"
+
+
+def test_a_difference_that_no_question_names_is_shown() -> None:
+    default = {"a": {"b": 1, "c": None}, "tree": {"similarity": 0.9}}
+    other = {"a": {"b": 2, "c": None, "d": [1.0, True]}, "tree": {"similarity": 0.5}}
+    assert presets.others({"one": default, "two": other}) == ["a.b", "a.d"]
+    assert presets.shown(presets.at(other, "a.d")) == "1 true"
+    assert presets.shown({"temperature": 0.7, "top_p": 0.9, "model": "base"}) == "base (0.7, 0.9)"

@@ -1,0 +1,200 @@
+"""Sensitivity: only what is missing is run, rows say what changed, tables agree; and once with the real commands."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import sensitivity
+from w2sg import params
+from w2sg.errors import UserError
+from w2sg.records import Episode, Step, Trajectory
+
+ROOT = Path(__file__).parents[1]
+READINGS = {(reading.question, reading.text): reading for reading in sensitivity.READINGS}
+
+
+@pytest.fixture
+def default(values: dict) -> dict:
+    values["report"]["resamples"] = 100
+    return sensitivity.reduced(values)
+
+
+def episodes(
+    *scores: float, models: tuple[str, ...] = sensitivity.BOTH, seeds: tuple[int, ...] = (0,)
+) -> list[Episode]:
+    """One unseen task per score, and a seen one that must not count."""
+    made = []
+    for model in models:
+        for seed in seeds:
+            for number, score in enumerate((*scores, 1.0)):
+                step = Step("o", "th", "a", "th: a", "o", score)
+                split = "unseen" if number < len(scores) else "seen"
+                run = Trajectory("alfworld", f"{split}-{number}", model, 0, 0.0, 1.0, True, (step,))
+                made.append(Episode(model, seed, split, run))
+    return made
+
+
+class Recorder:
+    """Stands in for snakemake: the default wins half of four tasks, gamma 0.2 three, others as the default."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[float, tuple[str, ...]]] = []
+
+    def __call__(self, values: dict, groups: tuple[str, ...]) -> list[Episode]:
+        self.calls.append((values["mcts"]["gamma"], tuple(groups)))
+        if values["mcts"]["iterations"] == 100:
+            raise UserError("snakemake failed")
+        return episodes(1.0, 1.0, 1.0 if values["mcts"]["gamma"] == 0.2 else 0.0, 0.0)
+
+
+def test_every_reading_is_a_change_that_the_parameters_allow(default: dict, tmp_path: Path) -> None:
+    assert len(READINGS) == len(sensitivity.READINGS), "two readings of one name"
+    for reading in sensitivity.READINGS:
+        (tmp_path / "params.yaml").write_text(yaml.safe_dump(sensitivity.changed(default, reading.changes)))
+        params.load(tmp_path / "params.yaml")
+        assert set(reading.methods) <= set(sensitivity.GROUPS)
+
+
+def test_the_stages_that_it_asks_for_need_no_baseline(
+    default: dict, resolve: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    default["environments"] = {"alfworld": default["environments"]["alfworld"]}
+    stages = resolve(default)
+    assert all(f"evaluate-{group}@alfworld-0" in stages for group in sensitivity.GROUPS.values())
+    trained = [name for name in stages if name.startswith(("preference@", "imitation@", "explore@"))]
+    assert trained == ["explore@alfworld-0-weak", "preference@alfworld-0-w2s_dpo", "imitation@alfworld-0-w2s_mcts"]
+
+
+def test_what_changes_nothing_is_refused(default: dict) -> None:
+    with pytest.raises(UserError, match=r"mcts\.gamma: the default is 1\.41"):
+        sensitivity.changed(default, {"mcts.gamma": 1.41})
+    with pytest.raises(UserError, match=r"mcts\.delta: the default is 'missing'"):
+        sensitivity.changed(default, {"mcts.delta": 1})
+
+
+def test_rows_and_resuming(default: dict, tmp_path: Path) -> None:
+    table, run = tmp_path / "sensitivity.csv", Recorder()
+    readings = [reading for reading in sensitivity.READINGS if reading.question == "A2"]
+    failed = sensitivity.measure(default, readings, run=run, table=table)
+    assert failed == ["A2, 100 iterations: snakemake failed"]
+    assert run.calls == [(1.41, ("preference", "imitation")), (0.2, ("imitation",)), (1.41, ("imitation",))]
+    (row,) = sensitivity.read(table)
+    assert (row.method, row.environment, row.tasks, row.reward, row.difference) == (
+        "w2s_mcts",
+        "alfworld",
+        4,
+        0.75,
+        0.25,
+    )
+    assert (row.wins, row.losses, row.changes) == (1, 0, '{"mcts.gamma": 0.2}')
+    assert row.low <= row.difference <= row.high
+
+    again = Recorder()
+    assert sensitivity.measure(default, readings[:1], run=again, table=table) == []
+    assert again.calls == [], "what is there is not run again, nor is the default"
+    default["seeds"] = [0, 1]
+    assert sensitivity.measure(default, readings[:1], run=lambda v, g: episodes(1.0, seeds=(0, 1)), table=table) == []
+    (other,) = sensitivity.read(table)
+    assert other.default != row.default, "a row of another default is replaced"
+    assert (other.tasks, other.difference) == (1, 0.0)
+
+
+def test_the_table_for_people(default: dict, tmp_path: Path) -> None:
+    reading = READINGS["A2", "gamma 0.2"]
+    better, same = episodes(1.0, 1.0, 1.0), episodes(1.0, 0.0, 0.0)
+    (row,) = sensitivity.compare(reading, better, same, values=default, confidence=0.95)
+    assert "| A2 | gamma 0.2 | W2S MCTS | 100.0 | +66.7 [+0.0, +100.0] | 2, 0 of 3 |" in sensitivity.markdown([row])
+    (row,) = sensitivity.compare(reading, same, same, values=default, confidence=0.95)
+    assert "| 33.3 | no task differs | 0, 0 of 3 |" in sensitivity.markdown([row])
+    text = f"before\n{sensitivity.BEGIN}\nold\n{sensitivity.END}\nafter\n"
+    assert sensitivity.page(text, []).splitlines()[2] == "Not measured yet: `make sensitivity`."
+    assert sensitivity.page(sensitivity.page(text, [row]), [row]) == sensitivity.page(text, [row])
+    with pytest.raises(UserError, match="marks"):
+        sensitivity.page("no marks", [row])
+
+
+def test_the_page_holds_the_table() -> None:
+    text = (ROOT / sensitivity.PAGE).read_text(encoding="utf-8")
+    assert text == sensitivity.page(text, sensitivity.read(ROOT / sensitivity.TABLE)), "run it with --table"
+
+
+STAND_IN = """
+import sys
+from pathlib import Path
+import yaml
+sys.path.insert(0, "tests")
+from test_sensitivity import episodes
+from w2sg.records import write_episodes
+
+group, out = sys.argv[1:]
+beta = yaml.safe_load(Path("params.yaml").read_text())["dpo"]["beta"]
+model = {"preference": "w2s_dpo", "imitation": "w2s_mcts"}[group]
+write_episodes(Path(out), episodes(1.0, 1.0 if beta == 0.5 else 0.0, models=(model,)))
+with open("runs.log", "a") as log:
+    print(group, file=log)
+"""
+
+
+@pytest.mark.slow
+def test_with_the_real_commands(tmp_path: Path) -> None:
+    """A stage table of two stand-ins: both run for the default, one for the reading, none the second time."""
+    project = tmp_path / "project"
+    for folder in ("profiles", "workflow", "params"):
+        shutil.copytree(ROOT / folder, project / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("Snakefile", "environment.yml", "params.yaml"):
+        shutil.copy(ROOT / name, project)
+    (project / "tests").mkdir()
+    shutil.copy(__file__, project / "tests")
+    (project / "docs").mkdir()
+    (project / "docs/method.md").write_text(f"{sensitivity.BEGIN}\n{sensitivity.END}\n")
+    (project / "stand_in.py").write_text(STAND_IN)
+    (project / ".gitignore").write_text("/.sensitivity/\n/results/\n/logs/\n/.snakemake/\n__pycache__/\n")
+    out = "results/episodes/alfworld-0/{}.parquet"
+    stages = {
+        f"evaluate-{group}": {
+            "cmd": f"python stand_in.py {group} {out.format(group)}",
+            "deps": ["stand_in.py"],
+            "params": names,
+            "outs": [out.format(group)],
+        }
+        for group, names in (("preference", ["dpo"]), ("imitation", ["mcts"]))
+    }
+    (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'workflow'}",
+        "DVC_SITE_CACHE_DIR": str(tmp_path / "site"),
+        "XDG_CACHE_HOME": str(tmp_path / "site"),
+    }
+    for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
+        subprocess.run(command, cwd=project, env=environment, check=True)
+    before = (project / "params.yaml").read_text()
+    command = [sys.executable, "workflow/sensitivity.py", "--cores", "1", "--only", "M9"]
+
+    def measured() -> list[str]:
+        done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, done.stdout + done.stderr
+        log = project / ".sensitivity/runs.log"
+        names = log.read_text().split() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return sorted(names)
+
+    assert measured() == ["imitation", "preference", "preference"]
+    (row,) = sensitivity.read(project / "docs/sensitivity.csv")
+    assert (row.reading, row.method, row.difference, row.tasks) == ("beta 0.5", "w2s_dpo", 0.5, 2)
+    assert "| M9 | beta 0.5 |" in (project / "docs/method.md").read_text()
+    assert measured() == []
+    # Without its table it measures again, but nothing runs: all of it is in the cache, which is the project's own.
+    (project / "docs/sensitivity.csv").unlink()
+    shutil.rmtree(project / ".sensitivity")
+    assert measured() == []
+    assert (project / "docs/sensitivity.csv").exists()
+    assert (project / "params.yaml").read_text() == before
+    assert not (project / "results").exists(), "the project's own outputs are left alone"

@@ -1,0 +1,125 @@
+"""`workflow/grid.py` on the real `dvc exp`, over stand-ins for the stages that read the project's own parameters."""
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import yaml
+
+from conftest import ROOT, Toy
+from w2sg.evaluation import grid
+
+pytestmark = pytest.mark.slow
+
+STAND_IN = """
+import os, sys
+sys.path.insert(0, "{src}")
+from pathlib import Path
+import yaml
+from w2sg import files, layout
+from w2sg.records import Episode, Step, Trajectory, write_episodes
+
+stage = sys.argv[1]
+params = yaml.safe_load(Path("params.yaml").read_text())
+with open(os.environ["RUNS"], "a") as log:
+    print(stage, file=log)
+if stage == "explore":
+    files.write_text(Path("data/explore.txt"), str(params["explore"]["samples"]))
+elif stage == "trees":
+    figures = {{"depth_mean": 5.0, "best_score": 1.0}}
+    total = {{"branchings": params["tree"]["breadth"], "informative": 2}}
+    summary = {{"tasks": 2, "mean": figures, "total": total, "mixed": {{"tasks": 1}}}}
+    files.write_json(layout.tree_quality("alfworld", 0), {{"summary": summary}})
+else:
+    if params["dpo"]["beta"] == 0.7:
+        sys.exit("beta 0.7 does not train")
+    won = params["tree"]["breadth"] if stage == "imitation" else round(10 * params["dpo"]["beta"])
+    episodes = []
+    for model in params[stage]:
+        for number in range(10):
+            step = Step("o", "", "look", "Action: look", "o", float(number < won))
+            done = Trajectory("alfworld", f"t{{number}}", model, 0, 0.0, 1.0, True, (step,))
+            episodes.append(Episode(model, 0, "unseen", done))
+    write_episodes(layout.episodes("alfworld", 0, stage), episodes)
+"""
+TABLE = {
+    "stages": {
+        "explore": {"cmd": "python stand_in.py explore", "params": ["explore"], "outs": ["data/explore.txt"]},
+        "trees": {
+            "matrix": {"run": ["alfworld-0"]},
+            "cmd": "python stand_in.py trees",
+            "deps": ["data/explore.txt"],
+            "params": ["tree"],
+            "outs": ["results/trees/${item.run}.json"],
+        },
+        **{
+            f"evaluate-{group}": {
+                "matrix": {"run": ["alfworld-0"]},
+                "cmd": f"python stand_in.py {group}",
+                "deps": ["results/trees/${item.run}.json"],
+                "params": [group, *(["dpo"] if group == "preference" else [])],
+                "outs": [f"results/episodes/${{item.run}}/{group}.parquet"],
+            }
+            for group in ("preference", "imitation")
+        },
+    }
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Toy]:
+    """A repository with the smoke parameters and a commit; exploration has run."""
+    toy = Toy(tmp_path / "project", tmp_path / "home")
+    toy.path.mkdir()
+    shutil.copy(ROOT / "params/smoke.yaml", toy.path / "params.yaml")
+    (toy.path / "dvc.yaml").write_text(yaml.safe_dump(TABLE, sort_keys=False))
+    (toy.path / "stand_in.py").write_text(STAND_IN.format(src=ROOT / "src"))
+    (toy.path / ".gitignore").write_text("/data/\n/results/*\n!/results/grid.csv\n/logs/\n/runs.log\n__pycache__/\n")
+    (toy.path / "results").mkdir()
+    grid.write(toy.path / "results/grid.csv", [])
+    toy.run("git", "init", "--quiet")
+    toy.run("dvc", "init", "--quiet")
+    yield toy
+    assert not toy.processes()
+
+
+def run_grid(toy: Toy, *arguments: str, check: bool = True) -> str:
+    return toy.run(sys.executable, str(ROOT / "workflow/grid.py"), *arguments, check=check).stdout
+
+
+def commit(toy: Toy) -> None:
+    toy.run("git", "add", "--all")
+    toy.run("git", "commit", "--quiet", "--message", "project")
+
+
+def test_grid_without_exploring_again(project: Toy) -> None:
+    assert "git repository with a commit" in run_grid(project, check=False)
+    commit(project)
+    project.run("dvc", "repro", "--quiet")
+    project.ran()
+    samples = yaml.safe_load((project.path / "params.yaml").read_text())["explore"]["samples"]
+
+    assert f"allowed are 2 to explore.samples ({samples})" in run_grid(project, "--breadth", "99", check=False)
+    run_grid(project, "--breadth", "2", "--beta", "0.1", "0.5")
+    ran = project.ran()
+    assert "explore" not in ran
+    assert ran.count("trees") == 1, "of the breadth that params.yaml does not have"
+    rows = grid.read(project.path / "results/grid.csv")
+    own = yaml.safe_load((project.path / "params.yaml").read_text())["tree"]["breadth"]
+    rewards = {(row.model, row.breadth, row.beta): row.average_reward for row in rows}
+    assert rewards == {
+        ("w2s_dpo", 2, 0.1): 0.1,
+        ("w2s_dpo", own, 0.1): 0.1,
+        ("w2s_dpo", own, 0.5): 0.5,
+        ("w2s_mcts", 2, 0.1): 0.2,
+        ("w2s_mcts", own, 0.1): own / 10,
+    }
+    assert {row.branchings_total for row in rows if row.breadth == 2} == {2}
+    changed = project.run("git", "status", "--porcelain").stdout.split()
+    assert set(changed) == {"M", "results/grid.csv", "??", "dvc.lock"}
+
+    assert "beta0_7 failed" in run_grid(project, "--breadth", "2", "--beta", "0.7", check=False)
+    assert project.ran().count("trees") == 0, "points that are there are not run again"
+    assert grid.read(project.path / "results/grid.csv") == rows

@@ -1,0 +1,69 @@
+"""What `make study` runs and what it keeps of it."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+import study
+from conftest import ROOT
+from w2sg import params
+
+
+def test_the_study_is_all_environments_under_five_seeds_with_samples_for_figure_5() -> None:
+    settings = params.load(ROOT / study.PARAMS)
+    assert [name for name, _ in settings.environments.items()] == ["alfworld", "scienceworld", "webshop"]
+    assert settings.seeds == (0, 1, 2, 3, 4)
+    assert (settings.explore.samples, settings.tree.breadth) == (10, 6)
+    assert len({(s.temperature, s.top_p) for s in settings.explore.schedule}) == 10
+
+
+def test_but_for_seeds_and_samples_it_is_the_run_of_all_three_environments() -> None:
+    own, other = (yaml.safe_load((ROOT / name).read_text()) for name in (study.PARAMS, "params/three.yaml"))
+    for values in (own, other):
+        del values["seeds"], values["explore"]["samples"], values["explore"]["schedule"], values["tree"]["breadth"]
+    assert own == other
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "results"
+    (folder / "figures").mkdir(parents=True)
+    (folder / "figures/standings.svg").write_text("<svg/>")
+    (folder / "report.html").write_text("page")
+    for name in study.FILES:
+        (folder / name).write_text(name)
+    (tmp_path / "docs/study").mkdir(parents=True)
+    (tmp_path / "docs/study/of_an_older_study.csv").write_text("")
+    return folder
+
+
+def test_tables_claims_figures_and_a_small_report_are_kept(results: Path) -> None:
+    study.keep(results, hours=3.21, cores="2")
+    kept = {str(path.relative_to(study.KEPT)) for path in study.KEPT.rglob("*") if path.is_file()}
+    assert kept == {*study.FILES, "figures/standings.svg", "report.html", "README.md"}
+    page = (study.KEPT / "README.md").read_text()
+    assert "commit unknown, 3.2 hours on 2 cores of" in page
+    assert "report.html" in page
+
+
+def test_a_large_report_is_not_kept(results: Path) -> None:
+    (results / "report.html").write_bytes(b" " * (study.LARGEST_REPORT + 1))
+    study.keep(results, hours=1.0, cores="all")
+    assert not (study.KEPT / "report.html").exists()
+    assert "report.html" not in (study.KEPT / "README.md").read_text()
+
+
+def test_the_commit_says_when_files_differ_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "file"
+    file.write_text("one")
+    who = ["-c", "user.name=toy", "-c", "user.email=toy@example.org"]
+    for command in (["init", "--quiet"], ["add", "file"], [*who, "commit", "--quiet", "--message", "one"]):
+        subprocess.run(["git", *command], check=True)
+    clean = study.commit()
+    assert len(clean) == 12
+    file.write_text("two")
+    assert study.commit() == f"{clean}, with changes"

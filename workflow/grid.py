@@ -1,0 +1,167 @@
+"""Run a grid over tree.breadth and dpo.beta (Table 3, Figure 5) and write results/grid.csv: `python workflow/grid.py`.
+
+Each point is an experiment of DVC's (`dvc exp show` lists them as grid-…), run in a folder of its own: what the point
+shares with params.yaml, exploration above all, comes from the cache. One runs at a time: DVC's queue would run several,
+but leaves workers behind that a later call may wait for without end. Breadth varies at the beta of
+params.yaml, from 3 to explore.samples unless --breadth says otherwise, and beta, 0.05, 0.1 and 0.5 unless --beta does,
+at its breadth. Only w2s_dpo and w2s_mcts are trained.
+
+Experiments start from a commit: the project must lie in a git repository that has one. Called again, it goes through
+all points again, out of the cache where nothing has changed.
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+
+from w2sg import files, layout, params
+from w2sg.errors import UserError
+from w2sg.evaluation import grid
+from w2sg.evaluation.claims import Settings
+from w2sg.params import Params
+from w2sg.records import Episode, read_episodes
+
+BETAS = (0.05, 0.1, 0.5)
+LEAST_BREADTH = 3
+
+
+@dataclass(frozen=True)
+class Run:
+    """One point, in all environments and under all seeds.
+
+    Attributes:
+        name: of the experiment.
+        groups: what must be evaluated: beta concerns the preference methods alone.
+    """
+
+    breadth: int
+    beta: float
+    groups: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        return f"grid-breadth{self.breadth}-beta{self.beta:g}".replace(".", "_")
+
+    def command(self, settings: Params) -> list[str]:
+        """The call that runs it. One method of each kind is left in the rosters."""
+        changes = [f"tree.breadth={self.breadth}", f"dpo.beta={self.beta:g}"]
+        changes += [f"~preference.{method}" for method in settings.preference if method not in grid.MODELS]
+        changes += [f"~imitation.{method}" for method in settings.imitation if method not in grid.MODELS]
+        changes += ["theorem.method=w2s_dpo", "theorem.superior=w2s_dpo"]
+        options = [word for change in changes for word in ("--set-param", change)]
+        return ["dvc", "exp", "run", "--temp", "--name", self.name, *options, *(f"evaluate-{g}" for g in self.groups)]
+
+
+def main() -> int:
+    """Queue, run, wait, collect."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser.add_argument("--breadth", type=int, nargs="+", metavar="N", help="tree breadths; 3 to explore.samples")
+    parser.add_argument("--beta", type=float, nargs="+", metavar="B", default=BETAS, help="values of dpo.beta")
+    chosen = parser.parse_args()
+    try:
+        settings = params.load()
+        runs = plan(settings, breadths=chosen.breadth, betas=chosen.beta)
+        check_repository()
+        run_all(runs, settings)
+        collect(runs, settings)
+    except UserError as error:
+        print(f"grid: {error}", file=sys.stderr)
+        return 2
+    print(f"{layout.GRID}: {len(runs)} points")
+    return 0
+
+
+def plan(settings: Params, *, breadths: Sequence[int] | None, betas: Sequence[float]) -> list[Run]:
+    """The points, the configuration's own first.
+
+    Raises:
+        UserError: a breadth is out of range, or a method that the grid is about is missing.
+    """
+    own, beta = settings.tree.breadth, settings.dpo.beta
+    samples = settings.explore.samples
+    if missing := [name for name in grid.MODELS if name not in {**settings.preference, **settings.imitation}]:
+        raise UserError(f"params.yaml: the rosters lack {missing[0]}, which the grid is about")
+    wanted = sorted({own, *(breadths or range(min(LEAST_BREADTH, samples), samples + 1))})
+    if wrong := [breadth for breadth in wanted if not 2 <= breadth <= samples]:
+        raise UserError(f"--breadth {wrong[0]}: allowed are 2 to explore.samples ({samples})")
+    if any(value <= 0 for value in betas):
+        raise UserError(f"--beta {min(betas):g}: must be above 0")
+    both = ("preference", "imitation")
+    runs = [Run(breadth, beta, both) for breadth in sorted(wanted, key=lambda breadth: breadth != own)]
+    return runs + [Run(own, value, both[:1]) for value in sorted(set(betas) - {beta})]
+
+
+def check_repository() -> None:
+    """Experiments start from a commit.
+
+    Raises:
+        UserError: there is none.
+    """
+    done = subprocess.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True)
+    if done.returncode:
+        raise UserError("not in a git repository with a commit, which experiments start from; git init, add and commit")
+
+
+def run_all(runs: Sequence[Run], settings: Params) -> None:
+    """Run the experiments one after the other; what they print goes to logs/NAME.log.
+
+    Raises:
+        UserError: one failed.
+    """
+    listed = subprocess.run(["dvc", "exp", "list", "--name-only"], capture_output=True, text=True).stdout.split()
+    Path("logs").mkdir(exist_ok=True)
+    for number, run in enumerate(runs, start=1):
+        print(f"{run.name} ({number} of {len(runs)})", flush=True)
+        if run.name in listed:  # of an earlier grid; what it computed stays in the cache
+            subprocess.run(["dvc", "exp", "remove", "--quiet", run.name], check=True)
+        log = Path("logs") / f"{run.name}.log"
+        with log.open("w", encoding="utf-8") as file:
+            done = subprocess.run(run.command(settings), stdout=file, stderr=subprocess.STDOUT)
+        if done.returncode:
+            raise UserError(f"{run.name} failed; its output is in {log}")
+
+
+def collect(runs: Sequence[Run], settings: Params) -> None:
+    """Read every point's episodes and tree quality out of its experiment and write the rows."""
+    points = [
+        grid.Point(environment, run.breadth, run.beta, *_results(run, environment, settings.seeds))
+        for run in runs
+        for environment, _ in settings.environments.items()
+    ]
+    how = Settings(settings.report.resamples, settings.report.confidence, settings.seeds[0])
+    rows = grid.rows(
+        points,
+        name=grid.configuration(settings.model_dump(mode="json")),
+        breadth=settings.tree.breadth,
+        beta=settings.dpo.beta,
+        settings=how,
+    )
+    grid.write(layout.GRID, rows)
+
+
+def _results(run: Run, environment: str, seeds: Sequence[int]) -> tuple[list[Episode], list[Any]]:
+    from dvc.api import DVCFileSystem
+
+    store = DVCFileSystem(rev=run.name)
+    episodes: list[Episode] = []
+    qualities = []
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "copy"
+        for seed in seeds:
+            for group in run.groups:
+                copy.write_bytes(store.read_bytes(str(layout.episodes(environment, seed, group))))
+                episodes += read_episodes(copy)
+            copy.write_bytes(store.read_bytes(str(layout.tree_quality(environment, seed))))
+            qualities.append(files.read_json(copy)["summary"])
+    return episodes, qualities
+
+
+if __name__ == "__main__":
+    sys.exit(main())

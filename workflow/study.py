@@ -1,0 +1,94 @@
+"""Run the study and keep what it found: `python workflow/study.py --cores N`, or `make study`.
+
+params/study.yaml is run in a workspace of its own, .study, which stays: stopped, the next call goes on where this one
+was; called again after it is done, it runs only what has changed. Its tables, claims, figures and, if it is not too
+large to be versioned, its report are copied to docs/study, with a page that says what made them.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+PARAMS, WORKSPACE, KEPT = Path("params/study.yaml"), Path(".study"), Path("docs/study")
+FILES = (
+    "table1.csv",
+    "table1.md",
+    "tables.md",
+    "comparisons.csv",
+    "recovered.csv",
+    "claims.md",
+    "tree_quality.csv",
+    "theorem.csv",
+    "tree_gain.csv",
+)
+LARGEST_REPORT = 2_000_000  # bytes
+PAGE = """# The study
+
+Made by `make study` from `params/study.yaml`: commit {commit}, {hours:.1f} hours on {cores} cores of {machine}.
+
+- [table1.md](table1.md): rewards, success and completion of every method; the figures behind it: `table1.csv`
+- [claims.md](claims.md): the paper's sentences, each beside what was measured, with a verdict
+- [tables.md](tables.md): shares of the ceiling recovered, and the paper's Tables 2 to 4
+- `comparisons.csv`, `recovered.csv`, `tree_quality.csv`, `theorem.csv`, `tree_gain.csv`
+- `figures/`{report}
+"""
+
+
+def main() -> int:
+    """Run and copy; the exit code is Snakemake's where it fails."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser.add_argument("--cores", default="all", help="as of snakemake")
+    cores = parser.parse_args().cores
+    subprocess.run([sys.executable, "workflow/workspace.py", str(PARAMS), str(WORKSPACE)], check=True)
+    spent = WORKSPACE / "seconds.json"
+    before = json.loads(spent.read_text()) if spent.exists() else 0.0
+    start = time.monotonic()
+    try:
+        done = subprocess.run(["snakemake", "--cores", cores, "--keep-going"], cwd=WORKSPACE)
+    finally:
+        seconds = before + time.monotonic() - start  # of interrupted calls too
+        spent.write_text(json.dumps(seconds))
+    if done.returncode:
+        print("study: not complete; call again to go on from here", file=sys.stderr)
+        return done.returncode
+    keep(WORKSPACE / "results", hours=seconds / 3600, cores=cores)
+    print(f"{KEPT}: {', '.join(sorted(path.name for path in KEPT.iterdir()))}")
+    return 0
+
+
+def keep(results: Path, *, hours: float, cores: str) -> None:
+    """Replace docs/study by what the results hold."""
+    shutil.rmtree(KEPT, ignore_errors=True)
+    KEPT.mkdir(parents=True)
+    for name in FILES:
+        if (results / name).exists():
+            shutil.copy2(results / name, KEPT / name)
+    shutil.copytree(results / "figures", KEPT / "figures")
+    small = (results / "report.html").stat().st_size <= LARGEST_REPORT
+    if small:
+        shutil.copy2(results / "report.html", KEPT / "report.html")
+    page = PAGE.format(
+        commit=commit(),
+        hours=hours,
+        cores=os.cpu_count() if cores == "all" else cores,
+        machine=f"{platform.system()} {platform.machine()}",
+        report="\n- `report.html`: all of it on one page" if small else "",
+    )
+    (KEPT / "README.md").write_text(page, encoding="utf-8")
+
+
+def commit() -> str:
+    """Short name of the commit; says so where files differ from it."""
+    words = ["git", "describe", "--always", "--dirty=, with changes", "--abbrev=12", "--exclude=*"]
+    done = subprocess.run(words, capture_output=True, text=True)
+    return done.stdout.strip() or "unknown"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
