@@ -21,7 +21,7 @@ def call(monkeypatch, capsys, root):
 
 
 def test_everything_works_here(call, tmp_path, root):
-    shutil.copy(root / "params/three.yaml", tmp_path / "params.yaml")
+    shutil.copy(root / "params.yaml", tmp_path / "params.yaml")
     code, printed = call("doctor", folder=tmp_path)
     rows = {line.split("  ")[0].strip(): line for line in printed.splitlines()}
     assert code == 0, printed
@@ -32,7 +32,7 @@ def test_everything_works_here(call, tmp_path, root):
 
 
 def test_bad_parameters_and_a_missing_java_have_a_line(call, tmp_path, root):
-    text = (root / "params/three.yaml").read_text()
+    text = (root / "params.yaml").read_text()
     (tmp_path / "params.yaml").write_text(text.replace("beta:", "betta:"))
     code, printed = call("doctor", folder=tmp_path)
     assert code == 1

@@ -15,7 +15,7 @@ from w2sg.records import Task
 def workspace(tmp_path, monkeypatch, root):
     """A folder with parameters and a few tasks of ALFWorld."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text((root / "params/three.yaml").read_text())
+    (tmp_path / "params.yaml").write_text((root / "params.yaml").read_text())
     settings = params.load()
     few = settings.environments.alfworld.model_copy(update={"tasks": Splits(train=1, seen=1, unseen=2)})
     settings = settings.model_copy(update={"environments": settings.environments.model_copy(update={"alfworld": few})})

@@ -20,7 +20,7 @@ def test_the_study_is_all_environments_under_five_seeds_with_samples_for_figure_
 
 
 def test_but_for_seeds_and_samples_it_is_the_run_of_all_three_environments() -> None:
-    own, other = (yaml.safe_load((ROOT / name).read_text()) for name in (study.PARAMS, "params/three.yaml"))
+    own, other = (yaml.safe_load((ROOT / name).read_text()) for name in (study.PARAMS, "params.yaml"))
     for values in (own, other):
         del values["seeds"], values["explore"]["samples"], values["explore"]["schedule"], values["tree"]["breadth"]
     assert own == other
