@@ -35,15 +35,15 @@ def main(params: Params, *, role: Role) -> None:
     from w2sg.training.copying import copying_rows
     from w2sg.training.sft import fit, train_sft
 
-    settings = getattr(params.pretrain, role)
+    training = getattr(params.pretrain, role)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(layout.tokenizer())
     model = bases.create(architecture, tokenizer=tokenizer, context=params.models.context, seed=SEED)
     copied = ""
-    if settings.copying is not None:
+    if training.copying is not None:
         rows = copying_rows(
-            settings.copying, vocabulary=len(tokenizer), first=len(tokenizer.all_special_ids), seed=SEED
+            training.copying, vocabulary=len(tokenizer), first=len(tokenizer.all_special_ids), seed=SEED
         )
-        optimization = settings.copying.optimization
+        optimization = training.copying.optimization
         model, log = fit(model, tokenizer, rows, optimization=optimization, lora=None, seed=SEED, name="copying")
         copied = f"Copying of {len(rows)} random sequences first: loss {log[0]['loss']:.2f} to {log[-1]['loss']:.2f}.\n"
     conversations = []
@@ -51,7 +51,7 @@ def main(params: Params, *, role: Role) -> None:
         text = prompt(name, style=settings.prompt)
         conversations += [each.messages(prompt=text) for each in read_trajectories(layout.play(name))]
     model, log = train_sft(
-        model, tokenizer, conversations, optimization=settings.play, lora=None, assistant_only=False, seed=SEED
+        model, tokenizer, conversations, optimization=training.play, lora=None, assistant_only=False, seed=SEED
     )
     size = sum(weight.numel() for weight in model.parameters())
     card = f"# {role} base\n\nTrained from scratch on {len(conversations)} episodes of play; {size:,} parameters.\n{copied}"
