@@ -16,15 +16,14 @@ ROOT = Path(__file__).parents[1]
 
 # What must be the same bytes whatever the number of jobs and interruptions.
 COMPARED = (
+    "data/play/scienceworld.parquet",
+    "data/play/webshop.parquet",
+    "models/base/strong/model.safetensors",
     "data/explore/alfworld-0/weak.parquet",
     "data/trees/alfworld-0.pkl",
-    "data/explore/alfworld-0/strong.parquet",
-    "data/pairs/alfworld-0/w2s_dpo.parquet",
     "data/paths/alfworld-0/w2s_mcts.parquet",
-    "models/preference/alfworld-0/w2s_dpo/model.safetensors",
+    "models/imitation/alfworld-0/w2s_mcts/model.safetensors",
     "results/episodes/alfworld-0/imitation.parquet",
-    "results/table1.csv",
-    "results/report.html",
 )
 
 
@@ -69,12 +68,13 @@ def test_the_run_ends_with_a_table_and_a_report(finished: Path) -> None:
     table = pd.read_csv(finished / "results/table1.csv")
     columns = ["environment", "model", "seed", "split", "tasks", "average_reward", "success_rate", "completion_rate"]
     assert list(table.columns) == columns
-    trained = {"w2s_dpo", "random_dpo", "eto", "ceiling", "w2s_mcts", "best_of_m"}
+    trained = {"w2s_dpo", "ceiling", "w2s_mcts"}
     assert set(table.model) == {"base_weak", "base_strong", "sft_weak", "sft_strong", "best_of_n"} | trained
+    assert set(table.environment) == {"alfworld", "scienceworld", "webshop"}
     assert set(table[table.split == "unseen"].tasks) == {12}
-    # Fine-tuning must show even here: a pipeline in which every reward is 0 has learned nothing.
-    unseen = table[table.split == "unseen"].set_index("model").average_reward
-    assert unseen[["sft_weak", "sft_strong"]].max() > 0
+    # Learning must show even here: a pipeline in which every reward is 0 has learned nothing.
+    rewards = table[table.model.str.startswith("sft_")].groupby("environment").average_reward.max()
+    assert (rewards > 0).all(), rewards
     page = (finished / "results/report.html").read_text()
     assert "<svg" in page
     loads = re.search(r"""(src|href)\s*=\s*["']?https?:|url\(["']?https?:|@import""", page)
@@ -126,7 +126,7 @@ def test_a_changed_beta_retrains_only_what_follows(finished: Path) -> None:
 def test_one_job_at_a_time_killed_and_resumed_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     folder = workspace(tmp_path / "work")
     process = subprocess.Popen(
-        ["snakemake", "--cores", "1"],
+        ["snakemake", "--cores", "1", "explore@alfworld-0-weak"],
         cwd=folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -142,7 +142,7 @@ def test_one_job_at_a_time_killed_and_resumed_gives_the_same_bytes(finished: Pat
     process.wait()
     assert not (folder / "data/explore/alfworld-0/weak.parquet").exists()
     # That a finished cohort is not played again, tests/agents/test_rollout.py shows.
-    done = run(folder, "snakemake", "--cores", "1")
+    done = run(folder, "snakemake", "--cores", "1", "imitation@alfworld-0-w2s_mcts", "evaluate-imitation@alfworld-0")
     assert done.returncode == 0, done.stderr[-4000:]
     for name in COMPARED:
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name

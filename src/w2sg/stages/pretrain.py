@@ -54,6 +54,7 @@ def main(params: Params, *, role: Role) -> None:
         model, tokenizer, conversations, optimization=training.play, lora=None, assistant_only=False, seed=SEED
     )
     size = sum(weight.numel() for weight in model.parameters())
-    card = f"# {role} base\n\nTrained from scratch on {len(conversations)} episodes of play; {size:,} parameters.\n{copied}"
+    read = f"Trained from scratch on {len(conversations)} episodes of play; {size:,} parameters.\n"
+    card = f"# {role} base\n\n{read}{copied}"
     bases.save(model, tokenizer, layout.base(role), card=card)
     write_json(log_path, log)
