@@ -97,7 +97,7 @@ def test_shipped_files(path):
 
 def test_loaded_values_are_typed_and_frozen():
     loaded = params.load(ROOT / "params.yaml")
-    assert [name for name, _ in loaded.environments.items()] == ["alfworld"]
+    assert [name for name, _ in loaded.environments.items()] == ["alfworld", "scienceworld", "webshop"]
     assert loaded.environment("alfworld") is loaded.environments.alfworld
     assert isinstance(loaded.explore.schedule, tuple)
     with pytest.raises(ValueError, match="frozen"):

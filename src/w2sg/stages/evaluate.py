@@ -5,7 +5,6 @@ An inference method plays several episodes per task, and the environment's own r
 
 import shutil
 from collections.abc import Iterable
-from itertools import groupby
 from pathlib import Path
 
 from w2sg import layout
@@ -55,36 +54,43 @@ def _write_metrics(path: Path, episodes: list[Episode]) -> None:
 
 
 def best_by_task(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
-    """Of each task's episodes, which follow each other, that of highest G; then the shorter, then the first."""
-    return [
-        min(samples, key=lambda sample: (-sample.score, len(sample.steps), sample.sample))
-        for _, samples in groupby(trajectories, key=lambda each: each.task_id)
-    ]
+    """Of each task's episodes that of highest G; then the shorter, then the first. Tasks in their first order."""
+    samples: dict[str, list[Trajectory]] = {}
+    for each in trajectories:
+        samples.setdefault(each.task_id, []).append(each)
+    return [min(own, key=lambda sample: (-sample.score, len(sample.steps), sample.sample)) for own in samples.values()]
 
 
 def _played(
     params: Params, environment: str, seed: int, name: str, entrant: Entrant, tasks: list[Task]
 ) -> tuple[list[Trajectory], Path]:
-    """All episodes, task by task, and the folder of their finished cohorts."""
+    """All episodes, one sample of every task after the other, and the folder of their finished cohorts.
+
+    A task that is won (G = 1) is not played again: no further sample could be better.
+    """
     cohort = params.evaluate.cohort
     style = params.environment(environment)
     model, tokenizer = bases.load(entrant.checkpoint)
     read = (cohort, style, params.explore.max_new_tokens, entrant, [task.task_id for task in tasks])
     label = f"evaluate-{layout.run_name(environment, seed)}-{name}"
     store = rollout.store(label, entrant.checkpoint, layout.tasks(environment), settings=read)
-    trajectories = rollout.play(
-        TransformersPolicy(model, tokenizer),
-        opener(environment, params),
-        [
-            rollout.Request(task, sample, entrant.temperature, entrant.top_p)
-            for task in tasks
-            for sample in range(entrant.samples)
-        ],
-        name=name,
-        prompt=prompt(environment, style=style.prompt),
-        seed=seed,
-        cohort=cohort,
-        max_new_tokens=params.explore.max_new_tokens,
-        store=store,
-    )
-    return trajectories, store
+    policy = TransformersPolicy(model, tokenizer)
+    played: list[Trajectory] = []
+    for sample in range(entrant.samples):
+        won = {trajectory.task_id for trajectory in played if trajectory.success}
+        played += rollout.play(
+            policy,
+            opener(environment, params),
+            [
+                rollout.Request(task, sample, entrant.temperature, entrant.top_p)
+                for task in tasks
+                if task.task_id not in won
+            ],
+            name=name,
+            prompt=prompt(environment, style=style.prompt),
+            seed=seed,
+            cohort=cohort,
+            max_new_tokens=params.explore.max_new_tokens,
+            store=store / f"sample-{sample}",
+        )
+    return played, store
