@@ -96,9 +96,11 @@ def test_a_new_method_is_one_entry_of_a_roster(values, resolve, tmp_path):
     values["inference"]["best_of_two"] = {"model": "sft_weak", "samples": 2, "temperature": 0.7, "top_p": 0.9}
     again = resolve(values)
     added = {
-        "pairs@alfworld-0-mine", "reference@alfworld-0-mine", "preference@alfworld-0-mine",
-        "paths@alfworld-0-my_paths", "imitation@alfworld-0-my_paths",
-    }  # fmt: skip
+        f"{stage}@{world}-0-{method}"
+        for world in values["environments"]
+        for method, stages in (("mine", ("pairs", "reference", "preference")), ("my_paths", ("paths", "imitation")))
+        for stage in stages
+    }
     assert set(again) - set(without) == added
     assert all(again[name] == stage for name, stage in without.items())
     file = tmp_path / "params.yaml"

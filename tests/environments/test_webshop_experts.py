@@ -11,7 +11,7 @@ import pytest
 
 from w2sg.agents.prompts import parse_response
 from w2sg.environments.webshop.experts.demonstrations import expert_trajectory
-from w2sg.environments.webshop.experts.reading import read_instruction, read_page
+from w2sg.environments.webshop.experts.reading import SEPARATOR, read_instruction, read_page
 from w2sg.environments.webshop.experts.shopper import Shopper
 from w2sg.environments.webshop.tasks.generator import generate
 from w2sg.environments.webshop.world.catalogue import load
@@ -21,9 +21,10 @@ from w2sg.records import Task, Trajectory
 
 GOODS = r"[a-z0-9 ]+"
 PARTS = r"[a-z0-9]+( [a-z]+)*(, [a-z0-9]+( [a-z]+)*)*"
+OFFER = rf"( \[SEP\] [A-Z]{{2}}\d \[SEP\] {GOODS} \[SEP\] \$\d+\.0( to \$\d+\.0)?)"
 THOUGHT = re.compile(
-    rf"find {GOODS}(, [a-z0-9]+)*, under \d+|need {GOODS} under \d+; ([A-Z]\d\d {GOODS} \d+|none here)"
-    rf"|need {PARTS}; [A-Z]\d\d (no )?({PARTS}|\d+)(; buy)?|need {PARTS}; have {PARTS}; (pick [a-z0-9]+|buy)"
+    rf"find {GOODS}(, [a-z0-9]+)*, under \d+|need {GOODS} under \d+; (Next >{OFFER}+|none here)"
+    rf"|need {PARTS}; [A-Z]{{2}}\d (no )?({PARTS}|\d+)(; buy)?|need {PARTS}; have {PARTS}; (pick [a-z0-9]+|buy)"
 )
 
 
@@ -112,7 +113,11 @@ def at_results() -> Shopper:
 
 
 def test_it_opens_the_first_of_the_kind_below_the_cap() -> None:
-    assert at_results().decide([]) == ("need cotton shirt under 40; D44 linen shirt 35", "click[D44]")
+    """Its thought reads down the page to what it opens."""
+    thought, action = at_results().decide([])
+    down = RESULTS[RESULTS.index("Next >") : RESULTS.index("$35.0")] + "$35.0"
+    assert thought == f"need cotton shirt under 40; {down}"
+    assert action == "click[D44]"
 
 
 def test_it_looks_up_what_the_title_does_not_tell_then_leaves_and_takes_the_next() -> None:
@@ -125,7 +130,9 @@ def test_it_looks_up_what_the_title_does_not_tell_then_leaves_and_takes_the_next
     agent.read("click[< prev]", page, offered=clicks())
     assert agent.decide(offered) == ("need cotton; D44 no cotton", "click[< prev]")
     agent.read("click[< prev]", RESULTS, offered=offered)
-    assert agent.decide([]) == ("need cotton shirt under 40; E55 cotton shirt 31", "click[E55]")
+    thought, action = agent.decide([])
+    assert thought.endswith(" [SEP] E55 [SEP] cotton shirt [SEP] $31.0")
+    assert action == "click[E55]"
 
 
 def test_it_chooses_every_option_and_mends_a_wrong_one_before_it_buys() -> None:
@@ -176,7 +183,7 @@ def test_every_thought_has_a_fixed_form_and_no_action_is_lost(demonstrations: li
     for trajectory in demonstrations:
         for step in trajectory.steps:
             assert THOUGHT.fullmatch(step.thought), step.thought
-            assert len(step.thought.split()) <= 20
+            assert len(step.thought.split(SEPARATOR)[0].split()) <= 20
             assert parse_response(step.response) == (step.thought, step.action)
         assert all(one.next_observation == other.observation for one, other in pairwise(trajectory.steps))
         assert all(

@@ -151,7 +151,7 @@ def test_evaluation_of_a_group(here, monkeypatch):
 
 
 def test_best_of_n(here, monkeypatch):
-    """Up to N episodes of each held-out task, none after one that is won; the environment's reward picks what counts."""
+    """Up to N episodes of each held-out task, none after one that is won; the reward picks what counts."""
     method = next(iter(here.inference.values())).model_copy(update={"samples": 3})
     here = here.model_copy(update={"inference": {"best_of_three": method}})
     played = []
