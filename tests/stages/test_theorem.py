@@ -55,8 +55,9 @@ def test_the_quantities(here):
     assert (found.pairs, found.pair_tasks) == (len(pairs), len({pair.task_id for pair in pairs}))
     assert (found.reference, found.superior, found.trajectories) == ("sft_weak", "ceiling", 4)
     assert (found.explored, found.successful) == (len(weak), sum(each.success for each in weak) / len(weak))
-    # Two policies of independent weights are apart, and a trajectory of 8 turns shows it.
-    assert found.kl > 2 * found.kl_error > 0.0
+    # Two policies of independent weights are apart, and a trajectory of 8 turns shows it. In which direction is not
+    # known: untrained models write token sequences that no tokenizer makes of the text, and the text is what is scored.
+    assert abs(found.kl) > 2 * found.kl_error > 0.0
     assert set(found.ranked) == {"ceiling", "w2s_dpo"} and all(0.0 <= share <= 1.0 for share in found.ranked.values())
     assert list(Path(".resume").iterdir()) == []
     theorem.main(here, **RUN)
