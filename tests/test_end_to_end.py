@@ -16,14 +16,15 @@ ROOT = Path(__file__).parents[1]
 
 # What must be the same bytes whatever the number of jobs and interruptions.
 COMPARED = (
-    "data/play/scienceworld.parquet",
-    "data/play/webshop.parquet",
     "models/base/strong/model.safetensors",
     "data/explore/alfworld-0/weak.parquet",
     "data/trees/alfworld-0.pkl",
     "data/paths/alfworld-0/w2s_mcts.parquet",
     "models/imitation/alfworld-0/w2s_mcts/model.safetensors",
     "results/episodes/alfworld-0/imitation.parquet",
+    "results/table1.csv",
+    "results/claims.md",
+    "results/report.html",
 )
 
 
@@ -70,11 +71,9 @@ def test_the_run_ends_with_a_table_and_a_report(finished: Path) -> None:
     assert list(table.columns) == columns
     trained = {"w2s_dpo", "ceiling", "w2s_mcts"}
     assert set(table.model) == {"base_weak", "base_strong", "sft_weak", "sft_strong", "best_of_n"} | trained
-    assert set(table.environment) == {"alfworld", "scienceworld", "webshop"}
     assert set(table[table.split == "unseen"].tasks) == {12}
     # Learning must show even here: a pipeline in which every reward is 0 has learned nothing.
-    rewards = table[table.model.str.startswith("sft_")].groupby("environment").average_reward.max()
-    assert (rewards > 0).all(), rewards
+    assert table[table.model.str.startswith("sft_")].average_reward.max() > 0
     page = (finished / "results/report.html").read_text()
     assert "<svg" in page
     loads = re.search(r"""(src|href)\s*=\s*["']?https?:|url\(["']?https?:|@import""", page)
@@ -100,8 +99,7 @@ def test_a_changed_beta_retrains_only_what_follows(finished: Path) -> None:
     changed["dpo"]["beta"] = 0.5
     params.write_text(yaml.safe_dump(changed, sort_keys=False))
     before = executed(finished)
-    # One environment's share of what follows; which stages that is in all, tests/test_invalidation.py holds.
-    done = run(finished, "dvc", "repro", "evaluate-preference@alfworld-0")
+    done = run(finished, "dvc", "repro")
     assert done.returncode == 0, done.stderr[-2000:]
     after = executed(finished)
     rewritten = {name for name in after if after[name] != before.get(name)}
@@ -127,7 +125,7 @@ def test_a_changed_beta_retrains_only_what_follows(finished: Path) -> None:
 def test_one_job_at_a_time_killed_and_resumed_gives_the_same_bytes(finished: Path, tmp_path: Path) -> None:
     folder = workspace(tmp_path / "work")
     process = subprocess.Popen(
-        ["snakemake", "--cores", "1", "explore@alfworld-0-weak"],
+        ["snakemake", "--cores", "1"],
         cwd=folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -143,7 +141,7 @@ def test_one_job_at_a_time_killed_and_resumed_gives_the_same_bytes(finished: Pat
     process.wait()
     assert not (folder / "data/explore/alfworld-0/weak.parquet").exists()
     # That a finished cohort is not played again, tests/agents/test_rollout.py shows.
-    done = run(folder, "snakemake", "--cores", "1", "imitation@alfworld-0-w2s_mcts", "evaluate-imitation@alfworld-0")
+    done = run(folder, "snakemake", "--cores", "1")
     assert done.returncode == 0, done.stderr[-4000:]
     for name in COMPARED:
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
