@@ -74,13 +74,13 @@ def _played(
     read = (cohort, style, params.explore.max_new_tokens, entrant, [task.task_id for task in tasks])
     label = f"evaluate-{layout.run_name(environment, seed)}-{name}"
     store = rollout.store(label, entrant.checkpoint, layout.tasks(environment), settings=read)
-    policy = TransformersPolicy(model, tokenizer)
+    policy, opening = TransformersPolicy(model, tokenizer), opener(environment, params)
     played: list[Trajectory] = []
     for sample in range(entrant.samples):
         won = {trajectory.task_id for trajectory in played if trajectory.success}
         played += rollout.play(
             policy,
-            opener(environment, params),
+            opening,
             [
                 rollout.Request(task, sample, entrant.temperature, entrant.top_p)
                 for task in tasks

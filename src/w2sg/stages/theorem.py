@@ -1,8 +1,9 @@
 """Stage theorem: the quantities of theorem 1 (eq. 10; M18). A diagnostic: nothing is trained on what it plays.
 
-The KL is estimated without bias: the stand-in for pi* plays held-out tasks at temperature 1, and the mean of
-log pi*(e) - log pi_w(e) over its own trajectories is KL(pi* || pi_w), because the environment's share cancels. Expert
-trajectories in their place would give a difference of cross-entropies.
+The stand-in for pi* plays held-out tasks at temperature 1, and the mean of log pi*(e) - log pi_w(e) over its own
+trajectories estimates KL(pi* || pi_w), because the environment's share cancels. Expert trajectories in their place
+would give a difference of cross-entropies. Texts are scored, not the tokens that were sampled: where a model writes
+tokens that the tokenizer would not make of the text (untrained ones do), the estimate is biased, even below 0.
 """
 
 import shutil
