@@ -149,3 +149,10 @@ def vector(text: str) -> np.ndarray:
 def project(built: Project, tmp_path: Path) -> Iterator[Project]:
     """A copy of its own of the project that was built."""
     yield built.copy(tmp_path / "project")
+
+
+@pytest.fixture
+def here(trained, tmp_path, monkeypatch) -> params.Params:
+    """The parameters, in a copy of the module's `trained` project that is the working folder."""
+    monkeypatch.chdir(trained.copy(tmp_path / "project").path)
+    return params.load()

@@ -34,13 +34,6 @@ def trained(built, tmp_path_factory):
     return project
 
 
-@pytest.fixture
-def here(trained, tmp_path, monkeypatch) -> params.Params:
-    """The parameters, in a copy of the project that is the working folder."""
-    monkeypatch.chdir(trained.copy(tmp_path / "project").path)
-    return params.load()
-
-
 @pytest.fixture(scope="module")
 def explored(trained, tmp_path_factory) -> bytes:
     """The table of a run that nothing disturbed."""

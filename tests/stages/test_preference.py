@@ -30,13 +30,6 @@ def trained(built, tmp_path_factory):
     return project
 
 
-@pytest.fixture
-def here(trained, tmp_path, monkeypatch) -> params.Params:
-    """The parameters, in a copy of the project that is the working folder."""
-    monkeypatch.chdir(trained.copy(tmp_path / "project").path)
-    return params.load()
-
-
 def literally(settings: params.Params) -> params.Params:
     return settings.model_copy(update={"dpo": settings.dpo.model_copy(update={"eq6": "literal"})})
 
