@@ -150,8 +150,12 @@ def test_plain_pairs_train_as_with_trl_alone(
         assert max(float(gradient.abs().max()) for gradient in one.values()) > 0.01
         for name, gradient in one.items():
             torch.testing.assert_close(gradient, other[name], atol=1e-5, rtol=0.0)
-    for name, value in weights(ours).items():
-        torch.testing.assert_close(value, weights(trainer.model)[name], atol=1e-5, rtol=1e-4)
+    # Adam divides a gradient by its own size: where that size is rounding noise, so is the update.
+    steady = {name: gradient.abs() > 1e-4 for name, gradient in ours_gradients.updates[0].items()}
+    assert sum(int(kept.sum()) for kept in steady.values()) > 1000
+    theirs = weights(trainer.model)
+    for name, kept in steady.items():
+        torch.testing.assert_close(weights(ours)[name][kept], theirs[name][kept], atol=1e-5, rtol=1e-4)
 
 
 def test_an_extreme_start_is_told_in_one_line(model, tokenizer, pairs, reference, dpo, capsys) -> None:
