@@ -59,7 +59,8 @@ def _everywhere(key: str) -> tuple[str, ...]:
 QUESTIONS = (
     Question("A1", "which text is compared, by what, how alike", ("tree.merge_key", "tree.similarity", "embed.model"),
              "the most similar child, then the oldest", "the first child that is alike enough"),
-    Question("A2", "constants of the search", ("mcts.gamma", "mcts.iterations"), "C_M: the children's visits"),
+    Question("A2", "constants and ties of the search", ("mcts.gamma", "mcts.iterations", "mcts.ties"),
+             "C_M: the children's visits"),
     Question("A3", "unvisited children", (), "infinite UCB, drawn evenly by seed", "first inserted"),
     Question("A4", "node statistics", (), "the search's own; credit to every node on the way",
              "an older version seeds one shared counter with the data's visits, so inner means start near 0"),

@@ -63,6 +63,7 @@ READINGS = (
     Reading("A1", "merge equal observations alone", {"tree.merge_key": "exact"}, BOTH),
     Reading("A1", "compare observation and thought, as the authors", {"tree.merge_key": "observation+thought"}, BOTH),
     Reading("A1", "xi 0.5", {"tree.similarity": 0.5}, BOTH),
+    Reading("A2", "ties by visits, whatever the length", {"mcts.ties": "visits"}, ("w2s_mcts",)),
     Reading("A2", "gamma 0.2", {"mcts.gamma": 0.2}, ("w2s_mcts",)),
     Reading("A2", "100 iterations", {"mcts.iterations": 100}, ("w2s_mcts",)),
     Reading("A6", "imitate every e*, whatever its score", {"mcts.minimum_score": 0.0}, ("w2s_mcts",)),

@@ -24,7 +24,7 @@ def main() -> int:
     )
     for name in listed.stdout.split("\0"):
         file = Path(name)
-        # dvc.lock records this workspace's outputs, the copy writes its own; so it is with the grid that it may have run.
+        # dvc.lock records this workspace's outputs, the copy writes its own, and its own grid.
         own = name == "dvc.lock" or (file.parts[:1] == ("results",) and (target / file).exists())
         if name and not own and file.is_file():
             (target / file).parent.mkdir(parents=True, exist_ok=True)

@@ -194,10 +194,15 @@ class Pairs(Section):
 
 
 class Mcts(Section):
-    """Offline Monte Carlo tree search (eq. 7; A2-A4) and what happens to paths whose replay differs (A6)."""
+    """Offline Monte Carlo tree search (eq. 7; A2-A4) and what happens to paths whose replay differs (A6).
+
+    Attributes:
+        ties: which of two equal children e* takes: the one nearest to its best leaf, or the one searched more often.
+    """
 
     gamma: Annotated[float, Field(ge=0.0)]
     iterations: Count
+    ties: Literal["shortest", "visits"]
     minimum_score: Share
     uncertified: Literal["drop", "keep"]
 

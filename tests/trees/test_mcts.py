@@ -94,7 +94,7 @@ def test_backup_credits_every_node_of_the_path() -> None:
 
 def test_extraction_from_the_solved_tree() -> None:
     tree = solved_tree()
-    path = mcts.extract(tree, statistics=searched(tree, iterations=1000))
+    path = mcts.extract(tree, statistics=searched(tree, iterations=1000), ties="visits")
     assert path.nodes == (1, 2, 3, 4)
     assert (actions(path), path.value, path.source_sample) == ("abc", 1.0, 0)
     assert path.steps == tree.trajectories[0].steps
@@ -103,13 +103,13 @@ def test_extraction_from_the_solved_tree() -> None:
 def test_the_best_leaf_behind_a_poor_mean_is_found_in_the_end() -> None:
     """Below a the samples have 1, 0, 0, 0 and below b twice 0.5: few iterations prefer b, many a."""
     tree = exact_tree(samples(("aa", 1.0), ("ab", 0.0), ("ac", 0.0), ("ad", 0.0), ("ba", 0.5), ("bb", 0.5)))
-    early, late = (mcts.extract(tree, statistics=searched(tree, iterations=n)) for n in (8, 5000))
+    early, late = (mcts.extract(tree, statistics=searched(tree, iterations=n), ties="visits") for n in (8, 5000))
     assert (early.value, late.value) == (0.5, 1.0)
 
 
 def test_a_success_that_others_go_beyond_is_extracted() -> None:
     tree = exact_tree(samples(("abc", 0.0), ("ab", 1.0)))
-    path = mcts.extract(tree, statistics=searched(tree, iterations=50))
+    path = mcts.extract(tree, statistics=searched(tree, iterations=50), ties="visits")
     assert (actions(path), path.value, path.source_sample) == ("ab", 1.0, 1)
 
 
@@ -120,7 +120,7 @@ def test_ties_go_to_search_visits_then_data_visits_then_age() -> None:
 
     def first(visits: list[int], reward: list[float]) -> str:
         both = mcts.Statistics(reward=[0.0, *np.repeat(reward, 2)], visits=[0, *np.repeat(visits, 2)])
-        return actions(mcts.extract(tree, statistics=both))
+        return actions(mcts.extract(tree, statistics=both, ties="visits"))
 
     assert first([1, 3, 4], [0.1, 0.1 + 0.1 + 0.1, 0.4]) == "c"
     assert first([2, 2, 2], [1.0, 1.0, 1.0]) == "b"
@@ -128,15 +128,43 @@ def test_ties_go_to_search_visits_then_data_visits_then_age() -> None:
     assert first([0, 1, 0], [0.0, 0.0, 0.0]) == "b"
 
 
+def test_ties_may_go_to_the_fewest_steps() -> None:
+    """Below a a success of four steps and one of two that goes through b; c leads to three steps, seen most often."""
+    tree = exact_tree(samples(("aabc", 1.0), ("ab", 1.0), ("cab", 1.0), ("cab", 1.0), ("d", 0.5)))
+    statistics = searched(tree, iterations=200)
+    assert actions(mcts.extract(tree, statistics=statistics, ties="shortest")) == "ab"
+    assert actions(mcts.extract(tree, statistics=statistics, ties="visits")) != "ab"
+
+
+@settings(deadline=None, max_examples=50)
+@given(words, seeds)
+def test_no_tie_is_worth_less(drawn: list[str], seed: int) -> None:
+    tree = exact_tree([trajectory(w, sample=n, score=float("ab" in w)) for n, w in enumerate(drawn)])
+    statistics = searched(tree, iterations=500, seed=seed)
+    values = {mcts.extract(tree, statistics=statistics, ties=rule).value for rule in ("shortest", "visits")}
+    assert values == {mcts.max_backup(tree)[ROOT]}
+
+
+@given(sample_sets)
+def test_steps_to_the_best_leaf_are_those_of_the_shortest_way(drawn: list[Trajectory]) -> None:
+    tree = exact_tree(drawn)
+    best, ahead = mcts.max_backup(tree), mcts.steps_to_best(tree)
+    for number in range(len(tree.nodes)):
+        ways = [tree.path(stop) for stop in tree.stops if number in tree.path(stop)]
+        assert ahead[number] == min(
+            len(way) - 1 - way.index(number) for way in ways if tree.nodes[way[-1]].mean_score == best[number]
+        )
+
+
 def test_merged_thoughts_are_a_recombination() -> None:
     """Samples 0 and 1 merge at a, which keeps the thought of sample 0; the better end is that of sample 1."""
     drawn = [trajectory("ab", sample=4, score=0.0), trajectory("ac", sample=7, score=1.0, thought="other")]
     tree = exact_tree(drawn)
-    path = mcts.extract(tree, statistics=searched(tree, iterations=50))
+    path = mcts.extract(tree, statistics=searched(tree, iterations=50), ties="visits")
     assert [step.thought for step in path.steps] == ["so", "other"]
     assert path.source_sample == -1
     reverse = exact_tree(drawn[::-1])
-    assert mcts.extract(reverse, statistics=searched(reverse, iterations=50)).source_sample == 7
+    assert mcts.extract(reverse, statistics=searched(reverse, iterations=50), ties="visits").source_sample == 7
 
 
 def test_merged_observations_are_a_recombination() -> None:
@@ -144,7 +172,7 @@ def test_merged_observations_are_a_recombination() -> None:
     second = replace(second, steps=(replace(second.steps[0], observation="saw ''!"), *second.steps[1:]))
     embeddings = {"saw ''": np.array([1.0, 0.0]), "saw ''!": np.array([0.99, 0.1])}
     tree = build([first, second], merge_key="observation", xi=0.9, embeddings=embeddings)
-    path = mcts.extract(tree, statistics=searched(tree, iterations=50))
+    path = mcts.extract(tree, statistics=searched(tree, iterations=50), ties="visits")
     assert (actions(path), path.value, path.source_sample) == ("ac", 1.0, -1)
 
 
@@ -157,7 +185,7 @@ def test_maximum_by_hand() -> None:
 def test_one_sample_is_its_own_path(word: str, sample: int, seed: int) -> None:
     only = trajectory(word, sample=sample)
     tree = exact_tree([only])
-    path = mcts.extract(tree, statistics=searched(tree, iterations=1, seed=seed))
+    path = mcts.extract(tree, statistics=searched(tree, iterations=1, seed=seed), ties="visits")
     assert (path.steps, path.value, path.source_sample) == (only.steps, only.score, sample)
 
 
@@ -191,7 +219,7 @@ def test_extraction_lies_between_the_mean_of_the_search_and_the_maximum(
     """Greedy descent never loses: some child is at least as good as the mean of all."""
     tree = exact_tree(drawn)
     statistics = searched(tree, iterations=iterations, seed=seed)
-    value = mcts.extract(tree, statistics=statistics).value
+    value = mcts.extract(tree, statistics=statistics, ties="visits").value
     assert statistics.reward[ROOT] / iterations - 1e-9 <= value <= mcts.max_backup(tree)[ROOT]
 
 
@@ -226,7 +254,7 @@ def test_the_maximum_against_a_dynamic_programme_without_a_tree(outcomes: list[t
 def test_binary_scores_are_always_solved(drawn: list[str], seed: int) -> None:
     """A success once found is never lost: only a node with a success below has a mean above 0."""
     tree = exact_tree([trajectory(w, sample=n, score=float("ab" in w)) for n, w in enumerate(drawn)])
-    path = mcts.extract(tree, statistics=searched(tree, iterations=500, seed=seed))
+    path = mcts.extract(tree, statistics=searched(tree, iterations=500, seed=seed), ties="visits")
     assert path.value == mcts.max_backup(tree)[ROOT]
 
 
@@ -235,7 +263,7 @@ def test_binary_scores_are_always_solved(drawn: list[str], seed: int) -> None:
 def test_graded_scores_are_solved_with_enough_iterations(drawn: list[Trajectory], seed: int) -> None:
     """UCB means tend to the best leaf (A7); for scores a quarter apart and at most seven leaves this is enough."""
     tree = exact_tree(drawn)
-    path = mcts.extract(tree, statistics=searched(tree, iterations=2000, seed=seed))
+    path = mcts.extract(tree, statistics=searched(tree, iterations=2000, seed=seed), ties="visits")
     assert path.value == mcts.max_backup(tree)[ROOT]
 
 
@@ -254,7 +282,7 @@ def test_the_order_of_the_samples_changes_no_solved_search(random: Any, drawn: l
     shuffled = list(run)
     random.shuffle(shuffled)
     trees = [exact_tree(order) for order in (run, shuffled)]
-    paths = [mcts.extract(tree, statistics=searched(tree, iterations=300, seed=seed)) for tree in trees]
+    paths = [mcts.extract(tree, statistics=searched(tree, iterations=300, seed=seed), ties="visits") for tree in trees]
     assert {actions(path) for path in paths} == {best}
     assert {path.value for path in paths} == {1.0}
     assert mcts.max_backup(trees[0])[ROOT] == mcts.max_backup(trees[1])[ROOT]

@@ -70,7 +70,8 @@ def _audit(
         "merged": merges.merged,
         "differing": merges.differing,
     }
-    path = extract(tree, statistics=search(tree, gamma=params.mcts.gamma, iterations=params.mcts.iterations, rng=rng))
+    statistics = search(tree, gamma=params.mcts.gamma, iterations=params.mcts.iterations, rng=rng)
+    path = extract(tree, statistics=statistics, ties=params.mcts.ties)
     if path.value >= params.mcts.minimum_score:
         score, same = replay(world, task, path.steps, seed=seed)
         counts |= {

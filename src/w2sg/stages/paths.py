@@ -58,7 +58,7 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
 
 def _searched(tree: TrajectoryTree, params: Params, *, rng: np.random.Generator) -> tuple[Sequence[Step], float, int]:
     statistics = search(tree, gamma=params.mcts.gamma, iterations=params.mcts.iterations, rng=rng)
-    path = extract(tree, statistics=statistics)
+    path = extract(tree, statistics=statistics, ties=params.mcts.ties)
     return path.steps, path.value, path.source_sample
 
 

@@ -6,11 +6,14 @@ node on the way, the root included. The search counts in r_M and c_M of its own,
 
 from dataclasses import dataclass
 from math import inf, log, sqrt
+from typing import Literal, TypeAlias
 
 import numpy as np
 
 from w2sg.records import Step
 from w2sg.trees.tree import ROOT, TrajectoryTree
+
+Ties: TypeAlias = Literal["shortest", "visits"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +99,20 @@ def backup(statistics: Statistics, *, path: list[int], score: float) -> None:
         statistics.visits[number] += 1
 
 
-def extract(tree: TrajectoryTree, *, statistics: Statistics) -> OptimizedPath:
-    """Descend greedily by r_M/c_M; ties go to more search visits, then more data visits, then the oldest child."""
+def extract(tree: TrajectoryTree, *, statistics: Statistics, ties: Ties) -> OptimizedPath:
+    """Descend greedily by r_M/c_M; where two children are equal, as all ways to full reward are, `ties` decides.
 
-    def merit(number: int) -> tuple[float, int, int]:
+    Args:
+        ties: `shortest` prefers the child with the fewest steps to the best leaf below it; what is still equal, and all
+            under `visits`, goes to more search visits, then more data visits, then the oldest child.
+    """
+    ahead = steps_to_best(tree) if ties == "shortest" else [0] * len(tree.nodes)
+
+    def merit(number: int) -> tuple[float, int, int, int]:
         reward, visits = statistics.reward[number], statistics.visits[number]
         # rounded: the sum of n equal scores, divided by n, is not always that score to the last bit
-        return (round(reward / visits, 12) if visits else -inf, visits, tree.nodes[number].visits)
+        value = round(reward / visits, 12) if visits else -inf
+        return (value, -ahead[number], visits, tree.nodes[number].visits)
 
     path: list[int] = []
     while children := tree.nodes[path[-1] if path else ROOT].children:
@@ -121,3 +131,12 @@ def max_backup(tree: TrajectoryTree) -> list[float]:
     for number, node in reversed(list(enumerate(tree.nodes))):
         best[number] = node.mean_score if node.stop else max(best[child] for child in node.children)
     return best
+
+
+def steps_to_best(tree: TrajectoryTree) -> list[int]:
+    """Steps from each node to the nearest stop leaf with the best mean G below it; length N, 0 at a leaf."""
+    best, steps = max_backup(tree), [0] * len(tree.nodes)
+    for number, node in reversed(list(enumerate(tree.nodes))):
+        if not node.stop:
+            steps[number] = 1 + min(steps[child] for child in node.children if best[child] == best[number])
+    return steps
