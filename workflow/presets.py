@@ -72,7 +72,7 @@ QUESTIONS = (
     Question("A8", "eq. 6", ("dpo.eq6", "dpo.beta")),
     Question("A9", "a reference of another size", ("preference.w2s_dpo.reference",), "the first margin is logged"),
     Question("A10", "another vocabulary", (), "log-probabilities of the turns' text", "one vocabulary only"),
-    Question("A11", "which pairs", ("pairs.whole_path", "pairs.aggregate", "pairs.minimum_gap")),
+    Question("A11", "which pairs", ("pairs.whole_path", "pairs.turns", "pairs.aggregate", "pairs.minimum_gap")),
     Question("A12", "sign in eq. 5", ("explore.diversity",), "a bonus, the KL clamped", "no such code"),
     Question("A13", "who explores, how (T, p)", ("explore.samples", "explore.schedule")),
     Question("A14", "optimiser", tuple(f"{part}.{key}" for part in ("sft", "dpo", "imitate") for key in (

@@ -186,10 +186,15 @@ class Merging(Section):
 
 
 class Pairs(Section):
-    """Preference pairs at divergence points (A11)."""
+    """Preference pairs at divergence points (A11).
+
+    Attributes:
+        turns: of the agent on each side, from the diverging one on; null keeps both sides to their ends.
+    """
 
     minimum_gap: Share
     whole_path: bool
+    turns: Count | None
     aggregate: Literal["mean", "max"]
 
 

@@ -135,6 +135,19 @@ def test_the_same_action_with_another_thought_is_no_divergence() -> None:
     )
 
 
+def test_the_sides_may_end_early() -> None:
+    """With k turns a side is k answers and the k - 1 observations between them; a shorter side stays as it is."""
+    drawn = samples(("abcd", 1.0), ("xy", 0.0))
+    (whole,) = tree_pairs([exact_tree(drawn)], minimum_gap=0.5, aggregate="mean")
+    for turns, chosen, rejected in ((1, "a", "x"), (2, "ab", "xy"), (3, "abc", "xy"), (9, "abcd", "xy")):
+        (pair,) = tree_pairs([exact_tree(drawn)], minimum_gap=0.5, aggregate="mean", turns=turns)
+        assert told(pair) == ("", chosen, rejected, 1.0, 0.0)
+        assert len(pair.chosen) == 2 * len(chosen) - 1
+        assert pair.chosen == whole.chosen[: len(pair.chosen)] and pair.history == whole.history
+    (uncut,) = tree_pairs([exact_tree(drawn)], minimum_gap=0.5, aggregate="mean", turns=1, whole_path=True)
+    assert told(uncut) == ("", "abcd", "xy", 1.0, 0.0)
+
+
 def test_whole_paths_instead() -> None:
     (pair,) = tree_pairs([solved_tree()], minimum_gap=0.5, aggregate="mean", whole_path=True)
     assert told(pair) == ("", "abc", "abd", 1.0, 0.0)

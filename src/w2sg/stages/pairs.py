@@ -36,6 +36,7 @@ def _tree(params: Params, environment: str, seed: int) -> list[Pair]:
         minimum_gap=params.pairs.minimum_gap,
         aggregate=params.pairs.aggregate,
         whole_path=params.pairs.whole_path,
+        turns=params.pairs.turns,
         prompt=_prompt(params, environment),
     )
 

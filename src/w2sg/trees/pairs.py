@@ -78,6 +78,7 @@ def tree_pairs(
     minimum_gap: float,
     aggregate: Aggregate,
     whole_path: bool = False,
+    turns: int | None = None,
     prompt: str = "",
 ) -> list[Pair]:
     """One pair per divergence whose gap clears `minimum_gap`, numbered from 0 in the order of the trees.
@@ -89,6 +90,9 @@ def tree_pairs(
         minimum_gap: delta, in [0, 1].
         whole_path: one pair per tree instead, its best trajectory against its worst from the first action on (the
             authors' set); the gap is that of the two scores.
+        turns: sigma+ and sigma- end after this many turns of the agent's, the diverging one being the first; None keeps
+            them to their ends. What follows the first turns tells good from bad all too easily: it is where the worse
+            one has gone astray already. Whole paths are not cut.
         prompt: opens the first user turn (M19).
     """
     pairs = []
@@ -100,7 +104,7 @@ def tree_pairs(
             continue
         for divergence in divergences(tree, aggregate=aggregate):
             if clears(divergence.gap, minimum_gap=minimum_gap):
-                pairs.append(_pair_at(tree, divergence, prompt=prompt))
+                pairs.append(_pair_at(tree, divergence, turns=turns, prompt=prompt))
     return numbered(pairs)
 
 
@@ -176,10 +180,10 @@ def numbered(pairs: Iterable[Pair]) -> list[Pair]:
     return [replace(pair, pair_id=number) for number, pair in enumerate(pairs)]
 
 
-def _pair_at(tree: TrajectoryTree, divergence: Divergence, *, prompt: str) -> Pair:
+def _pair_at(tree: TrajectoryTree, divergence: Divergence, *, turns: int | None, prompt: str) -> Pair:
     chosen = _highest([tree.trajectories[sample] for sample in tree.nodes[divergence.best].samples])
     rejected = _lowest([tree.trajectories[sample] for sample in tree.nodes[divergence.worst].samples])
-    return _pair(
+    pair = _pair(
         chosen,
         rejected,
         kind="tree",
@@ -187,6 +191,10 @@ def _pair_at(tree: TrajectoryTree, divergence: Divergence, *, prompt: str) -> Pa
         scores=(divergence.best_score, divergence.worst_score),
         prompt=prompt,
     )
+    if turns is None:
+        return pair
+    kept = 2 * turns - 1  # the observations in between, not the one after the last
+    return replace(pair, chosen=pair.chosen[:kept], rejected=pair.rejected[:kept])
 
 
 def _pair(
