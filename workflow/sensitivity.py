@@ -74,7 +74,7 @@ READINGS = (
     Reading("A11", "best against worst whole trajectory, as the authors", {"pairs.whole_path": True}, ("w2s_dpo",)),
     Reading("A11", "both sides to their ends", {"pairs.turns": None}, ("w2s_dpo",)),
     Reading("A11", "G of a branch is its maximum", {"pairs.aggregate": "max"}, ("w2s_dpo",)),
-    Reading("A11", "gap of at least 0.5", {"pairs.minimum_gap": 0.5}, ("w2s_dpo",)),
+    Reading("A11", "gap of at least 0.1", {"pairs.minimum_gap": 0.1}, ("w2s_dpo",)),
     Reading("A13", "the authors' six runs, one by the base", {"explore.schedule": SIX_RUNS}, BOTH),
     Reading("A13", "a narrow spread near greedy", {"explore.schedule": NARROW}, BOTH),
     Reading("A15", "cosine for DPO", {"dpo.optimization.schedule": "cosine"}, ("w2s_dpo",)),
