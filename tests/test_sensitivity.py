@@ -81,7 +81,7 @@ def test_what_changes_nothing_is_refused(default: dict) -> None:
 
 def test_rows_and_resuming(default: dict, tmp_path: Path) -> None:
     table, run = tmp_path / "sensitivity.csv", Recorder()
-    readings = [reading for reading in sensitivity.READINGS if reading.question == "A2"]
+    readings = [READINGS["A2", text] for text in ("gamma 0.2", "100 iterations")]
     failed = sensitivity.measure(default, readings, run=run, table=table)
     assert failed == ["A2, 100 iterations: snakemake failed"]
     assert run.calls == [(1.41, ("preference", "imitation")), (0.2, ("imitation",)), (1.41, ("imitation",))]

@@ -180,7 +180,7 @@ def test_nothing_to_learn_from(project):
     assert "no pair of kind tree: no task has both better and worse trajectories" in refused(
         project, "pairs", *RUN, "--method", "w2s_dpo"
     )
-    assert "no path scores mcts.minimum_score (0.5) or more" in refused(project, "paths", *RUN, "--method", "w2s_mcts")
+    assert "no path scores mcts.minimum_score (0.9) or more" in refused(project, "paths", *RUN, "--method", "w2s_mcts")
 
 
 def test_unknown_stage(project):
