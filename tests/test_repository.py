@@ -6,6 +6,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import rattler
 import yaml
 from packaging.requirements import Requirement
@@ -21,8 +22,9 @@ def test_code_dependencies_equal_the_imports() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_an_import_that_the_stage_table_lacks_is_found(tmp_path: Path) -> None:
-    table = (ROOT / "dvc.yaml").read_text().replace("      - src/w2sg/trees/mcts.py\n", "", 1)
+@pytest.mark.parametrize("dependency", ["trees/mcts.py", "evaluation/templates"], ids=["import", "folder of templates"])
+def test_a_dependency_that_the_stage_table_lacks_is_found(dependency: str, tmp_path: Path) -> None:
+    table = (ROOT / "dvc.yaml").read_text().replace(f"      - src/w2sg/{dependency}\n", "", 1)
     for folder in ("src", "workflow"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     (tmp_path / "dvc.yaml").write_text(table)

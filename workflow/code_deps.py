@@ -1,7 +1,8 @@
 """Keep dvc.yaml's code dependencies equal to what each stage imports: `python workflow/code_deps.py [--write]`.
 
 Without --write nothing is changed; the exit code is 1 where they differ (a test runs this). Imports are read from the
-source, those inside functions included, and followed through the package.
+source, those inside functions included, and followed through the package. A folder beside a module that is no package,
+such as the report's templates, is read by the modules that write its name after `__file__`.
 
 What lies in the package of one environment concerns the stages of that environment alone. So in a stage with one job
 for each environment, such files become the folder they lie in, under the name of whichever environment it is:
@@ -48,7 +49,19 @@ def closure(module: str) -> list[str]:
         if (name := waiting.pop()) not in seen:
             seen.add(name)
             waiting += imported(name)
-    return sorted(str(path_of(name)) for name in seen if path_of(name).stat().st_size)
+    files = [path_of(name) for name in seen]
+    folders = {folder for file in files for folder in data_folders(file)}
+    return sorted([str(file) for file in files if file.stat().st_size] + [str(folder) for folder in folders])
+
+
+def data_folders(file: Path) -> list[Path]:
+    """Folders without code beside a module that uses `__file__` and names them in a string."""
+    nodes = list(ast.walk(ast.parse(file.read_text(encoding="utf-8"))))
+    if not any(isinstance(node, ast.Name) and node.id == "__file__" for node in nodes):
+        return []
+    named = {node.value for node in nodes if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    beside = [folder for folder in file.parent.iterdir() if folder.is_dir() and folder.name in named]
+    return [folder for folder in beside if not any(folder.rglob("*.py"))]
 
 
 def by_environment(files: list[str]) -> list[str]:
