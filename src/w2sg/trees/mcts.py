@@ -100,7 +100,9 @@ def backup(statistics: Statistics, *, path: list[int], score: float) -> None:
 
 
 def extract(tree: TrajectoryTree, *, statistics: Statistics, ties: Ties) -> OptimizedPath:
-    """Descend greedily by r_M/c_M; where two children are equal, as all ways to full reward are, `ties` decides.
+    """Descend greedily by r_M/c_M; where two children are equal, `ties` decides.
+
+    Two are equal as a rule when every sample below both of them succeeds.
 
     Args:
         ties: `shortest` prefers the child with the fewest steps to the best leaf below it; what is still equal, and all
