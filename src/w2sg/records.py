@@ -286,9 +286,9 @@ class DemonstrationPath(Row):
     """One path e* for imitation (paper, eq. 8), after its replay in the environment (A6).
 
     Attributes:
-        kind: "mcts" or "best_of_m".
+        kind: "mcts", "best_of_m" or "demonstrations".
         messages: the conversation, ending with an assistant turn.
-        tree_value: r_M/c_M of the extracted terminal, or the sample's own G for best_of_m.
+        tree_value: r_M/c_M of the extracted terminal, or the trajectory's own G for the other kinds.
         replay_score: G of the same actions in the environment, in [0, 1].
         source_sample: the sample whose actions these are; -1 for a recombination of several.
         certified: the replay gave the observations of the path and its expected score.

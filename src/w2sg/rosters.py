@@ -7,7 +7,7 @@ from pydantic import Field, StringConstraints
 from w2sg.sections import Count, Section
 
 PairKind = Literal["tree", "random", "eto", "ceiling"]
-PathKind = Literal["mcts", "best_of_m"]
+PathKind = Literal["mcts", "best_of_m", "demonstrations"]
 SftName = Literal["sft_weak", "sft_strong"]
 ModelName = Literal["sft_weak", "sft_strong", "base_weak", "base_strong"]
 

@@ -132,13 +132,15 @@ def alone(model, prompts, *, end: int, turn_length: int):
 
 
 class Recording(Conversations):
-    """Keeps the logits of every forward pass."""
+    """Keeps the logits of every forward pass by conversation, and how many tokens were read from the cache."""
 
-    seen: list[torch.Tensor]
+    seen: list[dict[int, torch.Tensor]]
+    read = 0
 
     def _forward(self, tokens, real):
         logits = super()._forward(tokens, real)
-        self.seen.append(logits)
+        self.seen.append(dict(zip(self._rows, logits, strict=True)))
+        self.read += self._mask.numel()
         return logits
 
 
@@ -174,16 +176,42 @@ def test_ragged_batch_equals_one_by_one(request, own_tokenizer, shape, seed):
             top_p=[1.0] * len(kept),
             uniforms=np.zeros((len(kept), length)),
         )
-        for place, (row, answer) in enumerate(zip(kept, answers, strict=True)):
+        for row, answer in zip(kept, answers, strict=True):
             found[row].append(answer)
             for number in range(min(len(answer) + 1, length)):
-                torch.testing.assert_close(batch.seen[number][place], expected[row][2][used[row]], rtol=0, atol=2e-4)
+                torch.testing.assert_close(batch.seen[number][row], expected[row][2][used[row]], rtol=0, atol=2e-4)
                 used[row] += 1
     assert found == [turns for turns, _, _ in expected]
     assert used == [len(seen) for _, _, seen in expected], "every logit was compared"
     assert any(len(answer) < length - 1 for answers in found for answer in answers) or seed, (
         "some turns end by themselves"
     )
+
+
+def test_ended_turns_and_holes_are_not_read_again(model, own_tokenizer):
+    """Turns of very different lengths: the answers are those of each row alone, and so, nearly, is what is read."""
+    rng = np.random.default_rng(7)
+    rows, turns, length = 8, 5, 40
+    # One token in ten ends a turn, and all are about equally likely.
+    ends = [own_tokenizer.eos_token_id, *range(10, len(own_tokenizer), 10)]
+    prompts = random_prompts(rng, len(own_tokenizer), rows=rows, turns=turns)
+    uniforms = rng.random((turns, rows, length))
+
+    def play(members):
+        batch = Recording(model, rows=len(members), pad=own_tokenizer.pad_token_id, end=ends)
+        batch.seen = []
+        settings = {"temperature": [9.0] * len(members), "top_p": [1.0] * len(members)}
+        return batch, [
+            batch.respond([prompts[row][turn] for row in members], **settings, uniforms=uniforms[turn, members])
+            for turn in range(turns)
+        ]
+
+    together, answers = play(list(range(rows)))
+    lengths = [len(answer) for turn in answers for answer in turn]
+    assert min(lengths) < 2 and max(lengths) > 30
+    alone = [play([row]) for row in range(rows)]
+    assert [[turn[row] for turn in answers] for row in range(rows)] == [[turn[0] for turn in own] for _, own in alone]
+    assert together.read < 1.5 * sum(batch.read for batch, _ in alone)
 
 
 def test_the_roomy_cache_holds_what_the_plain_one_holds():

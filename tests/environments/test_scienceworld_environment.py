@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from w2sg.environments.base import Environment
-from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, read_spec
+from w2sg.environments.scienceworld.world.environment import Memory, ScienceworldEnvironment, read_spec
 from w2sg.environments.scienceworld.world.simulator import REFUSED, Simulator
 from w2sg.errors import UserError
 from w2sg.records import Task
@@ -125,6 +125,40 @@ def test_episodes_survive_a_killed_and_a_hung_machine(capsys: pytest.CaptureFixt
         two[1].close()
         two[1].close()
         assert simulator.pid is None
+
+
+def test_what_was_said_before_is_said_again_without_a_machine() -> None:
+    """Episodes that share their beginnings: every answer as if played, and a start only where they part."""
+    episodes = [ACTIONS, ACTIONS, [*ACTIONS[:3], "1", "look around", "wait"], ACTIONS[:5], ["wait", *ACTIONS[1:]]]
+    task = make_task("find-non-living-thing", 0)
+    with running() as simulator:
+
+        def play(environment: ScienceworldEnvironment) -> list[list[object]]:
+            heard: list[list[object]] = []
+            for actions in episodes:
+                heard.append([environment.reset(task), *(environment.step(action) for action in actions)])
+            environment.close()
+            return heard
+
+        expected = play(ScienceworldEnvironment(simulator))
+        loads: list[str] = []
+        load = simulator.load
+        simulator.load = lambda *which: loads.append(which[0]) or load(*which)  # type: ignore[func-returns-value]
+        memory = Memory()
+        assert play(ScienceworldEnvironment(simulator, memory)) == expected
+        assert len(loads) == 3, "the first, and the two that leave it"
+        assert play(ScienceworldEnvironment(simulator, memory)) == expected and len(loads) == 3
+        remembered = ScienceworldEnvironment(simulator, memory)
+        remembered.reset(task)
+        remembered.step(ACTIONS[0])
+        played = ScienceworldEnvironment(simulator)
+        played.reset(task)
+        played.step(ACTIONS[0])
+        assert remembered.admissible() == played.admissible()
+        small = Memory(limit=4)
+        assert play(ScienceworldEnvironment(simulator, small)) == expected and len(loads) > 4
+        remembered.close()
+        played.close()
 
 
 def test_a_closed_environment_can_be_reset() -> None:

@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RUN = ("--environment", "alfworld", "--seed", "0")
 # The default rosters.
 PREFERENCE = ("w2s_dpo", "random_dpo", "eto", "ceiling")
-IMITATION = ("w2s_mcts", "best_of_m")
+IMITATION = ("w2s_mcts", "best_of_m", "more_sft")
 
 
 @dataclass(frozen=True)

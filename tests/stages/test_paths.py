@@ -6,9 +6,11 @@ from dataclasses import replace
 import pytest
 
 from w2sg import layout, params
+from w2sg.agents.prompts import prompt
 from w2sg.environments.certification import replay
 from w2sg.environments.opener import opener
-from w2sg.records import Task, read_trajectories
+from w2sg.records import DemonstrationPath, Task, read_trajectories, write_trajectories
+from w2sg.trees.tree import load
 
 
 @pytest.fixture(scope="module")
@@ -52,3 +54,22 @@ def test_a_turn_without_an_action(won):
     second = replace(steps[0], observation="Invalid format.")
     assert replay(world, task, [told, second, *steps[1:]], seed=0) == (1.0, True)
     assert replay(world, task, [replace(told, valid=True), second, *steps[1:]], seed=0) == (1.0, False)
+
+
+def test_the_control_imitates_one_demonstration_for_every_tree(built, tmp_path):
+    """In turn, whatever they scored, each certified by its replay; here two, for three trees."""
+    project = built.copy(tmp_path)
+    with contextlib.chdir(project.path):
+        experts = read_trajectories(layout.experts("alfworld"))[:2]
+        write_trajectories(layout.experts("alfworld"), experts)
+        layout.paths("alfworld", 0, "more_sft").unlink()
+    assert project.run("paths", "--environment", "alfworld", "--seed", "0", "--method", "more_sft") == (0, [])
+    with contextlib.chdir(project.path):
+        found = DemonstrationPath.read(layout.paths("alfworld", 0, "more_sft"))
+        style = params.load().environment("alfworld").prompt
+        assert len(found) == len(load(layout.trees("alfworld", 0))) == 3
+    for number, path in enumerate(found):
+        expert = experts[number % 2]
+        assert (path.kind, path.task_id) == ("demonstrations", expert.task_id)
+        assert path.tree_value == path.replay_score == expert.score and path.certified
+        assert path.messages == expert.messages(prompt=prompt("alfworld", style=style))

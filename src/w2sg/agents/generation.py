@@ -3,14 +3,23 @@
 Rows of a batch advance turn by turn. Their new tokens are left-padded into one block, so the cache has holes that the
 attention mask hides; positions count a row's own tokens only. Randomness comes in from outside, one uniform number per
 token to be drawn.
+
+Attention reads the whole cache for every token, so the cache is kept small: rows whose turn has ended are set aside
+until the longest turn is done, and before the next turn all rows are packed together again without their holes.
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import DynamicLayer
+
+# Setting rows aside copies what remains: worth it once a quarter of them is done.
+_SET_ASIDE = 0.75
+# Packing copies everything: worth it once a fifth of the columns would go.
+_PACKED = 1.25
 
 
 class RoomyLayer(DynamicLayer):
@@ -34,14 +43,44 @@ class RoomyLayer(DynamicLayer):
         total = filled + key_states.shape[-2]
         # Where conversations were dropped, `keys` is no longer a view of the block.
         if not self._room or self._room[0].shape[0] != len(key_states) or self._room[0].shape[-2] < total:
-            size = (*key_states.shape[:2], total + total // 4 + 64, key_states.shape[-1])
-            room = [key_states.new_empty(size), value_states.new_empty(size)]
+            room = [with_room(states, len(key_states), total) for states in (key_states, value_states)]
             if filled:
                 room[0][:, :, :filled], room[1][:, :, :filled] = self.keys, self.values
             self._room = room
         self._room[0][:, :, filled:total], self._room[1][:, :, filled:total] = key_states, value_states
-        self.keys, self.values = (block[:, :, :total] for block in self._room)
+        return self.show(total)
+
+    def hold(self, keys: torch.Tensor, values: torch.Tensor, *, filled: int) -> None:
+        """Replace all that the layer holds by the first `filled` columns of two blocks, whose rest is room."""
+        self._room = [keys, values]
+        self.show(filled)
+
+    def show(self, filled: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Let `keys` and `values` be the first `filled` columns of the blocks."""
+        self.keys, self.values = (block[:, :, :filled] for block in self._room)
         return self.keys, self.values
+
+
+def with_room(like: torch.Tensor, rows: int, columns: int) -> torch.Tensor:
+    """Zeros of the kind of `like`, shape (rows, heads, columns and a quarter more, head size)."""
+    # Zeros, since a hole has weight 0 and 0 times an accidental NaN is NaN.
+    return like.new_zeros((rows, like.shape[1], columns + columns // 4 + 64, like.shape[3]))
+
+
+class _Part(NamedTuple):
+    """Some conversations and their share of the cache.
+
+    Attributes:
+        rows: their numbers.
+        layers: keys and values of every layer, shape (rows, heads, columns, head size).
+        mask: 1 in the columns that hold a row's own tokens, 0 in holes; shape (rows, columns).
+        position: tokens of each row, shape (rows,).
+    """
+
+    rows: list[int]
+    layers: list[tuple[torch.Tensor, torch.Tensor]]
+    mask: torch.Tensor
+    position: torch.Tensor
 
 
 class Conversations:
@@ -59,19 +98,20 @@ class Conversations:
         self._pad = pad
         self._end = list(end)
         self._cache = DynamicCache(config=model.config)
-        self._cache.layers = [RoomyLayer() if type(layer) is DynamicLayer else layer for layer in self._cache.layers]
+        # Layers of another kind (a sliding window, say) keep all their rows and holes.
+        self._plain = all(type(layer) is DynamicLayer for layer in self._cache.layers)
+        if self._plain:
+            self._cache.layers = [RoomyLayer() for _ in self._cache.layers]
+        # Numbers of the conversations: those still wanted, and those in the cache at the moment.
+        self._kept = list(range(rows))
         self._rows = list(range(rows))
+        self._aside: list[_Part] = []
         self._mask = torch.zeros((rows, 0), dtype=torch.long, device=model.device)
         self._position = torch.zeros(rows, dtype=torch.long, device=model.device)
 
     def keep(self, rows: Sequence[int]) -> None:
-        """Drop every conversation but `rows` (numbers as given at the start) from the cache."""
-        if list(rows) == self._rows:
-            return
-        index = torch.tensor([self._rows.index(row) for row in rows], device=self._mask.device)
-        self._cache.batch_select_indices(index)
-        self._mask, self._position = self._mask[index], self._position[index]
-        self._rows = list(rows)
+        """Drop every conversation but `rows` (numbers as given at the start)."""
+        self._kept = list(rows)
 
     @torch.inference_mode()
     def respond(
@@ -92,6 +132,7 @@ class Conversations:
         Returns:
             The generated token ids per row, the end token left out.
         """
+        self._gather()
         width = max(map(len, prompts))
         block = torch.full((len(prompts), width), self._pad, dtype=torch.long)
         real = torch.zeros_like(block)
@@ -102,23 +143,86 @@ class Conversations:
         draws = torch.as_tensor(uniforms, dtype=torch.float64)
         heat, nucleus = torch.tensor(temperature, dtype=torch.float64), torch.tensor(top_p, dtype=torch.float64)
         turns: list[list[int]] = [[] for _ in prompts]
-        active = torch.ones(len(prompts), dtype=torch.bool)
+        # Places of the rows in the cache, among the prompts, and which of them still write.
+        places = torch.arange(len(prompts))
+        writing = torch.ones(len(prompts), dtype=torch.bool)
         for number in range(draws.shape[1]):
-            token = sample(logits, temperature=heat, top_p=nucleus, uniform=draws[:, number])
+            token = sample(logits, temperature=heat[places], top_p=nucleus[places], uniform=draws[places, number])
             if number == draws.shape[1] - 1:
-                token = torch.where(active, self._end[0], token)
-            token = torch.where(active, token, self._pad)
-            fed = active.clone()
-            for row in torch.nonzero(active).flatten().tolist():
+                token = torch.full_like(token, self._end[0])
+            token = torch.where(writing, token, self._pad)
+            fed = writing.clone()
+            for row in torch.nonzero(fed).flatten().tolist():
                 if (drawn := int(token[row])) in self._end:
-                    active[row] = False
+                    writing[row] = False
                 else:
-                    turns[row].append(drawn)
+                    turns[int(places[row])].append(drawn)
             # The end token enters the cache too: the next turn is read after it, as in training.
             logits = self._forward(token[:, None], fed.long()[:, None])
-            if not active.any():
+            if not writing.any():
                 break
+            if self._plain and writing.sum() <= _SET_ASIDE * len(writing):
+                self._set_aside(~writing)
+                places, logits, writing = places[writing], logits[writing], writing[writing]
         return turns
+
+    def _set_aside(self, done: torch.Tensor) -> None:
+        """Take the rows where `done` out of the cache, until the next turn begins."""
+        done = done.to(self._mask.device)
+        self._aside.append(self._part(torch.nonzero(done).flatten()))
+        self._select(torch.nonzero(~done).flatten())
+
+    def _gather(self) -> None:
+        """Bring all rows that are kept into the cache, in their order, and leave out columns that nobody needs."""
+        if not self._mask.shape[1] or not self._plain:
+            if self._kept != self._rows:
+                self._select(torch.tensor([self._rows.index(row) for row in self._kept], device=self._mask.device))
+            return
+        parts = [*self._aside, self._part(torch.arange(len(self._rows), device=self._mask.device))]
+        self._aside = []
+        tokens = {row: count for part in parts for row, count in zip(part.rows, part.position.tolist(), strict=True)}
+        width = max(tokens[row] for row in self._kept)
+        if self._kept == self._rows and self._mask.shape[1] <= _PACKED * width:
+            return
+        whole = [tuple(with_room(each, len(self._kept), width) for each in pair) for pair in parts[0].layers]
+        mask = self._mask.new_zeros((len(self._kept), width))
+        place = {row: number for number, row in enumerate(self._kept)}
+        for part in parts:
+            chosen = [number for number, row in enumerate(part.rows) if row in place]
+            if not chosen:
+                continue
+            into = torch.tensor([place[part.rows[number]] for number in chosen], device=mask.device)
+            own = part.mask[chosen]
+            # Holes first, then the row's tokens in their order.
+            columns = own.argsort(dim=1, stable=True)[:, -width:]
+            start = width - columns.shape[1]
+            mask[into, start:] = own.gather(1, columns)
+            for (keys, values), (all_keys, all_values) in zip(part.layers, whole, strict=True):
+                index = columns[:, None, :, None].expand(-1, keys.shape[1], -1, keys.shape[3])
+                all_keys[into, :, start:width] = keys[chosen].gather(2, index)
+                all_values[into, :, start:width] = values[chosen].gather(2, index)
+        for layer, (all_keys, all_values) in zip(self._cache.layers, whole, strict=True):
+            assert isinstance(layer, RoomyLayer)
+            layer.hold(all_keys, all_values, filled=width)
+        self._mask, self._rows = mask, list(self._kept)
+        self._position = self._position.new_tensor([tokens[row] for row in self._kept])
+
+    def _part(self, index: torch.Tensor) -> _Part:
+        """The rows at `index` of what is in the cache."""
+        every = len(index) == len(self._rows)
+        pairs = [(layer.keys, layer.values) for layer in self._cache.layers]
+        return _Part(
+            rows=[self._rows[number] for number in index.tolist()],
+            layers=pairs if every else [(keys[index], values[index]) for keys, values in pairs],
+            mask=self._mask[index],
+            position=self._position[index],
+        )
+
+    def _select(self, index: torch.Tensor) -> None:
+        """Leave only the rows at `index` in the cache."""
+        self._cache.batch_select_indices(index)
+        self._mask, self._position = self._mask[index], self._position[index]
+        self._rows = [self._rows[number] for number in index.tolist()]
 
     def _forward(self, tokens: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
         """Run the model over one block; return the logits after its last column, shape (rows, vocabulary), float64."""

@@ -25,13 +25,14 @@ def opener(name: str, params: Params, *, folder: Path | None = None) -> Callable
 
             return lambda: AlfworldEnvironment(folder)
         case "scienceworld":
-            from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment
+            from w2sg.environments.scienceworld.world.environment import Memory, ScienceworldEnvironment
             from w2sg.environments.scienceworld.world.simulator import Simulator
 
             machine = params.environments.scienceworld
             assert machine is not None
             simulator = Simulator(java_home=machine.java_home, heap_mb=machine.heap_mb, timeout=machine.timeout)
-            return lambda: ScienceworldEnvironment(simulator)
+            memory = Memory()
+            return lambda: ScienceworldEnvironment(simulator, memory)
         case "webshop":
             from w2sg.environments.webshop.world.environment import WebshopEnvironment
 

@@ -19,7 +19,7 @@ Verdict = Literal["higher", "lower", "undecided", "identical"]
 MINUS = "\N{MINUS SIGN}"
 BASELINES = ("sft_weak", "sft_strong")
 OURS = ("w2s_dpo", "w2s_mcts")
-RIVALS = ("eto", "best_of_n", "ceiling", "random_dpo", "best_of_m")  # what the two are held against besides
+RIVALS = ("eto", "best_of_n", "ceiling", "random_dpo", "best_of_m", "more_sft")  # what the two are held against besides
 SHARES = {"recovered ceiling": "sft_strong", "performance gap recovered": "sft_weak"}
 
 

@@ -21,10 +21,11 @@ LABELS = {  # in the order of Table 1, then the controls that the paper does not
     "ceiling": "Ceiling",
     "random_dpo": "DPO on random pairs",
     "best_of_m": "SFT on best of M",
+    "more_sft": "SFT strong, trained on",
     "base_weak": "Base weak",
     "base_strong": "Base strong",
 }
-CONTROLS = ("random_dpo", "best_of_m", "base_weak", "base_strong")
+CONTROLS = ("random_dpo", "best_of_m", "more_sft", "base_weak", "base_strong")
 _REFUSALS = ("Nothing happens", "No known action matches that input")  # ALFWorld, ScienceWorld
 
 BySeed = dict[str, list[float]]  # by task id, one value per seed

@@ -1,9 +1,13 @@
 """Stage paths: one path per task for imitation (eq. 8, M10): e* of the tree search, or the best of the M samples (A7).
 
+As a control, an expert demonstration stands in the place of every path: what further training alone would do.
+
 Every path is replayed in its environment; one whose observations or score come out otherwise is uncertified (A6).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import cycle, islice
+from typing import NamedTuple
 
 import numpy as np
 
@@ -13,13 +17,23 @@ from w2sg.environments.certification import expected, replay
 from w2sg.environments.opener import opener
 from w2sg.errors import UserError
 from w2sg.params import Params
-from w2sg.records import DemonstrationPath, Step, Task, conversation
+from w2sg.records import DemonstrationPath, Step, Task, conversation, read_trajectories
+from w2sg.rosters import PathKind
 from w2sg.trees.mcts import extract, search
 from w2sg.trees.tree import TrajectoryTree, load
 
 
+class Found(NamedTuple):
+    """A path before its replay: whose task it solves, its steps, the score it promises, the sample it comes from."""
+
+    task_id: str
+    steps: Sequence[Step]
+    value: float
+    source: int
+
+
 def main(params: Params, *, environment: str, seed: int, method: str) -> None:
-    """Read the trees and the tasks, write the replayed paths.
+    """Read the trees, the experts and the tasks, write the replayed paths.
 
     Raises:
         UserError: not a single path is good enough to imitate.
@@ -27,24 +41,20 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     kind = params.imitation[method].data
     text = prompt(environment, style=params.environment(environment).prompt)
     tasks = {task.task_id: task for task in Task.read(layout.tasks(environment))}
-    rng = np.random.default_rng(seed)
     world = opener(environment, params)()
     paths = []
-    for task_id, tree in load(layout.trees(environment, seed)).items():
-        steps, value, source = _searched(tree, params, rng=rng) if kind == "mcts" else _best_sample(tree)
-        if value < params.mcts.minimum_score:
-            continue
-        score, same = replay(world, tasks[task_id], steps, seed=seed)
+    for found in _found(params, environment=environment, seed=seed, kind=kind):
+        score, same = replay(world, tasks[found.task_id], found.steps, seed=seed)
         paths.append(
             DemonstrationPath(
                 environment=environment,
-                task_id=task_id,
+                task_id=found.task_id,
                 kind=kind,
-                messages=conversation(steps, prompt=text),
-                tree_value=value,
+                messages=conversation(found.steps, prompt=text),
+                tree_value=found.value,
                 replay_score=score,
-                source_sample=source,
-                certified=same and expected(score, value),
+                source_sample=found.source,
+                certified=same and expected(score, found.value),
             )
         )
     world.close()
@@ -56,12 +66,26 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     DemonstrationPath.write(layout.paths(environment, seed, method), paths)
 
 
-def _searched(tree: TrajectoryTree, params: Params, *, rng: np.random.Generator) -> tuple[Sequence[Step], float, int]:
+def _found(params: Params, *, environment: str, seed: int, kind: PathKind) -> Iterator[Found]:
+    """The paths of one kind: those of the trees that are good enough, or as many demonstrations as there are trees."""
+    trees = load(layout.trees(environment, seed))
+    if kind == "demonstrations":
+        for expert in islice(cycle(read_trajectories(layout.experts(environment))), len(trees)):
+            yield Found(expert.task_id, expert.steps, expert.score, expert.sample)
+        return
+    rng = np.random.default_rng(seed)
+    for task_id, tree in trees.items():
+        found = _searched(task_id, tree, params, rng=rng) if kind == "mcts" else _best_sample(task_id, tree)
+        if found.value >= params.mcts.minimum_score:
+            yield found
+
+
+def _searched(task_id: str, tree: TrajectoryTree, params: Params, *, rng: np.random.Generator) -> Found:
     statistics = search(tree, gamma=params.mcts.gamma, iterations=params.mcts.iterations, rng=rng)
     path = extract(tree, statistics=statistics, ties=params.mcts.ties)
-    return path.steps, path.value, path.source_sample
+    return Found(task_id, path.steps, path.value, path.source_sample)
 
 
-def _best_sample(tree: TrajectoryTree) -> tuple[Sequence[Step], float, int]:
+def _best_sample(task_id: str, tree: TrajectoryTree) -> Found:
     best = min(tree.trajectories, key=lambda sample: (-sample.score, len(sample.steps), sample.sample))
-    return best.steps, best.score, best.sample
+    return Found(task_id, best.steps, best.score, best.sample)
