@@ -1,8 +1,9 @@
 """Run the study and keep what it found: `python workflow/study.py --cores N`, or `make study`.
 
 params/study.yaml is run in a workspace of its own, .study, which stays: stopped, the next call goes on where this one
-was; called again after it is done, it runs only what has changed. Its tables, claims, figures and, if it is not too
-large to be versioned, its report are copied to docs/study, with a page that says what made them.
+was; called again after it is done, it runs only what has changed. It uses the project's DVC cache, so that what it has
+in common with `make run` is not computed again. Its tables, claims, figures and, if it is not too large to be
+versioned, its report are copied to docs/study, with a page that says what made them.
 """
 
 import argparse
@@ -46,6 +47,7 @@ def main() -> int:
     parser.add_argument("--cores", default="all", help="as of snakemake")
     cores = parser.parse_args().cores
     subprocess.run([sys.executable, "workflow/workspace.py", str(PARAMS), str(WORKSPACE)], check=True)
+    share_cache()
     spent = WORKSPACE / "seconds.json"
     before = json.loads(spent.read_text()) if spent.exists() else 0.0
     start = time.monotonic()
@@ -60,6 +62,12 @@ def main() -> int:
     keep(WORKSPACE / "results", hours=seconds / 3600, cores=cores)
     print(f"{KEPT}: {', '.join(sorted(path.name for path in KEPT.iterdir()))}")
     return 0
+
+
+def share_cache() -> None:
+    """Let the workspace keep its outputs in the project's own cache, and find there what `make run` has computed."""
+    cache = os.path.relpath(".dvc/cache", WORKSPACE)
+    subprocess.run(["dvc", "cache", "dir", "--local", "--quiet", cache], cwd=WORKSPACE, check=True)
 
 
 def keep(results: Path, *, hours: float, cores: str) -> None:

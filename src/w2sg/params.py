@@ -229,7 +229,10 @@ class Imitation(Section):
 
 
 class Evaluate(Section):
-    """Evaluation of every model; `seen` and `unseen` are numbers of tasks at most, counted from the first."""
+    """Evaluation of every model; `seen` and `unseen` are numbers of tasks, the last ones of each split.
+
+    So a choice that was made on some tasks is judged on others after `environments.NAME.tasks` is raised.
+    """
 
     seen: Count
     unseen: Count

@@ -26,7 +26,7 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
     chosen = [
         task
         for split, count in (("seen", params.evaluate.seen), ("unseen", params.evaluate.unseen))
-        for task in [task for task in everything if task.split == split][:count]
+        for task in [task for task in everything if task.split == split][-count:]
     ]
     split_of = {task.task_id: task.split for task in chosen}
     episodes: list[Episode] = []

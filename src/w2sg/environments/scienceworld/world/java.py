@@ -79,9 +79,7 @@ class Machine:
         if not port.isdigit():
             self._end()
             raise UserError(f"java: {java} does not start with a heap of {heap_mb} MB ({port or 'no answer'})")
-        self._gateway = JavaGateway(
-            gateway_parameters=GatewayParameters(auto_field=True, port=int(port), read_timeout=timeout)
-        )
+        self._gateway = JavaGateway(gateway_parameters=GatewayParameters(port=int(port), read_timeout=timeout))
         self.classes = self._gateway.jvm
         # The simulator prints every step, to a pipe that nobody reads.
         streams = self.classes.java.io
