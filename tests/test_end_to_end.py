@@ -81,6 +81,20 @@ def test_the_run_ends_with_a_table_and_a_report(finished: Path) -> None:
 
 
 @pytest.mark.slow
+def test_models_are_judged_on_the_last_tasks_of_each_split(finished: Path) -> None:
+    """So that after a choice more tasks can be asked for, and the new ones are those that decide."""
+    tasks = pd.read_parquet(finished / "data/tasks/alfworld.parquet")
+    for group in ("sft", "preference", "imitation"):
+        episodes = pd.read_parquet(finished / f"results/episodes/alfworld-0/{group}.parquet")
+        for split, count in (("seen", 8), ("unseen", 12)):
+            every = list(tasks[tasks.split == split].task_id)
+            assert len(every) > count
+            own = episodes[episodes.split == split]
+            for _, one in own.groupby("model"):
+                assert list(dict.fromkeys(one.task_id)) == every[-count:]
+
+
+@pytest.mark.slow
 def test_a_second_run_recomputes_nothing(finished: Path) -> None:
     before = executed(finished)
     again = run(finished, "snakemake", "--cores", "2")
