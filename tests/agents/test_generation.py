@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers.cache_utils import DynamicLayer
 
-from w2sg.agents.generation import Conversations, RoomyLayer, sample
+from w2sg.agents.generation import Conversations, RoomyLayer, _draw, sample
 
 
 def slow_sample(logits: list[float], *, temperature: float, top_p: float, uniform: float) -> int:
@@ -63,6 +63,29 @@ def test_against_the_definition(logits, temperature, top_p, uniforms):
             for share in (1 - 1e-9, 1.0, 1 + 1e-9)
         ]
         assert token in nearby
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.02, 1.0, 4.0])
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_the_short_way_draws_what_the_whole_order_draws(spread, levels):
+    """Flat and steep distributions over 300 tokens, with few distinct values (so with equals) and with many."""
+    generator = torch.Generator().manual_seed(levels)
+    rows = 400
+    logits = torch.randint(levels, (rows, 300), generator=generator).double() / levels * 3 * spread
+    logits += 2 * spread * torch.randn(rows, 300, generator=generator).double().round(decimals=1)
+    temperature = torch.tensor([0.0, 0.5, 1.0, 2.0] * (rows // 4), dtype=torch.float64)
+    top_p = torch.tensor([1.0] * 100 + [0.95] * 100 + [0.6] * 100 + [0.01] * 100, dtype=torch.float64)
+    uniform = torch.rand(rows, generator=generator, dtype=torch.float64)
+    found = sample(logits, temperature=temperature, top_p=top_p, uniform=uniform)
+    heat = torch.where(temperature > 0, temperature, 1.0)
+    whole = _draw(
+        torch.softmax(logits / heat[:, None], dim=-1),
+        top_p=top_p,
+        uniform=torch.where(temperature > 0, uniform, 0.0),
+    )
+    assert found.tolist() == whole.tolist()
+    greedy = sample(logits, temperature=torch.zeros(rows), top_p=top_p, uniform=uniform)
+    assert greedy.tolist() == [row.index(max(row)) for row in logits.tolist()]
 
 
 PROBABILITIES = [0.125, 0.5, 0.25, 0.125]

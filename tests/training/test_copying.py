@@ -1,8 +1,10 @@
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
 from w2sg.params import Architecture, Copying, Optimization
-from w2sg.training import bases
+from w2sg.training import bases, sft
 from w2sg.training.copying import copying_rows
 from w2sg.training.sft import fit
 
@@ -48,6 +50,28 @@ def test_a_model_learns_to_copy_sequences_it_never_saw(tokenizer) -> None:
     _, log = fit(model, tokenizer, rows, optimization=OPTIMIZATION, lora=None, seed=0, name="copying")
     first, last = (np.mean([row["loss"] for row in part]) for part in (log[:10], log[-10:]))
     assert last < 0.5 * np.log(vocabulary - 5) < first
+
+
+@pytest.mark.parametrize(("longest", "used"), [(9, "eager"), (70, "sdpa")])
+def test_short_sequences_are_trained_with_plain_attention(tokenizer, monkeypatch, longest, used) -> None:
+    """The same losses as with the fused one, which the model has again afterwards."""
+    settings = Copying(sequences=100, shortest=longest - 3, longest=longest, optimization=OPTIMIZATION)
+    rows = copying_rows(settings, vocabulary=30, first=5, seed=0)
+    seen = set()
+
+    def train(model):
+        model.register_forward_pre_hook(lambda module, _: seen.add(module.config._attn_implementation))
+        model.model.register_forward_pre_hook(lambda module, _: seen.add(module.config._attn_implementation))
+        return fit(model, tokenizer, rows, optimization=OPTIMIZATION, lora=None, seed=0, name="copying")[1]
+
+    model = bases.create(SMALL, tokenizer=tokenizer, context=256, seed=0)
+    log = train(model)
+    assert seen == {used} and model.config._attn_implementation == "sdpa"
+    monkeypatch.setattr(sft, "plain_attention", lambda *_, **__: nullcontext())
+    seen.clear()
+    fused = train(bases.create(SMALL, tokenizer=tokenizer, context=256, seed=0))
+    assert seen == {"sdpa"}
+    assert [row["loss"] for row in log] == pytest.approx([row["loss"] for row in fused], abs=1e-5)
 
 
 def test_lengths_out_of_order_are_refused() -> None:

@@ -16,7 +16,7 @@ from w2sg.params import Lora, Optimization
 from w2sg.records import Message
 from w2sg.training.encoding import encode
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, lora_config, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, lora_config, plain_attention, run, trainer_arguments
 
 
 class _Trainer(OwnBatches, SFTTrainer):
@@ -82,7 +82,8 @@ def fit(
             peft_config=lora_config(lora),
             callbacks=[log],
         )
-        return run(trainer), log.rows
+        with plain_attention(model, longest=max(row["length"] for row in rows)):
+            return run(trainer), log.rows
 
 
 def _row(
