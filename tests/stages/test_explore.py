@@ -73,7 +73,8 @@ def test_samples_of_the_last_training_tasks(explored, here):
 
 
 def test_the_schedule_starts_again(here):
-    settings = here.model_copy(update={"explore": here.explore.model_copy(update={"samples": 8, "tasks": 1})})
+    six = {"samples": 8, "tasks": 1, "schedule": here.explore.schedule[:6]}
+    settings = here.model_copy(update={"explore": here.explore.model_copy(update=six)})
     drawn = explore.requests(settings, Task.read(layout.tasks("alfworld")))
     assert [each.sample for each in drawn] == list(range(8))
     assert [(each.temperature, each.top_p) for each in drawn[6:]] == [(0.5, 1.0), (0.7, 0.95)]
@@ -160,7 +161,11 @@ def test_best_of_n(here, monkeypatch):
 
     monkeypatch.setattr(rollout, "play", remembering)
     evaluate.main(here, group="inference", **RUN)
-    held_out = [task for task in Task.read(layout.tasks("alfworld")) if task.split != "train"][:3]
+    tasks = Task.read(layout.tasks("alfworld"))
+    seen, unseen = ([task for task in tasks if task.split == split] for split in ("seen", "unseen"))
+    assert len(seen) >= here.evaluate.seen and len(unseen) > here.evaluate.unseen, "the last ones are taken"
+    held_out = seen[-here.evaluate.seen :] + unseen[-here.evaluate.unseen :]
+    assert len(held_out) == 3
     rounds = [held_out, held_out[1:], held_out[1:]]
     assert [(each.task_id, each.sample) for each in played] == [
         (task.task_id, sample) for sample, tasks in enumerate(rounds) for task in tasks
