@@ -21,6 +21,7 @@ FILES = (
     "table1.csv",
     "table1.md",
     "tables.md",
+    "learning.csv",
     "comparisons.csv",
     "recovered.csv",
     "claims.md",
@@ -36,7 +37,7 @@ Made by `make study` from `params/study.yaml`: commit {commit}, {hours:.1f} hour
 - [table1.md](table1.md): rewards, success and completion of every method; the figures behind it: `table1.csv`
 - [claims.md](claims.md): the paper's sentences, each beside what was measured, with a verdict
 - [tables.md](tables.md): shares of the ceiling recovered, and the paper's Tables 2 to 4
-- `comparisons.csv`, `recovered.csv`, `tree_quality.csv`, `theorem.csv`, `tree_gain.csv`
+- `comparisons.csv`, `recovered.csv`, `tree_quality.csv`, `theorem.csv`, `tree_gain.csv`, `learning.csv`
 - `figures/`{report}
 """
 

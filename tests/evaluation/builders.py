@@ -174,5 +174,7 @@ def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500
         mcts_paths=paths,
         logs=[log("base_weak"), log("sft_weak"), log("sft_strong"), log("w2s_mcts"), log("w2s_dpo"), log("random_dpo")],
         tasks=task_table(tasks=tasks),
+        experts={"alfworld": 0.9},
+        spreads={"alfworld": [1.0, 1.0, 0.0]},
         stage_seconds={"explore": 212.0, "preference": 64.5},
     )

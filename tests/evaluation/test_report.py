@@ -18,6 +18,7 @@ FILES = {
     "table1.csv",
     "table1.md",
     "tables.md",
+    "learning.csv",
     "comparisons.csv",
     "recovered.csv",
     "claims.md",
@@ -72,7 +73,16 @@ def test_markdown_has_one_row_per_model_times_100(folder: Path) -> None:
     short, line = [line for line in lines if line.startswith("| SFT weak |")]
     assert line.startswith(f"| SFT weak | {100 * sum(of_weak) / 2:.1f} [")
     assert len(short.split("|")) == 1 + 2 + 1, "one column for rewards of 0 and 1"
-    assert sum(line.startswith("| ") for line in lines) == 2 * (1 + len(SKILL))
+    assert sum(line.startswith("| ") for line in lines) == 2 * (1 + len(SKILL)) + 2, "and what there was to learn"
+
+
+def test_what_there_was_to_learn_is_said(tmp_path: Path) -> None:
+    (line,) = report.build(inputs(tasks=10, resamples=100), folder=tmp_path)
+    (row,) = rows(tmp_path / "learning.csv")
+    assert line == f"alfworld: little to learn here: {row['failed']}"
+    assert "SFT weak is not shown to be above its base" in row["failed"], "ten tasks are too few"
+    for name in ("table1.md", "report.html"):
+        assert "Was there something to learn?" in (tmp_path / name).read_text(encoding="utf-8")
 
 
 def test_tree_quality_says_what_there_was_to_learn_from(folder: Path) -> None:

@@ -159,6 +159,17 @@ def comparisons(episodes: Sequence[Episode], *, settings: Settings) -> list[Comp
     return found
 
 
+def rewards_compared(
+    episodes: Sequence[Episode], *, environment: str, split: str, model: str, baseline: str, settings: Settings
+) -> Comparison | None:
+    """The average reward of any two models on one environment and split; None where one of them was not evaluated."""
+    names = {"environment": environment, "split": split, "measure": "average_reward"}
+    of = _values(episodes, **names)
+    if model not in of or baseline not in of:
+        return None
+    return _comparison(of, model=model, baseline=baseline, settings=settings, **names)
+
+
 def repeats(episodes: Sequence[Episode], *, settings: Settings) -> list[Comparison]:
     """Share of steps that repeat the one before, of the W2S methods against SFT strong, on every environment and split.
 

@@ -16,6 +16,7 @@ from w2sg import files
 from w2sg.evaluation import (
     claims,
     figures,
+    learning,
     metrics,
     paper_claims,
     tables,
@@ -28,6 +29,7 @@ from w2sg.evaluation import (
 from w2sg.evaluation.claims import Comparison, Recovered, Settings, Standing
 from w2sg.evaluation.figures import TrainingLog
 from w2sg.evaluation.grid import GridRow
+from w2sg.evaluation.learning import Learning
 from w2sg.evaluation.theorem import Quantities, Reading
 from w2sg.evaluation.tree_gain import Point
 from w2sg.evaluation.verdicts import Finding, Findings
@@ -99,6 +101,8 @@ class ReportInputs:
         merging: what each merge threshold does, rows of the stage merging with their environment and seed.
         tasks: the task tables of all environments.
         theorem: the quantities of theorem 1, one per environment and seed.
+        experts: mean G of the demonstrations, by environment.
+        spreads: best minus worst G in each explored task's tree, of all seeds, by environment.
         grid: rows of `make grid` that belong to this configuration; empty where it has not run.
         stage_seconds: what each stage cost, where that is known.
     """
@@ -114,6 +118,8 @@ class ReportInputs:
     merging: Sequence[Mapping[str, Any]] = ()
     tasks: Sequence[Task] = ()
     theorem: Sequence[Quantities] = ()
+    experts: Mapping[str, float] = field(default_factory=dict)
+    spreads: Mapping[str, Sequence[float]] = field(default_factory=dict)
     grid: Sequence[GridRow] = ()
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
 
@@ -123,6 +129,7 @@ class _Results:
     """What `build` works out once and shows in several places."""
 
     standings: Sequence[Standing]
+    learning: Sequence[Learning]
     compared: Sequence[Comparison]
     recovered: Sequence[Recovered]
     judged: Sequence[Finding]
@@ -132,8 +139,10 @@ class _Results:
     task_counts: Mapping[str, Mapping[str, int]]
 
 
-def build(inputs: ReportInputs, *, folder: Path) -> None:
+def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
     """Write tables (CSV and Markdown), claims.md, figures/*.svg and report.html; equal inputs, equal bytes.
+
+    Returns a line for every environment that left little to learn.
 
     Rewards and rates are fractions in the CSV files and 100 times that, the paper's task score, for people to read.
 
@@ -145,10 +154,16 @@ def build(inputs: ReportInputs, *, folder: Path) -> None:
     drawn = _drawn_trees(inputs)
     charts = _charts(inputs, results)
     pictures = charts | {f"tree_{tree.environment}": svg for tree, svg in drawn}
-    table1 = tables.table1_markdown(results.standings, settings=inputs.settings, binary=results.binary)
+    table1 = tables.table1_markdown(
+        results.standings,
+        settings=inputs.settings,
+        binary=results.binary,
+        after=[learning.table(results.learning)] if results.learning else [],
+    )
 
     files.write_text(folder / "table1.csv", _csv([asdict(row) for row in rows]))
     files.write_text(folder / "table1.md", table1)
+    files.write_text(folder / "learning.csv", _csv([learning.row(each) for each in results.learning]))
     files.write_text(folder / "tables.md", "\n".join(t.markdown() for t in _other_tables(inputs, results)))
     files.write_text(folder / "comparisons.csv", _csv([_comparison_row(c) for c in results.compared]))
     files.write_text(folder / "recovered.csv", _csv([_recovered_row(r) for r in results.recovered]))
@@ -161,6 +176,7 @@ def build(inputs: ReportInputs, *, folder: Path) -> None:
         for name, svg in sorted(pictures.items()):
             (temporary / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
     files.write_text(folder / "report.html", _page(inputs, results, charts=charts, drawn=drawn))
+    return learning.warnings(results.learning)
 
 
 def _results(inputs: ReportInputs) -> _Results:
@@ -181,6 +197,7 @@ def _results(inputs: ReportInputs) -> _Results:
     )
     return _Results(
         standings=claims.standings(episodes, settings=settings),
+        learning=learning.learning(episodes, experts=inputs.experts, spreads=inputs.spreads, settings=settings),
         compared=compared,
         recovered=recovered,
         judged=paper_claims.judge(findings),
@@ -366,6 +383,7 @@ def _page(
         headline=claims.headline(results.compared, confidence=inputs.settings.confidence),
         tables=tables.by_environment(results.standings),
         table1=tables.table1(results.standings, binary=results.binary),
+        learning=learning.table(results.learning) if results.learning else None,
         other_tables=_other_tables(inputs, results),
         compared=results.compared,
         last_split=metrics.splits(inputs.episodes)[-1],

@@ -41,8 +41,10 @@ def by_environment(standings: Sequence[Standing]) -> list[tuple[str, list[str], 
     return tables
 
 
-def table1_markdown(standings: Sequence[Standing], *, settings: Settings, binary: Sequence[str] = ()) -> str:
-    """Table 1 in the paper's shape, then per environment every split and measure with intervals."""
+def table1_markdown(
+    standings: Sequence[Standing], *, settings: Settings, binary: Sequence[str] = (), after: Sequence[Table] = ()
+) -> str:
+    """Table 1 in the paper's shape, the tables `after` it, then every environment, split and measure with intervals."""
     lines = [
         "# Table 1",
         "",
@@ -50,7 +52,7 @@ def table1_markdown(standings: Sequence[Standing], *, settings: Settings, binary
         f"In brackets: {settings.confidence:.0%} bootstrap intervals over tasks and, where there are several, seeds.",
         "Completion is the share of the episodes that the environment ended by itself, in per cent.",
         "",
-        table1(standings, binary=binary).markdown().rstrip(),
+        "\n".join(table.markdown() for table in (table1(standings, binary=binary), *after)).rstrip(),
     ]
     for environment, splits, models in by_environment(standings):
         heads = [f"{split}: {name}" for split in splits for name in ("task score", "success", "completion", "tasks")]

@@ -1,6 +1,8 @@
 """Stage report: tables, figures and one self-contained report.html. Reads only what the parameters name."""
 
+import sys
 from collections.abc import Mapping
+from statistics import fmean
 from typing import Any
 
 from w2sg import layout
@@ -10,7 +12,7 @@ from w2sg.evaluation.figures import TrainingLog
 from w2sg.evaluation.theorem import Quantities
 from w2sg.files import read_json
 from w2sg.params import Params
-from w2sg.records import DemonstrationPath, Episode, Pair, Task, read_episodes
+from w2sg.records import DemonstrationPath, Episode, Pair, Task, read_episodes, read_trajectories
 from w2sg.rosters import ImitationMethod, PreferenceMethod
 from w2sg.stages.groups import GROUPS
 from w2sg.trees.tree import TrajectoryTree, load
@@ -22,6 +24,7 @@ def main(params: Params) -> None:
     episodes: list[Episode] = []
     explorations = []
     trees: dict[str, dict[str, TrajectoryTree]] = {}
+    spreads: dict[str, list[float]] = {}
     shown: list[DemonstrationPath] = []
     first = params.seeds[0]
     merging: list[dict[str, Any]] = []
@@ -42,8 +45,10 @@ def main(params: Params) -> None:
         )
         rows = read_json(layout.merging(name, seed))["rows"]
         merging += [{"environment": name, "seed": seed, **row} for row in rows]
+        here = load(layout.trees(name, seed))
+        spreads.setdefault(name, []).extend(_spread(tree) for tree in here.values())
         if seed == first:
-            trees[name] = load(layout.trees(name, seed))
+            trees[name] = here
             shown += [path for path in paths if path.kind == "mcts"]
         run = layout.run_name(name, seed)
         logs += [_log("sft", f"{run}-{role}", name, f"sft_{role}", seed) for role in ("weak", "strong")]
@@ -63,13 +68,24 @@ def main(params: Params) -> None:
         merging=merging,
         theorem=[Quantities.read(layout.theorem(name, seed)) for name, seed in runs],
         tasks=[task for name, _ in params.environments.items() for task in Task.read(layout.tasks(name))],
+        experts={
+            name: fmean(expert.score for expert in read_trajectories(layout.experts(name)))
+            for name, _ in params.environments.items()
+        },
+        spreads=spreads,
         grid=[row for row in grid.read(layout.GRID) if row.configuration == own],
     )
-    report.build(inputs, folder=layout.RESULTS)
+    for warning in report.build(inputs, folder=layout.RESULTS):
+        print(f"report: {warning}", file=sys.stderr)
 
 
 def _log(stage: str, file: str, environment: str, model: str, seed: int) -> TrainingLog:
     return TrainingLog(name=environment, model=model, seed=seed, rows=read_json(layout.log(stage, file)))
+
+
+def _spread(tree: TrajectoryTree) -> float:
+    scores = [trajectory.score for trajectory in tree.trajectories]
+    return max(scores) - min(scores)
 
 
 def _one_each(roster: Mapping[str, PreferenceMethod] | Mapping[str, ImitationMethod]) -> list[str]:
