@@ -25,7 +25,8 @@ class Learning:
 
     Attributes:
         split: of the evaluation; the last, unseen where there are unseen tasks.
-        expert: mean G of the demonstrations that SFT learned from, on training tasks.
+        expert: mean G of the demonstrations that SFT learned from, on training tasks; the expert's failures are not
+            among them, so that SFT weak's share of it is if anything too small.
         weak: mean G of SFT weak.
         gain: SFT weak minus its base; None where either was not evaluated.
         room: SFT strong minus SFT weak; likewise.
@@ -117,8 +118,8 @@ def table(found: Sequence[Learning]) -> Table:
     ]
     note = (
         "Comparisons of methods mean something only where there was something to learn: SFT weak between "
-        f"{100 * LEAST:.0f} and {100 * MOST:.0f} % of the expert's reward (the expert on the tasks that SFT learned "
-        "from), above its base, below SFT strong, each by the interval of the paired difference, and in "
+        f"{100 * LEAST:.0f} and {100 * MOST:.0f} % of the expert's reward (of the demonstrations that SFT learned "
+        "from, without the expert's own failures), above its base, below SFT strong, each by the interval of the paired difference, and in "
         f"{100 * SHARE_APART:.0f} % or more of the explored tasks one trajectory at least {APART:g} above another."
     )
     head = ["environment", "expert", "SFT weak", "above its base", "SFT strong above it", "apart", "conditions"]
