@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from w2sg.evaluation.claims import Settings
+from w2sg.evaluation.explorations import Exploration
 from w2sg.evaluation.figures import TrainingLog
 from w2sg.evaluation.grid import GridRow
-from w2sg.evaluation.report import Exploration, ReportInputs
+from w2sg.evaluation.report import ReportInputs
 from w2sg.records import DemonstrationPath, Episode, Pair, Step, Task, Trajectory, conversation
 from w2sg.trees import merging, pairs, quality
 from w2sg.trees.tree import TrajectoryTree

@@ -119,8 +119,9 @@ def table(found: Sequence[Learning]) -> Table:
     note = (
         "Comparisons of methods mean something only where there was something to learn: SFT weak between "
         f"{100 * LEAST:.0f} and {100 * MOST:.0f} % of the expert's reward (of the demonstrations that SFT learned "
-        "from, without the expert's own failures), above its base, below SFT strong, each by the interval of the paired difference, and in "
-        f"{100 * SHARE_APART:.0f} % or more of the explored tasks one trajectory at least {APART:g} above another."
+        "from, without the expert's own failures), above its base, below SFT strong, each by the interval of the "
+        f"paired difference, and in {100 * SHARE_APART:.0f} % or more of the explored tasks one trajectory at least "
+        f"{APART:g} above another."
     )
     head = ["environment", "expert", "SFT weak", "above its base", "SFT strong above it", "apart", "conditions"]
     return Table("Was there something to learn?", note, head, rows)

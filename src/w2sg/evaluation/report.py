@@ -1,10 +1,8 @@
 """The report: Table 1, comparisons, tree quality, charts and one HTML page that needs nothing beside itself."""
 
-import csv
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +13,8 @@ from markupsafe import Markup
 from w2sg import files
 from w2sg.evaluation import (
     claims,
+    csv_rows,
+    explorations,
     figures,
     learning,
     metrics,
@@ -27,62 +27,18 @@ from w2sg.evaluation import (
     viewer,
 )
 from w2sg.evaluation.claims import Comparison, Recovered, Settings, Standing
+from w2sg.evaluation.explorations import Exploration
 from w2sg.evaluation.figures import TrainingLog
 from w2sg.evaluation.grid import GridRow
 from w2sg.evaluation.learning import Learning
 from w2sg.evaluation.theorem import Quantities, Reading
 from w2sg.evaluation.tree_gain import Point
 from w2sg.evaluation.verdicts import Finding, Findings
-from w2sg.records import DemonstrationPath, Episode, Pair, Task
+from w2sg.records import DemonstrationPath, Episode, Task
 from w2sg.trees.tree import TrajectoryTree
 
 TEMPLATES = Path(__file__).parent / "templates"
-DIGITS = 6  # significant ones
 FIGURE4 = ("sft_weak", "sft_strong", "w2s_dpo", "w2s_mcts")
-
-
-@dataclass(frozen=True, slots=True)
-class Exploration:
-    """What one environment and seed gave to learn from.
-
-    Attributes:
-        quality: of its trees, as `trees.quality.summarize` returns it; `by_policy` the same for equally many samples of
-            each policy that explored, empty with one.
-        pairs: N_p by kind of preference pair.
-        paths: number of demonstration paths by kind, and of those certified by replay and recombined from samples.
-    """
-
-    environment: str
-    seed: int
-    quality: Mapping[str, Any]
-    pairs: Mapping[str, int]
-    paths: Mapping[str, int]
-    certified: Mapping[str, int]
-    recombined: Mapping[str, int]
-    by_policy: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-
-    @classmethod
-    def count(
-        cls,
-        environment: str,
-        *,
-        seed: int,
-        quality: Mapping[str, Any],
-        by_policy: Mapping[str, Mapping[str, Any]] | None = None,
-        pairs: Iterable[Pair],
-        paths: Sequence[DemonstrationPath],
-    ) -> "Exploration":
-        """Count pairs and paths of all kinds."""
-        return cls(
-            environment=environment,
-            seed=seed,
-            quality=quality,
-            pairs=Counter(pair.kind for pair in pairs),
-            paths=Counter(path.kind for path in paths),
-            certified=Counter(path.kind for path in paths if path.certified),
-            recombined=Counter(path.kind for path in paths if path.source_sample < 0),
-            by_policy=by_policy or {},
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,16 +117,16 @@ def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
         after=[learning.table(results.learning)] if results.learning else [],
     )
 
-    files.write_text(folder / "table1.csv", _csv([asdict(row) for row in rows]))
+    files.write_text(folder / "table1.csv", csv_rows.text([asdict(row) for row in rows]))
     files.write_text(folder / "table1.md", table1)
-    files.write_text(folder / "learning.csv", _csv([learning.row(each) for each in results.learning]))
+    files.write_text(folder / "learning.csv", csv_rows.text([learning.row(each) for each in results.learning]))
     files.write_text(folder / "tables.md", "\n".join(t.markdown() for t in _other_tables(inputs, results)))
-    files.write_text(folder / "comparisons.csv", _csv([_comparison_row(c) for c in results.compared]))
-    files.write_text(folder / "recovered.csv", _csv([_recovered_row(r) for r in results.recovered]))
+    files.write_text(folder / "comparisons.csv", csv_rows.text([csv_rows.comparison(c) for c in results.compared]))
+    files.write_text(folder / "recovered.csv", csv_rows.text([csv_rows.recovered(r) for r in results.recovered]))
     files.write_text(folder / "claims.md", paper_claims.markdown(results.judged))
-    files.write_text(folder / "theorem.csv", _csv([theorem.row(r) for r in results.theorem]))
-    files.write_text(folder / "tree_gain.csv", _csv([tree_gain.row(p) for p in results.points]))
-    files.write_text(folder / "tree_quality.csv", _csv([_quality_row(e) for e in inputs.explorations]))
+    files.write_text(folder / "theorem.csv", csv_rows.text([theorem.row(r) for r in results.theorem]))
+    files.write_text(folder / "tree_gain.csv", csv_rows.text([tree_gain.row(p) for p in results.points]))
+    files.write_text(folder / "tree_quality.csv", csv_rows.text([explorations.row(e) for e in inputs.explorations]))
     with files.replacing(folder / "figures") as temporary:
         temporary.mkdir()
         for name, svg in sorted(pictures.items()):
@@ -203,7 +159,7 @@ def _results(inputs: ReportInputs) -> _Results:
         judged=paper_claims.judge(findings),
         theorem=theorem.readings(inputs.theorem, episodes),
         points=tree_gain.points(
-            {(each.environment, each.seed): _quality_row(each) for each in inputs.explorations},
+            {(each.environment, each.seed): explorations.row(each) for each in inputs.explorations},
             episodes,
             inputs.grid,
             breadth=inputs.params["tree"]["breadth"],
@@ -221,93 +177,6 @@ def _other_tables(inputs: ReportInputs, results: _Results) -> list[tables.Table]
         tables.table3(inputs.grid, results.standings),
         tables.table4(results.task_counts),
     ]
-
-
-def _comparison_row(comparison: Comparison) -> dict[str, Any]:
-    result = comparison.result
-    relative = comparison.relative.value if comparison.relative else None
-    return {
-        "environment": comparison.environment,
-        "split": comparison.split,
-        "measure": comparison.measure,
-        "model": comparison.model,
-        "baseline": comparison.baseline,
-        "tasks": result.tasks,
-        "difference": result.difference.mean,
-        "low": result.difference.low,
-        "high": result.difference.high,
-        "wins": result.wins,
-        "losses": result.losses,
-        "p_value": result.p_value,
-        "test": result.test,
-        "seeds": result.seeds,
-        "seeds_won": result.seeds_won,
-        "smallest_detectable": result.detectable,
-        "relative": relative.mean if relative else None,
-        "relative_low": relative.low if relative else None,
-        "relative_high": relative.high if relative else None,
-        "verdict": comparison.verdict,
-    }
-
-
-def _recovered_row(found: Recovered) -> dict[str, Any]:
-    value, denominator = found.result.value, found.result.denominator
-    return {
-        "environment": found.environment,
-        "split": found.split,
-        "model": found.model,
-        "share": found.name,
-        "tasks": found.tasks,
-        "value": value.mean if value else None,
-        "low": value.low if value else None,
-        "high": value.high if value else None,
-        "denominator": f"ceiling - {found.baseline}",
-        "denominator_value": denominator.mean,
-        "denominator_low": denominator.low,
-        "denominator_high": denominator.high,
-    }
-
-
-def _quality_row(exploration: Exploration) -> dict[str, Any]:
-    """One line of tree_quality.csv (M7) with what was learnt from it."""
-    quality = exploration.quality
-    mean, total, mixed, tasks = quality["mean"], quality["total"], quality["mixed"], quality["tasks"]
-    counts = {f"pairs_{kind}": number for kind, number in sorted(exploration.pairs.items())}
-    for kind, number in sorted(exploration.paths.items()):
-        counts[f"paths_{kind}"] = number
-        counts[f"certified_{kind}"] = exploration.certified.get(kind, 0)
-        counts[f"recombined_{kind}"] = exploration.recombined.get(kind, 0)
-    return {
-        "environment": exploration.environment,
-        "seed": exploration.seed,
-        "tasks": tasks,
-        "samples_per_task": mean["samples"],
-        "mixed_share": mixed["tasks"] / tasks if tasks else 0.0,
-        "informative_per_mixed_task": mixed["informative_mean"],
-        "informative_total": total["informative"],
-        "branchings_total": total["branchings"],
-        "branchings_possible": total["branchings_possible"],
-        "branching_factor": mean["branching_factor"],
-        "terminals": mean["terminals"],
-        "depth_mean": mean["depth_mean"],
-        "depth_max": mean["depth_max"],
-        "nodes": mean["nodes"],
-        "merge_rate": mean["merge_rate"],
-        "mean_score": mean["mean_score"],
-        "best_score": mean["best_score"],
-        **counts,
-    }
-
-
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV, columns in the order of their first use: floats to six digits, None empty, a missing count 0."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    text = StringIO()
-    writer = csv.DictWriter(text, columns, restval=0, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: float(f"{v:.{DIGITS}g}") if isinstance(v, float) else v for name, v in row.items()})
-    return text.getvalue()
 
 
 def _drawn_trees(inputs: ReportInputs) -> list[tuple[TrajectoryTree, str]]:
@@ -390,7 +259,7 @@ def _page(
         judged=results.judged,
         verdicts=[(name, sum(f.verdict == name for f in results.judged)) for name in verdicts.VERDICTS],
         conduct=metrics.conduct(inputs.episodes),
-        explorations=[(exploration, _quality_row(exploration)) for exploration in inputs.explorations],
+        explorations=[(exploration, explorations.row(exploration)) for exploration in inputs.explorations],
         charts={name: Markup(svg) for name, svg in charts.items()},  # safe: our own drawing, texts are escaped there
         drawn=[(tree, Markup(svg)) for tree, svg in drawn],
         side_by_side=_side_by_side(inputs.episodes),

@@ -8,6 +8,7 @@ from typing import Any
 from w2sg import layout
 from w2sg.evaluation import grid, report
 from w2sg.evaluation.claims import Settings
+from w2sg.evaluation.explorations import Exploration
 from w2sg.evaluation.figures import TrainingLog
 from w2sg.evaluation.theorem import Quantities
 from w2sg.files import read_json
@@ -39,7 +40,7 @@ def main(params: Params) -> None:
         ]
         grown = read_json(layout.tree_quality(name, seed))
         explorations.append(
-            report.Exploration.count(
+            Exploration.count(
                 name, seed=seed, quality=grown["summary"], by_policy=grown["by_policy"], pairs=pairs, paths=paths
             )
         )
