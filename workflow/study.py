@@ -16,6 +16,8 @@ import sys
 import time
 from pathlib import Path
 
+from w2sg import files
+
 PARAMS, WORKSPACE, KEPT = Path("params/study.yaml"), Path(".study"), Path("docs/study")
 FILES = (
     "table1.csv",
@@ -49,20 +51,32 @@ def main() -> int:
     cores = parser.parse_args().cores
     subprocess.run([sys.executable, "workflow/workspace.py", str(PARAMS), str(WORKSPACE)], check=True)
     share_cache()
-    spent = WORKSPACE / "seconds.json"
-    before = json.loads(spent.read_text()) if spent.exists() else 0.0
-    start = time.monotonic()
-    try:
-        done = subprocess.run(["snakemake", "--cores", cores, "--keep-going"], cwd=WORKSPACE)
-    finally:
-        seconds = before + time.monotonic() - start  # of interrupted calls too
-        spent.write_text(json.dumps(seconds))
-    if done.returncode:
+    code, seconds = run(["snakemake", "--cores", cores, "--keep-going"], WORKSPACE, spent=WORKSPACE / "seconds.json")
+    if code:
         print("study: not complete; call again to go on from here", file=sys.stderr)
-        return done.returncode
+        return code
     keep(WORKSPACE / "results", hours=seconds / 3600, cores=cores)
     print(f"{KEPT}: {', '.join(sorted(path.name for path in KEPT.iterdir()))}")
     return 0
+
+
+def run(command: list[str], folder: Path, *, spent: Path, every: float = 30.0) -> tuple[int, float]:
+    """Run a command; its exit code, and the seconds that it and earlier calls have taken.
+
+    The seconds are written down every so often, because a machine that goes away does not say so before.
+    """
+    before = json.loads(spent.read_text()) if spent.exists() else 0.0
+    start = time.monotonic()
+    with subprocess.Popen(command, cwd=folder) as process:
+        while True:
+            try:
+                code: int | None = process.wait(timeout=every)
+            except subprocess.TimeoutExpired:
+                code = None
+            seconds = before + time.monotonic() - start
+            files.write_text(spent, json.dumps(seconds))
+            if code is not None:
+                return code, seconds
 
 
 def share_cache() -> None:

@@ -1,7 +1,9 @@
 """Many jobs at once, two calls at once, and what is left when something is killed, on the real commands."""
 
+import contextlib
 import re
 
+import psutil
 import pytest
 import yaml
 
@@ -91,7 +93,7 @@ def test_two_calls_at_the_same_moment(unbuilt):
 
 
 def kill(toy, call, victim):
-    """The stage's command is a shell; what that waits with ends by itself."""
+    """The stage's command is a shell; what that waits with ends by itself, and some victims with those before them."""
     alive = toy.processes()
     targets = {
         "snakemake": [process for process in alive if process.pid == call.pid],
@@ -102,7 +104,8 @@ def kill(toy, call, victim):
     }
     assert targets[victim]
     for process in targets[victim]:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 # Who is killed, how the call ends when its blocked stage is released, how often part@0 starts in all.

@@ -1,5 +1,6 @@
 """What `make study` runs and what it keeps of it."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -48,6 +49,16 @@ def test_it_finds_what_the_run_has_computed(tmp_path: Path, monkeypatch: pytest.
     (study.WORKSPACE / "in.txt").write_text("another")
     subprocess.run(["dvc", "repro", "--quiet"], cwd=study.WORKSPACE, check=True)
     assert made.read_text() == "made\nmade\n" and not (study.WORKSPACE / ".dvc/cache/files").exists()
+
+
+def test_time_is_added_up_over_calls_and_written_down_on_the_way(tmp_path: Path) -> None:
+    spent, seen = tmp_path / "seconds.json", tmp_path / "seen"
+    command = ["sh", "-c", f"sleep 0.5; cp {spent} {seen}; exit 3"]
+    code, first = study.run(command, tmp_path, spent=spent, every=0.1)
+    assert code == 3 and first >= 0.5
+    assert 0 < json.loads(seen.read_text()) < first, "a killed call would have left the time until then"
+    assert study.run(["true"], tmp_path, spent=spent)[1] > first
+    assert json.loads(spent.read_text()) > first
 
 
 @pytest.fixture
