@@ -37,6 +37,15 @@ def test_same_numbers_same_bytes(name: str) -> None:
     ElementTree.fromstring(first)
 
 
+def test_a_long_task_type_takes_two_lines_instead_of_running_into_its_neighbour() -> None:
+    name = "lifespan-longest-lived-then-shortest-lived"
+    here = [episode for episode in EPISODES if episode.split == "unseen"]
+    drawn = texts(figures.task_type_chart(here, task_types={e.trajectory.task_id: name for e in here}))
+    lines = [text for text in drawn if text.startswith("lifespan") or text.startswith("shortest")]
+    assert len(lines) == 2 and "".join(lines).startswith(name)
+    assert max(map(len, lines)) <= 34
+
+
 def test_user_settings_of_matplotlib_do_not_show() -> None:
     import matplotlib
 

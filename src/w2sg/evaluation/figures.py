@@ -4,6 +4,7 @@ Text and axes are drawn in `currentColor`, so that a chart follows the page it s
 """
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -217,7 +218,7 @@ def task_type_chart(
             own = [e for e in here if task_types[e.trajectory.task_id] == name]
             _progress(axis, own)
             tasks = len({e.trajectory.task_id for e in own})
-            axis.set_title(f"{name} ({tasks})", fontsize=7.5)
+            axis.set_title(textwrap.fill(f"{name} ({tasks})", 34), fontsize=7.5)
         axes[0].set_ylabel("task score reached")
         _legend(figure, axes, loc="outside lower center", ncols=len(models))
     return svg(buffer, name="task-types", title="Score against step by task type")
