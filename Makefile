@@ -30,19 +30,19 @@ run: install
 	@echo "The whole report: results/report.html"
 
 smoke: install
-	python workflow/workspace.py params/smoke.yaml .smoke
+	python workflow/studies/workspace.py params/smoke.yaml .smoke
 	cd .smoke && snakemake --cores $(CORES)
 	@cat .smoke/results/table1.md
 
 sensitivity: install
-	python workflow/sensitivity.py --cores $(CORES)
+	python workflow/studies/sensitivity.py --cores $(CORES)
 
 grid: run
-	python workflow/grid.py $(GRID)
+	python workflow/studies/grid.py $(GRID)
 	snakemake --cores $(CORES) report
 
 study: install
-	python workflow/study.py --cores $(CORES)
+	python workflow/studies/study.py --cores $(CORES)
 
 test: install
 	python -m pytest --numprocesses 2 --dist loadfile
@@ -61,7 +61,7 @@ format: install
 
 # The lock file pins what this installs, and environment.yml repeats it for conda; torch keeps its plain version, whose build (CPU, CUDA) the registry chooses.
 lock: install
-	python workflow/lock.py
+	python workflow/upkeep/lock.py
 
 clean:
 	rm -rf .smoke .sensitivity .resume .snakemake

@@ -38,7 +38,7 @@ def changes() -> list[tuple[str, str, str]]:
 def followed(tmp_path: Path) -> Path:
     """A copy of the project with everything done that the page says."""
     folder = tmp_path / "project"
-    command = [sys.executable, "workflow/workspace.py", "params.yaml", str(folder)]
+    command = [sys.executable, "workflow/studies/workspace.py", "params.yaml", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True)
     for path, text in new_files().items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -59,7 +59,9 @@ def test_the_page(followed: Path) -> None:
     printed = ""
     for command in commands.splitlines():
         program = (
-            [sys.executable, "-m", "w2sg.cli", *command.split()[1:]] if command.startswith("w2sg ") else command.split()
+            [sys.executable, "-m", "w2sg.commands", *command.split()[1:]]
+            if command.startswith("w2sg ")
+            else command.split()
         )
         done = subprocess.run(program, cwd=followed, env=environment, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"

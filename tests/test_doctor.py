@@ -4,7 +4,9 @@ import shutil
 
 import pytest
 
-from w2sg import cli, doctor, params
+from w2sg.commands import __main__ as cli
+from w2sg.commands import doctor
+from w2sg.config import params
 
 
 @pytest.fixture

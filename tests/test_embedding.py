@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from w2sg import embedding, files
-from w2sg.errors import UserError
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError
+from w2sg.trees import embeddings as embedding
 
 TEXTS = [
     "You are in the middle of a room.",

@@ -35,7 +35,7 @@ def environment() -> dict[str, str]:
 
 def workspace(folder: Path) -> Path:
     """A copy of the project with the smoke parameters."""
-    command = [sys.executable, "workflow/workspace.py", "params/smoke.yaml", str(folder)]
+    command = [sys.executable, "workflow/studies/workspace.py", "params/smoke.yaml", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True, env=environment())
     return folder
 

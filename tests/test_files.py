@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from w2sg import files
-from w2sg.errors import UserError
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError
 
 SCHEMA = pa.schema([("name", pa.string()), ("count", pa.int64()), ("parts", pa.list_(pa.struct([("x", pa.string())])))])
 

@@ -137,7 +137,7 @@ def ran(folder: Path) -> list[str]:
 
 
 def test_the_page_is_up_to_date() -> None:
-    done = subprocess.run([sys.executable, "workflow/invalidation.py"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "workflow/upkeep/invalidation.py"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -168,7 +168,7 @@ def test_a_table_that_changed_is_found(built: Path, tmp_path: Path, monkeypatch:
     folder = tmp_path / "work"
     shutil.copytree(built, folder)
     shutil.copytree(ROOT / "docs", folder / "docs")
-    command = [sys.executable, "workflow/invalidation.py"]
+    command = [sys.executable, "workflow/upkeep/invalidation.py"]
     (folder / "dvc.yaml").write_text((folder / "dvc.yaml").read_text().replace("- mcts.uncertified\n", "- mcts\n"))
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 1

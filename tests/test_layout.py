@@ -7,8 +7,9 @@ from typing import get_args
 
 import yaml
 
-from w2sg import layout, params
-from w2sg.params import Params
+from w2sg.config import params
+from w2sg.config.params import Params
+from w2sg.contracts import layout
 from w2sg.stages.__main__ import STAGES
 from w2sg.stages.groups import GROUPS, entrants
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from w2sg import params
-from w2sg.environments.settings import Environments
-from w2sg.errors import UserError
+from w2sg.config import params
+from w2sg.config.environments import Environments
+from w2sg.contracts.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 

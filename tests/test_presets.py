@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 import presets
-from w2sg import params
+from w2sg.config import params
+from w2sg.config.params import Params
 from w2sg.environments.scienceworld.tasks import splits
-from w2sg.params import Params
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("recommended", "paper", "paper_llama3", "authors")
@@ -24,7 +24,7 @@ def loaded() -> dict[str, Params]:
 
 
 def test_the_page_is_up_to_date() -> None:
-    done = subprocess.run([sys.executable, "workflow/presets.py"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "workflow/upkeep/presets.py"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 

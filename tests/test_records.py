@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg import files, records
-from w2sg.errors import UserError
-from w2sg.records import (
+from w2sg.contracts import files, records
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import (
     DemonstrationPath,
     Episode,
     Message,

@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_code_dependencies_equal_the_imports() -> None:
-    done = subprocess.run([sys.executable, "workflow/code_deps.py"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "workflow/upkeep/code_deps.py"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
 
 
@@ -28,7 +28,9 @@ def test_a_dependency_that_the_stage_table_lacks_is_found(dependency: str, tmp_p
     for folder in ("src", "workflow"):
         (tmp_path / folder).symlink_to(ROOT / folder)
     (tmp_path / "dvc.yaml").write_text(table)
-    done = subprocess.run([sys.executable, "workflow/code_deps.py"], cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "workflow/upkeep/code_deps.py"], cwd=tmp_path, capture_output=True, text=True
+    )
     assert done.returncode == 1 and "--write" in done.stderr
 
 

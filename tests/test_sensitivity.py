@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 import sensitivity
-from w2sg import params
-from w2sg.errors import UserError
-from w2sg.records import Episode, Step, Trajectory
+from w2sg.config import params
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Episode, Step, Trajectory
 
 ROOT = Path(__file__).parents[1]
 READINGS = {(reading.question, reading.text): reading for reading in sensitivity.READINGS}
@@ -131,7 +131,7 @@ from pathlib import Path
 import yaml
 sys.path.insert(0, "tests")
 from test_sensitivity import episodes
-from w2sg.records import write_episodes
+from w2sg.contracts.records import write_episodes
 
 group, out = sys.argv[1:]
 beta = yaml.safe_load(Path("params.yaml").read_text())["dpo"]["beta"]
@@ -179,7 +179,7 @@ def test_with_the_real_commands(tmp_path: Path) -> None:
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=project, env=environment, check=True)
     before = (project / "params.yaml").read_text()
-    command = [sys.executable, "workflow/sensitivity.py", "--cores", "1", "--only", "M9"]
+    command = [sys.executable, "workflow/studies/sensitivity.py", "--cores", "1", "--only", "M9"]
 
     def measured() -> list[str]:
         done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)

@@ -4,11 +4,14 @@ import io
 
 import pytest
 
-from w2sg import cli, layout, params, terminal
+from w2sg.commands import __main__ as cli
+from w2sg.commands import play as terminal
+from w2sg.config import params
+from w2sg.config.environments import Splits
+from w2sg.contracts import layout
+from w2sg.contracts.records import Task
 from w2sg.environments.opener import opener
-from w2sg.environments.settings import Splits
 from w2sg.environments.tasks import make_tasks
-from w2sg.records import Task
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from w2sg import threads
-from w2sg.errors import UserError
+from w2sg.config import threads
+from w2sg.contracts.errors import UserError
 
 
 @pytest.fixture

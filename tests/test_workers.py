@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.errors import UserError
-from w2sg.workers import spread
+from w2sg.contracts.errors import UserError
+from w2sg.stages.workers import spread
 
 
 def doubled(items: Sequence[int]) -> list[int]:

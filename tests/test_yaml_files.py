@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg import params
-from w2sg.errors import UserError
-from w2sg.yaml_files import read_yaml
+from w2sg.config import params
+from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from w2sg.agents.policies import TransformersPolicy
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 
 from .conftest import CONTEXT, tiny_model
 

@@ -9,9 +9,9 @@ import pytest
 from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
 from w2sg.agents.rollout import NO_ACTION, Request, cohorts, play, play_cohort, reset_all, uniforms
-from w2sg.environments.base import StepResult
-from w2sg.errors import UserError
-from w2sg.records import Task
+from w2sg.contracts.environment import StepResult
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 
 
 class Letters:

@@ -6,10 +6,10 @@ from contextlib import contextmanager
 
 import pytest
 
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 from w2sg.environments.scienceworld.world.java import find_java
 from w2sg.environments.scienceworld.world.simulator import Simulator
-from w2sg.errors import UserError
-from w2sg.records import Task
 
 LIFESPAN = "Your task is to find the animal with the longest life span.  The animals are in the 'outside' location.  "
 LIFESPAN += "Focus on the animal with the longest life span."

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.experts.demonstrations import plan
 from w2sg.environments.alfworld.tasks.games import TASK_TYPES
 from w2sg.environments.alfworld.world.engine import NOTHING_HAPPENS, Engine
 from w2sg.environments.alfworld.world.facts import Facts, Literal, in_order, solutions
 from w2sg.environments.alfworld.world.rules import parse_query, split_goal, translator
 from w2sg.environments.alfworld.world.translation import translate
-from w2sg.errors import UserError
 
 from .alfworld_examples import real_files, small_files, small_game
 

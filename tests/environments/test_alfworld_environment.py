@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 from w2sg.environments.alfworld.world.engine import NOTHING_HAPPENS
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, answer, make_task, opening
 from w2sg.environments.alfworld.world.translation import load, save
-from w2sg.environments.base import Environment
-from w2sg.errors import UserError
-from w2sg.records import Task
 
 from .alfworld_examples import small_game
 

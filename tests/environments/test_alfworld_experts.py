@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from w2sg.agents.prompts import parse_response
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task, Trajectory
 from w2sg.environments.alfworld.experts.demonstrations import (
     as_move,
     as_put,
@@ -23,8 +25,6 @@ from w2sg.environments.alfworld.tasks.games import TASK_TYPES
 from w2sg.environments.alfworld.world.engine import NOTHING_HAPPENS, Engine
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, make_task
 from w2sg.environments.alfworld.world.translation import save, translate
-from w2sg.errors import UserError
-from w2sg.records import Task, Trajectory
 
 from .alfworld_examples import older, small_files, small_game
 

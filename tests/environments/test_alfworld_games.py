@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory, plan
 from w2sg.environments.alfworld.experts.goals import parse_goal
 from w2sg.environments.alfworld.tasks.floor_plans import ROOMS, floor_plan, numbers
@@ -14,7 +15,6 @@ from w2sg.environments.alfworld.tasks.games import TASK_TYPES, GameSettings, dra
 from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment
 from w2sg.environments.alfworld.world.translation import translate
-from w2sg.errors import UserError
 
 from .alfworld_examples import SMALL, small_game
 

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.experts.demonstrations import as_put, expert_trajectory
 from w2sg.environments.alfworld.replay import run
 from w2sg.environments.alfworld.tasks.games import TASK_TYPES
 from w2sg.environments.alfworld.tasks.official import game_folders, official_tasks
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, make_task
 from w2sg.environments.alfworld.world.translation import load, save
-from w2sg.errors import UserError
 
 from .alfworld_examples import older, real_files, small_files, small_game, write_official
 

@@ -9,12 +9,12 @@ import numpy as np
 import psutil
 import pytest
 
-from w2sg import params
+from w2sg.config import params
+from w2sg.config.environments import Environments, Splits
 from w2sg.environments.demonstrations import expert, play
 from w2sg.environments.opener import opener
-from w2sg.environments.settings import Environments, Splits
 from w2sg.environments.tasks import make_tasks
-from w2sg.workers import spread
+from w2sg.stages.workers import spread
 
 NAMES = list(Environments.model_fields)
 HOSTILE = [

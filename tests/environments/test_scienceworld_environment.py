@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from w2sg.environments.base import Environment
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 from w2sg.environments.scienceworld.world.environment import Memory, ScienceworldEnvironment, read_spec
 from w2sg.environments.scienceworld.world.simulator import REFUSED, Simulator
-from w2sg.errors import UserError
-from w2sg.records import Task
 
 from .scienceworld_examples import LIFESPAN, make_task, running
 

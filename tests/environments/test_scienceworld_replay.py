@@ -2,9 +2,9 @@
 
 import pytest
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.scienceworld import replay
 from w2sg.environments.scienceworld.world.simulator import Simulator, Variations
-from w2sg.errors import UserError
 
 from .scienceworld_examples import running
 

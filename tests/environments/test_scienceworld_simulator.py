@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.scienceworld.world import java
 from w2sg.environments.scienceworld.world.simulator import Answer, Lost, Simulator
-from w2sg.errors import UserError
 
 from .scienceworld_examples import running
 

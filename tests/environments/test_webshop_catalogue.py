@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.webshop.world.catalogue import load, parse_pricing
 from w2sg.environments.webshop.world.goals import Goal, draw_goals, draw_prices, limit, pick
-from w2sg.errors import UserError
 
 from .webshop_examples import SHIRT, item, small_catalogue, small_goal, write_catalogue
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from w2sg.agents.prompts import parse_response
+from w2sg.contracts.records import Task, Trajectory
 from w2sg.environments.webshop.experts.demonstrations import expert_trajectory
 from w2sg.environments.webshop.experts.reading import SEPARATOR, read_instruction, read_page
 from w2sg.environments.webshop.experts.shopper import Shopper
@@ -17,7 +18,6 @@ from w2sg.environments.webshop.tasks.generator import generate
 from w2sg.environments.webshop.world.catalogue import load
 from w2sg.environments.webshop.world.environment import WebshopEnvironment, make_task
 from w2sg.environments.webshop.world.goals import Goal, draw_goals, draw_prices
-from w2sg.records import Task, Trajectory
 
 GOODS = r"[a-z0-9 ]+"
 PARTS = r"[a-z0-9]+( [a-z]+)*(, [a-z0-9]+( [a-z]+)*)*"

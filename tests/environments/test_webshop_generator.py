@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.webshop.tasks.generator import LARGEST, PER_PRODUCT, generate
 from w2sg.environments.webshop.world.catalogue import Catalogue, load
 from w2sg.environments.webshop.world.reward import alike, matching_options
 from w2sg.environments.webshop.world.vocabulary import AISLES, BULLETS, DESCRIPTIONS, USES
-from w2sg.errors import UserError
 
 FILES = ("items_shuffle.json", "items_ins_v2.json", "items_human_ins.json")
 

@@ -6,13 +6,13 @@ from statistics import mean
 import numpy as np
 import pytest
 
+from w2sg.contracts.records import Task, Trajectory
 from w2sg.environments.webshop.experts.demonstrations import expert_trajectory
 from w2sg.environments.webshop.experts.play import play_trajectory
 from w2sg.environments.webshop.tasks.generator import generate
 from w2sg.environments.webshop.world.catalogue import load
 from w2sg.environments.webshop.world.environment import WebshopEnvironment, make_task
 from w2sg.environments.webshop.world.goals import draw_goals, draw_prices
-from w2sg.records import Task, Trajectory
 
 
 @pytest.fixture(scope="module")

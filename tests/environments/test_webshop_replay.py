@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.webshop.replay import run
 from w2sg.environments.webshop.world.catalogue import load
 from w2sg.environments.webshop.world.goals import draw_goals, draw_prices
 from w2sg.environments.webshop.world.nouns import rule
 from w2sg.environments.webshop.world.reward import reward
 from w2sg.environments.webshop.world.session import Session, Shop
-from w2sg.errors import UserError
 
 from .webshop_examples import write_catalogue
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.webshop.world import nouns
 from w2sg.environments.webshop.world.reward import alike, matching_options, reward, type_reward
-from w2sg.errors import UserError
 
 from .webshop_examples import SHIRT, item, small_catalogue, small_goal
 

@@ -8,14 +8,14 @@ from typing import get_args
 
 import pytest
 
-from w2sg.environments.settings import Aisle
+from w2sg.config.environments import Aisle
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 from w2sg.environments.webshop.tasks.generator import generate
 from w2sg.environments.webshop.tasks.task_table import make_tasks
 from w2sg.environments.webshop.world.catalogue import load
 from w2sg.environments.webshop.world.environment import WebshopEnvironment
 from w2sg.environments.webshop.world.vocabulary import AISLES
-from w2sg.errors import UserError
-from w2sg.records import Task
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from w2sg.evaluation.claims import Settings
-from w2sg.evaluation.explorations import Exploration
-from w2sg.evaluation.figures import TrainingLog
-from w2sg.evaluation.grid import GridRow
-from w2sg.evaluation.report import ReportInputs
-from w2sg.records import DemonstrationPath, Episode, Pair, Step, Task, Trajectory, conversation
+from w2sg.contracts.records import DemonstrationPath, Episode, Pair, Step, Task, Trajectory, conversation
+from w2sg.evaluation.measures.claims import Settings
+from w2sg.evaluation.measures.explorations import Exploration
+from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.report.figures import TrainingLog
+from w2sg.evaluation.report.report import ReportInputs
 from w2sg.trees import merging, pairs, quality
 from w2sg.trees.tree import TrajectoryTree
 

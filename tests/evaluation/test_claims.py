@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.evaluation import claims
-from w2sg.evaluation.claims import Comparison, Settings
-from w2sg.evaluation.statistics import Interval, PairedDifference
-from w2sg.records import Episode
+from w2sg.contracts.records import Episode
+from w2sg.evaluation.measures import claims
+from w2sg.evaluation.measures.claims import Comparison, Settings
+from w2sg.evaluation.measures.statistics import Interval, PairedDifference
 
 from .builders import episode, evaluation
 

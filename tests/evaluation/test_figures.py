@@ -5,7 +5,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from w2sg.evaluation import claims, figures
+from w2sg.evaluation.measures import claims
+from w2sg.evaluation.report import figures
 
 from .builders import SKILL, evaluation, grid, log, task_table
 

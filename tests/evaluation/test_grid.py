@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from w2sg.errors import UserError
-from w2sg.evaluation import grid
-from w2sg.evaluation.claims import Settings
-from w2sg.evaluation.grid import Point
+from w2sg.contracts.errors import UserError
+from w2sg.evaluation.measures import grid
+from w2sg.evaluation.measures.claims import Settings
+from w2sg.evaluation.measures.grid import Point
 
 from .builders import episode
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.evaluation.claims import Settings
-from w2sg.evaluation.learning import Learning, learning, table, warnings
+from w2sg.evaluation.measures.claims import Settings
+from w2sg.evaluation.measures.learning import Learning, learning, table, warnings
 
 from .builders import episode, evaluation
 

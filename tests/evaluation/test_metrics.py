@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.errors import UserError
-from w2sg.evaluation import metrics
-from w2sg.records import Episode
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Episode
+from w2sg.evaluation.measures import metrics
 
 from .builders import episode, evaluation, step, trajectory
 

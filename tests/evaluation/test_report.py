@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from w2sg.errors import UserError
-from w2sg.evaluation import claims, paper_claims, report
-from w2sg.records import Episode
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Episode
+from w2sg.evaluation.measures import claims
+from w2sg.evaluation.paper import paper_claims
+from w2sg.evaluation.report import report
 
 from .builders import SKILL, episode, evaluation, grid, inputs, task_table
 

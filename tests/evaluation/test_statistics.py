@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.errors import UserError
-from w2sg.evaluation import statistics
+from w2sg.contracts.errors import UserError
+from w2sg.evaluation.measures import statistics
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 

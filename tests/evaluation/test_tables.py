@@ -1,8 +1,9 @@
 """The paper's tables with our numbers."""
 
-from w2sg.evaluation import claims, tables
-from w2sg.evaluation.claims import Recovered, Settings
-from w2sg.evaluation.statistics import Interval, Ratio
+from w2sg.evaluation.measures import claims
+from w2sg.evaluation.measures.claims import Recovered, Settings
+from w2sg.evaluation.measures.statistics import Interval, Ratio
+from w2sg.evaluation.report import tables
 
 from .builders import episode, grid
 

@@ -4,12 +4,12 @@ from math import exp, log
 
 import pytest
 
-from w2sg.errors import UserError
-from w2sg.evaluation import report
-from w2sg.evaluation.theorem import Quantities, divergence, pairs_needed, readings, row, third_term
-from w2sg.evaluation.theorem_chart import chart
-from w2sg.files import write_json
-from w2sg.records import Episode, Step, Trajectory
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.files import write_json
+from w2sg.contracts.records import Episode, Step, Trajectory
+from w2sg.evaluation.measures.theorem import Quantities, divergence, pairs_needed, readings, row, third_term
+from w2sg.evaluation.report import report
+from w2sg.evaluation.report.theorem_chart import chart
 
 from .builders import inputs
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from w2sg.evaluation.grid import GridRow
-from w2sg.evaluation.tree_gain import FIGURES, Point, chart, points, relations, row, spearman
-from w2sg.records import Episode, Step, Trajectory
+from w2sg.contracts.records import Episode, Step, Trajectory
+from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.tree_gain import FIGURES, Point, chart, points, relations, row, spearman
 
 
 def point(environment: str, value: float, gain: float, *, condition: str = "") -> Point:

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.evaluation import paper, paper_claims, verdicts
-from w2sg.evaluation.claims import Comparison, Recovered
-from w2sg.evaluation.statistics import Interval, PairedDifference, Ratio
-from w2sg.evaluation.verdicts import Direction, Findings, Verdict
+from w2sg.evaluation.measures.claims import Comparison, Recovered
+from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
+from w2sg.evaluation.paper import paper, paper_claims, verdicts
+from w2sg.evaluation.paper.verdicts import Direction, Findings, Verdict
 
 from .builders import grid
 

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from w2sg.evaluation import viewer
-from w2sg.records import Step
+from w2sg.contracts.records import Step
+from w2sg.evaluation.report import viewer
 from w2sg.trees import merging
 
 from .builders import WAYS, episode, path_of, trajectory, tree

@@ -15,11 +15,13 @@ import numpy as np
 import pytest
 import yaml
 
-from w2sg import embedding, layout, params
+from w2sg.config import params
+from w2sg.contracts import layout
+from w2sg.contracts.records import Task, read_trajectories, write_trajectories
 from w2sg.environments.demonstrations import play
 from w2sg.environments.opener import opener
-from w2sg.records import Task, read_trajectories, write_trajectories
 from w2sg.stages.__main__ import main
+from w2sg.trees import embeddings as embedding
 from w2sg.trees.merging import key_text
 
 ROOT = Path(__file__).resolve().parents[2]

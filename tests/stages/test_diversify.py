@@ -4,11 +4,12 @@ import contextlib
 
 import pytest
 
-from w2sg import layout, params
-from w2sg.errors import UserError
-from w2sg.files import read_json
-from w2sg.params import Diversity, Explore, Params, Sampling
-from w2sg.records import Trajectory, read_trajectories
+from w2sg.config import params
+from w2sg.config.params import Diversity, Explore, Params, Sampling
+from w2sg.contracts import layout
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.files import read_json
+from w2sg.contracts.records import Trajectory, read_trajectories
 from w2sg.stages import diversify, explore
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from w2sg import layout
-from w2sg.embedding import read_embeddings
-from w2sg.records import read_trajectories
+from w2sg.contracts import layout
+from w2sg.contracts.records import read_trajectories
+from w2sg.trees.embeddings import read_embeddings
 
 RUN = ("--environment", "alfworld", "--seed", "0")
 EMBEDDED = layout.embeddings("alfworld", 0)

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from w2sg import layout, params
 from w2sg.agents import rollout
-from w2sg.evaluation.metrics import table1
-from w2sg.files import read_json
-from w2sg.records import Step, Task, Trajectory, read_episodes, read_trajectories
+from w2sg.config import params
+from w2sg.contracts import layout
+from w2sg.contracts.files import read_json
+from w2sg.contracts.records import Step, Task, Trajectory, read_episodes, read_trajectories
+from w2sg.evaluation.measures.metrics import table1
 from w2sg.stages import evaluate, explore
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer

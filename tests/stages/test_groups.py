@@ -2,8 +2,9 @@
 
 import pytest
 
-from w2sg import layout, params
-from w2sg.errors import UserError
+from w2sg.config import params
+from w2sg.contracts import layout
+from w2sg.contracts.errors import UserError
 from w2sg.stages.groups import GROUPS, Entrant, entrants
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from w2sg import layout
-from w2sg.records import read_trajectories, write_trajectories
+from w2sg.contracts import layout
+from w2sg.contracts.records import read_trajectories, write_trajectories
 from w2sg.stages.__main__ import STAGES
 
 RUN = ("--environment", "alfworld", "--seed", "0")

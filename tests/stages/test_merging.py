@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from w2sg import embedding, layout
-from w2sg.records import DemonstrationPath
+from w2sg.contracts import layout
+from w2sg.contracts.records import DemonstrationPath
+from w2sg.trees import embeddings as embedding
 from w2sg.trees.merging import build
 from w2sg.trees.tree import dump, load
 

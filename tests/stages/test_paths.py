@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg import layout, params
 from w2sg.agents.prompts import prompt
+from w2sg.config import params
+from w2sg.contracts import layout
+from w2sg.contracts.records import DemonstrationPath, Task, read_trajectories, write_trajectories
 from w2sg.environments.certification import replay
 from w2sg.environments.opener import opener
-from w2sg.records import DemonstrationPath, Task, read_trajectories, write_trajectories
 from w2sg.trees.tree import load
 
 

@@ -4,10 +4,11 @@ import contextlib
 
 import pytest
 
-from w2sg import layout, params
-from w2sg.errors import UserError
-from w2sg.files import read_json
-from w2sg.records import Pair, read_trajectories
+from w2sg.config import params
+from w2sg.contracts import layout
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.files import read_json
+from w2sg.contracts.records import Pair, read_trajectories
 from w2sg.stages import preference, reference
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer

@@ -6,9 +6,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from w2sg import layout
-from w2sg.records import DemonstrationPath, Pair, Task, read_trajectories
-from w2sg.rosters import PairKind
+from w2sg.config.rosters import PairKind
+from w2sg.contracts import layout
+from w2sg.contracts.records import DemonstrationPath, Pair, Task, read_trajectories
 from w2sg.stages.experts import key
 from w2sg.stages.pairs import BUILDERS
 from w2sg.trees.tree import load

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from w2sg import layout, params
-from w2sg.errors import UserError
-from w2sg.evaluation.theorem import Quantities
-from w2sg.params import Params
-from w2sg.records import Pair, Step, Trajectory, read_trajectories
+from w2sg.config import params
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Pair, Step, Trajectory, read_trajectories
+from w2sg.evaluation.measures.theorem import Quantities
 from w2sg.stages import reference, theorem
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer

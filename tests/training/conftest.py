@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from w2sg.params import Architecture, Optimization
-from w2sg.records import Message, Pair
+from w2sg.config.params import Architecture, Optimization
+from w2sg.contracts.records import Message, Pair
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer
 

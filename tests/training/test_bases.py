@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 from w2sg.training import bases
 from w2sg.training.tokenizer import CHAT_TEMPLATE
 

@@ -2,8 +2,8 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
-from w2sg.errors import UserError
-from w2sg.records import Message
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Message
 from w2sg.training.chat_templates import ensure_generation_marks
 from w2sg.training.encoding import encode
 

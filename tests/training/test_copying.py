@@ -3,7 +3,7 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from w2sg.params import Architecture, Copying, Optimization
+from w2sg.config.params import Architecture, Copying, Optimization
 from w2sg.training import bases, sft
 from w2sg.training.copying import copying_rows
 from w2sg.training.sft import fit

@@ -2,8 +2,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from w2sg.errors import UserError
-from w2sg.params import Diversity, Lora
+from w2sg.config.params import Diversity, Lora
+from w2sg.contracts.errors import UserError
 from w2sg.training.encoding import encode
 from w2sg.training.exploration import exploration_loss, train_diverse
 from w2sg.training.sft import train_sft

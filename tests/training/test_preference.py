@@ -6,10 +6,10 @@ from datasets import Dataset
 from transformers import LlamaForCausalLM, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
-from w2sg.errors import UserError
-from w2sg.params import Dpo, Lora, Optimization
-from w2sg.records import Pair
-from w2sg.rosters import PreferenceMethod
+from w2sg.config.params import Dpo, Lora, Optimization
+from w2sg.config.rosters import PreferenceMethod
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Pair
 from w2sg.training import trainer_setup
 from w2sg.training.preference import card, train_dpo
 from w2sg.training.reference import side_logprobs, turn_logprobs

@@ -5,9 +5,9 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTTrainer
 
-from w2sg.errors import UserError
-from w2sg.params import Lora, Optimization
-from w2sg.records import Message
+from w2sg.config.params import Lora, Optimization
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Message
 from w2sg.training import sft, trainer_setup
 from w2sg.training.batches import GroupedSampler
 from w2sg.training.encoding import encode

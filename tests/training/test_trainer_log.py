@@ -2,7 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 from w2sg.training import trainer_log
 from w2sg.training.trainer_log import TrainingLog
 

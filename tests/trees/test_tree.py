@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 from w2sg.trees import tree as trees
 from w2sg.trees.tree import ROOT, TrajectoryTree
 

@@ -1,4 +1,4 @@
-"""`workflow/grid.py` on the real `dvc exp`, over stand-ins for the stages that read the project's own parameters."""
+"""`workflow/studies/grid.py` on the real `dvc exp`, over stand-ins for the stages that read the parameters."""
 
 import shutil
 import sys
@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from conftest import ROOT, Toy
-from w2sg.evaluation import grid
+from w2sg.evaluation.measures import grid
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +19,7 @@ sys.path.insert(0, "{src}")
 from pathlib import Path
 import yaml
 from w2sg import files, layout
-from w2sg.records import Episode, Step, Trajectory, write_episodes
+from w2sg.contracts.records import Episode, Step, Trajectory, write_episodes
 
 stage = sys.argv[1]
 params = yaml.safe_load(Path("params.yaml").read_text())
@@ -86,7 +86,7 @@ def project(tmp_path: Path) -> Iterator[Toy]:
 
 
 def run_grid(toy: Toy, *arguments: str, check: bool = True) -> str:
-    return toy.run(sys.executable, str(ROOT / "workflow/grid.py"), *arguments, check=check).stdout
+    return toy.run(sys.executable, str(ROOT / "workflow/studies/grid.py"), *arguments, check=check).stdout
 
 
 def commit(toy: Toy) -> None:

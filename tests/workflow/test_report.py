@@ -33,7 +33,7 @@ def test_find_caption(figure, caption, tmp_path, monkeypatch):
 def test_every_figure_and_table_of_the_project_has_a_caption(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tests")
     from evaluation.builders import inputs
-    from w2sg.evaluation import report
+    from w2sg.evaluation.report import report
 
     report.build(inputs(tasks=2, resamples=10), folder=tmp_path / "results")
     written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}

@@ -215,7 +215,7 @@ def test_a_gpu_that_is_not_there_and_another_partition(slurm_toy):
 
 def test_the_first_stages_of_the_project(cluster, tmp_path, fresh_toy):
     folder = tmp_path / "smoke"
-    subprocess.run([sys.executable, "workflow/workspace.py", "params/smoke.yaml", folder], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "workflow/studies/workspace.py", "params/smoke.yaml", folder], cwd=ROOT, check=True)
     project = type(fresh_toy)(folder, Path(fresh_toy.env["HOME"]))
     project.env["PYTHONPATH"] = str(cluster)
     plan = project.run(*SNAKEMAKE, "-n").stdout

@@ -9,7 +9,7 @@ import yaml
 
 import study
 from conftest import ROOT
-from w2sg import params
+from w2sg.config import params
 
 
 def test_the_study_is_all_environments_under_five_seeds() -> None:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dvc_stages import open_repo, read_stages
-from w2sg import threads
+from w2sg.config import threads
 
 ROOT = Path(__file__).parents[2]
 

@@ -1,4 +1,4 @@
-"""Run a grid over tree.breadth and dpo.beta (Table 3, Figure 5) and write results/grid.csv: `python workflow/grid.py`.
+"""Run a grid over tree.breadth and dpo.beta (Table 3, Figure 5) and write results/grid.csv: `make grid`.
 
 Each point is an experiment of DVC's (`dvc exp show` lists them as grid-…), run in a folder of its own: what the point
 shares with params.yaml, exploration above all, comes from the cache. One runs at a time: DVC's queue would run several,
@@ -19,14 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
-from w2sg import files, layout, params
-from w2sg.errors import UserError
-from w2sg.evaluation import grid
-from w2sg.evaluation.claims import Settings
-from w2sg.params import Params
-from w2sg.records import Episode, read_episodes
+from w2sg.config import params
+from w2sg.config.params import Params
+from w2sg.contracts import files, layout
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Episode, read_episodes
+from w2sg.evaluation.measures import grid
+from w2sg.evaluation.measures.claims import Settings
 
 BETAS = (0.05, 0.1, 0.5)
 LEAST_BREADTH = 3

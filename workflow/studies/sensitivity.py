@@ -1,4 +1,4 @@
-"""What each reading of the paper changes: `python workflow/sensitivity.py [--cores N] [--only A11 …] [--table]`.
+"""What each reading of the paper changes: `sensitivity.py [--cores N] [--only A11 …] [--table]`.
 
 One alternative at a time is run on params.yaml with the two W2S methods alone, in the folder .sensitivity, which shares
 DVC's cache with this one: only what a reading invalidates runs, and nothing here changes but the two results.
@@ -21,18 +21,19 @@ from typing import Any, TypeAlias
 import numpy as np
 import yaml
 
-from w2sg import files, layout, params
-from w2sg.errors import UserError
-from w2sg.evaluation import metrics
-from w2sg.evaluation.statistics import paired_difference
-from w2sg.records import Episode, read_episodes
-from w2sg.yaml_files import read_yaml
+from w2sg.config import params
+from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts import files, layout
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Episode, read_episodes
+from w2sg.evaluation.measures import metrics
+from w2sg.evaluation.measures.statistics import paired_difference
 
 PARAMS = Path("params.yaml")
 FOLDER = Path(".sensitivity")
 TABLE = Path("docs/sensitivity.csv")
 PAGE = Path("docs/method.md")
-BEGIN, END = "<!-- sensitivity: made by workflow/sensitivity.py -->", "<!-- end of sensitivity -->"
+BEGIN, END = "<!-- sensitivity: made by workflow/studies/sensitivity.py -->", "<!-- end of sensitivity -->"
 GROUPS = {"w2s_dpo": "preference", "w2s_mcts": "imitation"}
 BOTH = tuple(GROUPS)
 SPLIT, MEASURE = "unseen", metrics.MEASURES["average_reward"]
@@ -300,7 +301,7 @@ def page(text: str, rows: Sequence[Row]) -> str:
 
 def prepare(folder: Path) -> None:
     """Make the folder a copy of the project as it is now, on the project's own DVC cache."""
-    subprocess.run([sys.executable, "workflow/workspace.py", str(PARAMS), str(folder)], check=True)
+    subprocess.run([sys.executable, "workflow/studies/workspace.py", str(PARAMS), str(folder)], check=True)
     cache = subprocess.run(["dvc", "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
     subprocess.run(["dvc", "cache", "dir", "--quiet", "--local", str(Path(cache).resolve())], cwd=folder, check=True)
 

@@ -1,4 +1,4 @@
-"""Run the study and keep what it found: `python workflow/study.py --cores N`, or `make study`.
+"""Run the study and keep what it found: `python workflow/studies/study.py --cores N`, or `make study`.
 
 params/study.yaml is run in a workspace of its own, .study, which stays: stopped, the next call goes on where this one
 was; called again after it is done, it runs only what has changed. It uses the project's DVC cache, so that what it has
@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 
-from w2sg import files
+from w2sg.contracts import files
 
 PARAMS, WORKSPACE, KEPT = Path("params/study.yaml"), Path(".study"), Path("docs/study")
 FILES = (
@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("--cores", default="all", help="as of snakemake")
     cores = parser.parse_args().cores
-    subprocess.run([sys.executable, "workflow/workspace.py", str(PARAMS), str(WORKSPACE)], check=True)
+    subprocess.run([sys.executable, "workflow/studies/workspace.py", str(PARAMS), str(WORKSPACE)], check=True)
     share_cache()
     code, seconds = run(["snakemake", "--cores", cores, "--keep-going"], WORKSPACE, spent=WORKSPACE / "seconds.json")
     if code:

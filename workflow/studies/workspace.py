@@ -1,4 +1,4 @@
-"""Make a workspace with another configuration: `python workflow/workspace.py params/smoke.yaml .smoke`.
+"""Make a workspace with another configuration: `python workflow/studies/workspace.py params/smoke.yaml .smoke`.
 
 The folder gets the project's files as they are now and the given parameters; its outputs and its DVC cache stay its
 own. Called again, it refreshes the files and keeps the outputs, so nothing is computed twice.
@@ -13,7 +13,9 @@ from pathlib import Path
 def main() -> int:
     """Copy, then swap the parameters."""
     if len(sys.argv) != 3 or not Path(sys.argv[1]).is_file():
-        print("usage: python workflow/workspace.py PARAMS.yaml FOLDER (PARAMS.yaml must exist)", file=sys.stderr)
+        print(
+            "usage: python workflow/studies/workspace.py PARAMS.yaml FOLDER (PARAMS.yaml must exist)", file=sys.stderr
+        )
         return 2
     source, target = Path(sys.argv[1]), Path(sys.argv[2])
     listed = subprocess.run(

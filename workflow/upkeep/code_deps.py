@@ -1,4 +1,4 @@
-"""Keep dvc.yaml's code dependencies equal to what each stage imports: `python workflow/code_deps.py [--write]`.
+"""Keep dvc.yaml's code dependencies equal to what each stage imports: `python workflow/upkeep/code_deps.py [--write]`.
 
 Without --write nothing is changed; the exit code is 1 where they differ (a test runs this). Imports are read from the
 source, those inside functions included, and followed through the package. A folder beside a module that is no package,
@@ -125,7 +125,7 @@ def main() -> int:
         TABLE.write_text(after, encoding="utf-8")
     elif before != after:
         print(
-            "dvc.yaml: code dependencies differ from the imports; run `python workflow/code_deps.py --write`",
+            "dvc.yaml: code dependencies differ from the imports; run `python workflow/upkeep/code_deps.py --write`",
             file=sys.stderr,
         )
         return 1

@@ -1,4 +1,4 @@
-"""Keep docs/invalidation.md equal to the stage table: `python workflow/invalidation.py [--write]`.
+"""Keep docs/invalidation.md equal to the stage table: `python workflow/upkeep/invalidation.py [--write]`.
 
 The page says what a change of each parameter makes stale, as the stages say that DVC has resolved. Without --write
 nothing is changed; the exit code is 1 where the page differs (a test runs this).
@@ -21,8 +21,8 @@ TABLE = Path("dvc.yaml")
 
 HEAD = """# What a change makes stale
 
-Made from dvc.yaml and params.yaml by `python workflow/invalidation.py --write`. Tests compare it with both files, and
-with what `snakemake` and `dvc repro` run after a parameter was changed.
+Made from dvc.yaml and params.yaml by `python workflow/upkeep/invalidation.py --write`.
+Tests compare it with both files, and with what `snakemake` and `dvc repro` run after a parameter was changed.
 
 *Names it*: the stage depends on the parameter, and runs. *After these*: the stage takes an output of such a stage,
 directly or not; it runs unless what it takes comes out as the same bytes.
@@ -150,7 +150,7 @@ def main() -> int:
         PAGE.write_text(text, encoding="utf-8")
     elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
         print(
-            f"{PAGE}: differs from dvc.yaml and params.yaml; run `python workflow/invalidation.py --write`",
+            f"{PAGE}: differs from dvc.yaml and params.yaml; run `python workflow/upkeep/invalidation.py --write`",
             file=sys.stderr,
         )
         return 1

@@ -1,4 +1,4 @@
-"""Keep docs/presets.md equal to the parameter files: `python workflow/presets.py [--write]`.
+"""Keep docs/presets.md equal to the parameter files: `python workflow/upkeep/presets.py [--write]`.
 
 The page lays the readings of what the paper leaves open (A1 to A25) side by side, as the parameter files settle them.
 Without --write nothing is changed; the exit code is 1 where the page differs (a test runs this).
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from w2sg.errors import UserError
-from w2sg.yaml_files import read_yaml
+from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts.errors import UserError
 
 PAGE = Path("docs/presets.md")
 COLUMNS = {
@@ -23,10 +23,11 @@ COLUMNS = {
 SECOND_PAIR = Path("params/paper_llama3.yaml")
 HEAD = """# Four readings of the paper
 
-Made from the parameter files by `python workflow/presets.py --write`; a test compares them. `params/recommended.yaml`
-is what we would run with models of the paper's size, `params/paper.yaml` the text to the letter, `params/authors.yaml`
-their public code as far as settings reach, `params.yaml` the embedded default: small models trained from scratch on
-small tasks. To run one: `python workflow/workspace.py params/paper.yaml .paper && cd .paper && snakemake --cores all`,
+Made from the parameter files by `python workflow/upkeep/presets.py --write`; a test compares them.
+`params/recommended.yaml` is what we would run with models of the paper's size, `params/paper.yaml` the text to the
+letter, `params/authors.yaml` their public code as far as settings reach, `params.yaml` the embedded default: small
+models trained from scratch on small tasks. To run one:
+`python workflow/studies/workspace.py params/paper.yaml .paper && cd .paper && snakemake --cores all`,
 with the official data in the folders below .paper that `data_dir` names.
 
 "Same": as in the first column. "Fixed": no setting, what all four do. What each reading changes on the embedded
@@ -201,7 +202,7 @@ def main() -> int:
     if "--write" in sys.argv:
         PAGE.write_text(text, encoding="utf-8")
     elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        print(f"{PAGE}: differs from params; run `python workflow/presets.py --write`", file=sys.stderr)
+        print(f"{PAGE}: differs from params; run `python workflow/upkeep/presets.py --write`", file=sys.stderr)
         return 1
     return 0
 

@@ -19,9 +19,9 @@ import numpy as np
 
 from w2sg.agents.policies import Policy
 from w2sg.agents.prompts import parse_response
-from w2sg.environments.base import Environment
-from w2sg.files import digest
-from w2sg.records import Step, Task, Trajectory, read_trajectories, write_trajectories
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.files import digest
+from w2sg.contracts.records import Step, Task, Trajectory, read_trajectories, write_trajectories
 
 # Finished cohorts of unfinished runs; outside the stages' outputs, which DVC deletes before a stage runs.
 STORE = Path(".resume")

@@ -4,8 +4,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from w2sg.errors import UserError
-from w2sg.records import SPLITS
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import SPLITS
 
 
 def main() -> int:
@@ -54,11 +54,11 @@ def parser() -> argparse.ArgumentParser:
 def _run(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "doctor":
-            from w2sg import doctor
+            from w2sg.commands import doctor
 
             return doctor.run()
         case "play":
-            from w2sg import terminal
+            from w2sg.commands import play as terminal
 
             return terminal.run(
                 arguments.environment,

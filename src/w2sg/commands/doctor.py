@@ -11,12 +11,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from w2sg import params, threads
+from w2sg.config import params, threads
+from w2sg.config.environments import Splits
+from w2sg.config.params import Params
+from w2sg.contracts.errors import UserError
 from w2sg.environments.opener import opener
-from w2sg.environments.settings import Splits
 from w2sg.environments.tasks import make_tasks
-from w2sg.errors import UserError
-from w2sg.params import Params
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "snakemake", "dvc")
 GIBIBYTE = 2**30

@@ -5,15 +5,16 @@ from pathlib import Path
 
 import numpy as np
 
-from w2sg import layout, params
 from w2sg.agents.prompts import format_response, parse_response, prompt
 from w2sg.agents.rollout import NO_ACTION, Request, uniforms
-from w2sg.environments.base import Environment
+from w2sg.config import params
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task, Trajectory
 from w2sg.environments.demonstrations import expert
 from w2sg.environments.opener import opener
-from w2sg.errors import UserError
-from w2sg.params import Params
-from w2sg.records import Task, Trajectory
 
 # What answers an observation on a turn (from 0) with "Thought: … Action: …"; None when it wants to stop.
 Agent = Callable[[str, int], str | None]

@@ -5,7 +5,7 @@ On unvalidated values too, so that what breaks them is reported along with every
 
 from typing import Any, get_args
 
-from w2sg.rosters import STRONG_PAIRS, ModelName
+from w2sg.config.rosters import STRONG_PAIRS, ModelName
 
 
 def disagreements(values: dict[str, Any]) -> list[str]:

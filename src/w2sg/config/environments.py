@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from w2sg.sections import Count, Positive, Section
+from w2sg.config.fields import Count, Positive, Section
 
 
 class Splits(Section):

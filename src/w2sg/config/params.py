@@ -10,12 +10,12 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from w2sg.consistency import disagreements
-from w2sg.environments.settings import Environments, EnvironmentSettings
-from w2sg.errors import UserError
-from w2sg.rosters import ImitationMethod, InferenceMethod, MethodName, PreferenceMethod
-from w2sg.sections import Count, Positive, Section, Share
-from w2sg.yaml_files import read_yaml
+from w2sg.config.consistency import disagreements
+from w2sg.config.environments import Environments, EnvironmentSettings
+from w2sg.config.fields import Count, Positive, Section, Share
+from w2sg.config.rosters import ImitationMethod, InferenceMethod, MethodName, PreferenceMethod
+from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts.errors import UserError
 
 Role = Literal["weak", "strong"]
 Item = TypeVar("Item")

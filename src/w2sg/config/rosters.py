@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from w2sg.sections import Count, Section
+from w2sg.config.fields import Count, Section
 
 PairKind = Literal["tree", "random", "eto", "ceiling"]
 PathKind = Literal["mcts", "best_of_m", "demonstrations"]

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from w2sg.yaml_files import read_yaml
+from w2sg.config.yaml_files import read_yaml
 
 
 def declared(stage: str, *, table: Path = Path("dvc.yaml")) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 
 
 class _Loader(yaml.SafeLoader):

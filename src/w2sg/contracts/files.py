@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 
 
 @contextmanager

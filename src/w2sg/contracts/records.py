@@ -12,8 +12,8 @@ from typing import Any, ClassVar, Self, TypedDict
 
 import pyarrow as pa
 
-from w2sg import files
-from w2sg.errors import UserError
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError
 
 SPLITS = ("train", "seen", "unseen")
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from w2sg.environments.base import Environment
-from w2sg.records import Step, Task
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.records import Step, Task
 
 ROUNDING = 1e-9  # a tree's value is a mean of scores
 

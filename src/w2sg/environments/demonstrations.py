@@ -4,10 +4,10 @@ from typing import Literal
 
 import numpy as np
 
-from w2sg.environments.base import Environment
-from w2sg.errors import UserError
-from w2sg.params import Params
-from w2sg.records import Task, Trajectory
+from w2sg.config.params import Params
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task, Trajectory
 
 
 def expert(name: str, params: Params, environment: Environment, task: Task, *, rng: np.random.Generator) -> Trajectory:

@@ -3,10 +3,10 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from w2sg import layout
-from w2sg.environments.base import Environment
-from w2sg.errors import UserError
-from w2sg.params import Params
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.errors import UserError
 
 
 def opener(name: str, params: Params, *, folder: Path | None = None) -> Callable[[], Environment]:

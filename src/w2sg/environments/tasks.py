@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from w2sg.errors import UserError
-from w2sg.params import Params
-from w2sg.records import Task
+from w2sg.config.params import Params
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 
 
 def make_tasks(name: str, params: Params, *, folder: Path) -> list[Task]:

@@ -6,8 +6,8 @@ import inspect
 import sys
 from typing import Any, get_args
 
-from w2sg import params, threads
-from w2sg.errors import UserError
+from w2sg.config import params, threads
+from w2sg.contracts.errors import UserError
 from w2sg.stages.groups import GROUPS
 
 STAGES = (

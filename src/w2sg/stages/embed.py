@@ -1,9 +1,9 @@
 """Stage embed: one sentence embedding for every distinct text that the merge rule compares (A1)."""
 
-from w2sg import layout
-from w2sg.embedding import encode, write_embeddings
-from w2sg.params import Params
-from w2sg.records import read_trajectories
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.records import read_trajectories
+from w2sg.trees.embeddings import encode, write_embeddings
 from w2sg.trees.merging import key_text
 
 

@@ -9,12 +9,13 @@ from functools import partial
 
 import numpy as np
 
-from w2sg import layout, threads
+from w2sg.config import threads
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.records import Task, Trajectory, write_trajectories
 from w2sg.environments.demonstrations import expert
 from w2sg.environments.opener import opener
-from w2sg.params import Params
-from w2sg.records import Task, Trajectory, write_trajectories
-from w2sg.workers import spread
+from w2sg.stages.workers import spread
 
 
 def main(params: Params, *, environment: str) -> None:

@@ -9,13 +9,13 @@ Resumable: finished cohorts lie under .resume/ until the whole table is written;
 import shutil
 from pathlib import Path
 
-from w2sg import layout
 from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
 from w2sg.agents.prompts import prompt
+from w2sg.config.params import Params, Role
+from w2sg.contracts import layout
+from w2sg.contracts.records import Task, Trajectory, write_trajectories
 from w2sg.environments.opener import opener
-from w2sg.params import Params, Role
-from w2sg.records import Task, Trajectory, write_trajectories
 from w2sg.training import bases
 
 

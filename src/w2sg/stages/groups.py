@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from w2sg import layout
-from w2sg.errors import UserError
-from w2sg.params import Params
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.errors import UserError
 
 GROUPS = ("base", "sft", "preference", "imitation", "inference")
 

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from w2sg import layout
-from w2sg.embedding import read_embeddings
-from w2sg.environments.base import Environment
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.files import write_json
+from w2sg.contracts.records import Task
 from w2sg.environments.certification import expected, replay
 from w2sg.environments.opener import opener
-from w2sg.files import write_json
-from w2sg.params import Params
-from w2sg.records import Task
+from w2sg.trees.embeddings import read_embeddings
 from w2sg.trees.mcts import extract, search
 from w2sg.trees.merging import Embeddings, build, count_merges
 from w2sg.trees.tree import TrajectoryTree, load

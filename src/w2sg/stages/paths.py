@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from w2sg import layout
 from w2sg.agents.prompts import prompt
+from w2sg.config.params import Params
+from w2sg.config.rosters import PathKind
+from w2sg.contracts import layout
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import DemonstrationPath, Step, Task, conversation, read_trajectories
 from w2sg.environments.certification import expected, replay
 from w2sg.environments.opener import opener
-from w2sg.errors import UserError
-from w2sg.params import Params
-from w2sg.records import DemonstrationPath, Step, Task, conversation, read_trajectories
-from w2sg.rosters import PathKind
 from w2sg.trees.mcts import extract, search
 from w2sg.trees.tree import TrajectoryTree, load
 

@@ -1,9 +1,9 @@
 """Stage preference: a strong model learns from preference pairs by DPO (eq. 6, M9)."""
 
-from w2sg import layout
-from w2sg.files import write_json
-from w2sg.params import Params
-from w2sg.records import Pair, ReferenceTurn
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.files import write_json
+from w2sg.contracts.records import Pair, ReferenceTurn
 from w2sg.training import bases
 from w2sg.training.preference import card, train_dpo
 

@@ -1,8 +1,8 @@
 """Stage reference: log-probabilities of every pair under the fixed reference pi_w^SFT (eq. 6), as data (A9, A10)."""
 
-from w2sg import layout
-from w2sg.params import Params
-from w2sg.records import Pair, ReferenceTurn
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.records import Pair, ReferenceTurn
 from w2sg.training import bases
 from w2sg.training.reference import turn_logprobs
 

@@ -5,16 +5,17 @@ from collections.abc import Mapping
 from statistics import fmean
 from typing import Any
 
-from w2sg import layout
-from w2sg.evaluation import grid, report
-from w2sg.evaluation.claims import Settings
-from w2sg.evaluation.explorations import Exploration
-from w2sg.evaluation.figures import TrainingLog
-from w2sg.evaluation.theorem import Quantities
-from w2sg.files import read_json
-from w2sg.params import Params
-from w2sg.records import DemonstrationPath, Episode, Pair, Task, read_episodes, read_trajectories
-from w2sg.rosters import ImitationMethod, PreferenceMethod
+from w2sg.config.params import Params
+from w2sg.config.rosters import ImitationMethod, PreferenceMethod
+from w2sg.contracts import layout
+from w2sg.contracts.files import read_json
+from w2sg.contracts.records import DemonstrationPath, Episode, Pair, Task, read_episodes, read_trajectories
+from w2sg.evaluation.measures import grid
+from w2sg.evaluation.measures.claims import Settings
+from w2sg.evaluation.measures.explorations import Exploration
+from w2sg.evaluation.measures.theorem import Quantities
+from w2sg.evaluation.report import report
+from w2sg.evaluation.report.figures import TrainingLog
 from w2sg.stages.groups import GROUPS
 from w2sg.trees.tree import TrajectoryTree, load
 

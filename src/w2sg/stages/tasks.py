@@ -1,10 +1,10 @@
 """Stage tasks: the instructions u of one environment in their splits (M14), and what its resets need."""
 
-from w2sg import layout
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.files import replacing
+from w2sg.contracts.records import Task
 from w2sg.environments.tasks import make_tasks
-from w2sg.files import replacing
-from w2sg.params import Params
-from w2sg.records import Task
 
 
 def main(params: Params, *, environment: str) -> None:

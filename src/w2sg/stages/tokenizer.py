@@ -1,9 +1,9 @@
 """Stage tokenizer: one byte-pair vocabulary for both from-scratch models, trained on the play of all environments."""
 
-from w2sg import layout
-from w2sg.files import replacing
-from w2sg.params import Params
-from w2sg.records import read_trajectories
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.files import replacing
+from w2sg.contracts.records import read_trajectories
 
 
 def main(params: Params) -> None:

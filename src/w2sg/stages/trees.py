@@ -3,11 +3,11 @@
 from dataclasses import asdict
 from itertools import groupby
 
-from w2sg import layout
-from w2sg.embedding import read_embeddings
-from w2sg.files import write_json
-from w2sg.params import Params
-from w2sg.records import Trajectory, read_trajectories
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.files import write_json
+from w2sg.contracts.records import Trajectory, read_trajectories
+from w2sg.trees.embeddings import read_embeddings
 from w2sg.trees.merging import build
 from w2sg.trees.quality import TreeQuality, by_policy, summarize, tree_quality
 from w2sg.trees.tree import TrajectoryTree, dump

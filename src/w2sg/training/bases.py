@@ -14,9 +14,9 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from w2sg import files
-from w2sg.errors import UserError
-from w2sg.params import Architecture
+from w2sg.config.params import Architecture
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError
 from w2sg.training.chat_templates import ensure_generation_marks
 
 disable_progress_bar()  # a bar for loading a file of a few megabytes hides the lines that matter

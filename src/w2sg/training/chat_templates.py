@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerBase
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 from w2sg.training.tokenizer import ASSISTANT, CHAT_TEMPLATE, END, USER
 
 

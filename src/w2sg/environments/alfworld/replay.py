@@ -8,12 +8,12 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.experts.demonstrations import as_move, as_put, plan, play_handcoded
 from w2sg.environments.alfworld.tasks.official import game_folders, read_game
 from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.world.environment import answer, opening
 from w2sg.environments.alfworld.world.translation import Game, translate
-from w2sg.errors import UserError
 
 EXPERTS = ("recorded", "handcoded", "planner")
 TRANSCRIPT = "gt_traj.json"

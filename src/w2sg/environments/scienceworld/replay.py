@@ -3,9 +3,9 @@
 import sys
 from collections.abc import Sequence
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.scienceworld.tasks.splits import TASKS
 from w2sg.environments.scienceworld.world.simulator import Answer, Simulator, Variations
-from w2sg.errors import UserError
 
 
 def run(

@@ -10,6 +10,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.webshop.world import catalogue as catalogues
 from w2sg.environments.webshop.world import nouns
 from w2sg.environments.webshop.world.catalogue import Catalogue
@@ -17,7 +18,6 @@ from w2sg.environments.webshop.world.goals import draw_goals, draw_prices
 from w2sg.environments.webshop.world.reward import reward
 from w2sg.environments.webshop.world.search import Index
 from w2sg.environments.webshop.world.session import MAX_RESULTS, Session, Shop, product_index
-from w2sg.errors import UserError
 
 _SHOWN = 5
 """How many differences are told, of each kind."""

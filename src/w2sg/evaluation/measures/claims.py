@@ -10,10 +10,10 @@ from typing import Literal
 
 import numpy as np
 
-from w2sg.evaluation import metrics, statistics
-from w2sg.evaluation.metrics import label
-from w2sg.evaluation.statistics import Interval, PairedDifference, Ratio
-from w2sg.records import Episode
+from w2sg.contracts.records import Episode
+from w2sg.evaluation.measures import metrics, statistics
+from w2sg.evaluation.measures.metrics import label
+from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
 
 Verdict = Literal["higher", "lower", "undecided", "identical"]
 MINUS = "\N{MINUS SIGN}"

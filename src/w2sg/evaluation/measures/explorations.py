@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from w2sg.records import DemonstrationPath, Pair
+from w2sg.contracts.records import DemonstrationPath, Pair
 
 
 @dataclass(frozen=True, slots=True)

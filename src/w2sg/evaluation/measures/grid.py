@@ -13,12 +13,12 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from w2sg import files
-from w2sg.errors import UserError
-from w2sg.evaluation import metrics, statistics
-from w2sg.evaluation.claims import Settings
-from w2sg.evaluation.statistics import Interval
-from w2sg.records import Episode
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Episode
+from w2sg.evaluation.measures import metrics, statistics
+from w2sg.evaluation.measures.claims import Settings
+from w2sg.evaluation.measures.statistics import Interval
 
 MODELS = ("w2s_dpo", "w2s_mcts")
 DIGITS = 6  # significant ones

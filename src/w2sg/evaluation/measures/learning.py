@@ -7,11 +7,11 @@ conditions, per environment, say whether weak-to-strong generalization could sho
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from w2sg.evaluation import claims, metrics
-from w2sg.evaluation.claims import Comparison, Settings
-from w2sg.evaluation.tables import NO, Table
-from w2sg.evaluation.verdicts import points
-from w2sg.records import Episode
+from w2sg.contracts.records import Episode
+from w2sg.evaluation.measures import claims, metrics
+from w2sg.evaluation.measures.claims import Comparison, Settings
+from w2sg.evaluation.paper.verdicts import points
+from w2sg.evaluation.report.tables import NO, Table
 
 LEAST, MOST = 0.15, 0.85  # of the expert's reward, for SFT weak
 APART = 0.1  # between the best and the worst trajectory of a task, in G

@@ -8,8 +8,8 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from w2sg.errors import UserError
-from w2sg.records import SPLITS, Episode, Step, Trajectory
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import SPLITS, Episode, Step, Trajectory
 
 LABELS = {  # in the order of Table 1, then the controls that the paper does not have
     "sft_weak": "SFT weak",

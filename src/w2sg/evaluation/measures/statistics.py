@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 
 POWER = 0.8
 ROUNDING = 12  # decimals: a mean of thirds that cancel must be 0, not 5e-18, or an interval would exclude 0

@@ -12,10 +12,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from w2sg.errors import UserError
-from w2sg.evaluation import metrics
-from w2sg.files import read_json
-from w2sg.records import Episode
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.files import read_json
+from w2sg.contracts.records import Episode
+from w2sg.evaluation.measures import metrics
 
 BASELINE = "sft_strong"
 

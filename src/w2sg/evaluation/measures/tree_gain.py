@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from w2sg.evaluation import figures, metrics
-from w2sg.evaluation.grid import GridRow
-from w2sg.evaluation.theorem import BASELINE, held_out_rewards
-from w2sg.records import Episode
+from w2sg.contracts.records import Episode
+from w2sg.evaluation.measures import metrics
+from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.theorem import BASELINE, held_out_rewards
+from w2sg.evaluation.report import figures
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Sequence
 
-from w2sg.evaluation import paper, verdicts
-from w2sg.evaluation.metrics import label
-from w2sg.evaluation.verdicts import (
+from w2sg.evaluation.measures.metrics import label
+from w2sg.evaluation.paper import paper, verdicts
+from w2sg.evaluation.paper.verdicts import (
     Claim,
     Finding,
     Findings,

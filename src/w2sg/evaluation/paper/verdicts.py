@@ -18,11 +18,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from w2sg.evaluation import paper
-from w2sg.evaluation.claims import MINUS, Comparison, Recovered
-from w2sg.evaluation.grid import GridRow
-from w2sg.evaluation.metrics import label
-from w2sg.evaluation.statistics import Interval
+from w2sg.evaluation.measures.claims import MINUS, Comparison, Recovered
+from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.metrics import label
+from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.paper import paper
 
 Direction = Literal["for", "against", "undecided", "missing"]
 Verdict = Literal["supported", "not supported", "not decidable at this size", "not measured here"]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from w2sg.evaluation.claims import Comparison, Recovered
+from w2sg.evaluation.measures.claims import Comparison, Recovered
 
 DIGITS = 6  # significant ones
 

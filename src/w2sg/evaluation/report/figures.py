@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from w2sg.evaluation import metrics
-from w2sg.evaluation.claims import MINUS, Comparison, Standing
-from w2sg.evaluation.grid import GridRow
-from w2sg.evaluation.metrics import label, roster
-from w2sg.records import Episode
+from w2sg.contracts.records import Episode
+from w2sg.evaluation.measures import metrics
+from w2sg.evaluation.measures.claims import MINUS, Comparison, Standing
+from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.metrics import label, roster
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

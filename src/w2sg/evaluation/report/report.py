@@ -10,31 +10,19 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from w2sg import files
-from w2sg.evaluation import (
-    claims,
-    csv_rows,
-    explorations,
-    figures,
-    learning,
-    metrics,
-    paper_claims,
-    tables,
-    theorem,
-    theorem_chart,
-    tree_gain,
-    verdicts,
-    viewer,
-)
-from w2sg.evaluation.claims import Comparison, Recovered, Settings, Standing
-from w2sg.evaluation.explorations import Exploration
-from w2sg.evaluation.figures import TrainingLog
-from w2sg.evaluation.grid import GridRow
-from w2sg.evaluation.learning import Learning
-from w2sg.evaluation.theorem import Quantities, Reading
-from w2sg.evaluation.tree_gain import Point
-from w2sg.evaluation.verdicts import Finding, Findings
-from w2sg.records import DemonstrationPath, Episode, Task
+from w2sg.contracts import files
+from w2sg.contracts.records import DemonstrationPath, Episode, Task
+from w2sg.evaluation.measures import claims, explorations, learning, metrics, theorem, tree_gain
+from w2sg.evaluation.measures.claims import Comparison, Recovered, Settings, Standing
+from w2sg.evaluation.measures.explorations import Exploration
+from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.learning import Learning
+from w2sg.evaluation.measures.theorem import Quantities, Reading
+from w2sg.evaluation.measures.tree_gain import Point
+from w2sg.evaluation.paper import paper_claims, verdicts
+from w2sg.evaluation.paper.verdicts import Finding, Findings
+from w2sg.evaluation.report import csv_rows, figures, tables, theorem_chart, viewer
+from w2sg.evaluation.report.figures import TrainingLog
 from w2sg.trees.tree import TrajectoryTree
 
 TEMPLATES = Path(__file__).parent / "templates"

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from w2sg.evaluation import metrics, paper
-from w2sg.evaluation.claims import MINUS, SHARES, Recovered, Settings, Standing
-from w2sg.evaluation.grid import GridRow
-from w2sg.evaluation.statistics import SMALLEST_DENOMINATOR, Interval
-from w2sg.evaluation.verdicts import points
+from w2sg.evaluation.measures import metrics
+from w2sg.evaluation.measures.claims import MINUS, SHARES, Recovered, Settings, Standing
+from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval
+from w2sg.evaluation.paper import paper
+from w2sg.evaluation.paper.verdicts import points
 
 Cells = dict[tuple[str, str], Standing]
 NO = "–"

@@ -6,8 +6,8 @@ from math import ceil
 
 import numpy as np
 
-from w2sg.evaluation import figures
-from w2sg.evaluation.theorem import Reading, third_term
+from w2sg.evaluation.measures.theorem import Reading, third_term
+from w2sg.evaluation.report import figures
 
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # of the environments, from Okabe and Ito's palette
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from html import escape as escape_html
 from statistics import fmean, pvariance
 
-from w2sg.evaluation import metrics
-from w2sg.records import DemonstrationPath, Episode, Step
+from w2sg.contracts.records import DemonstrationPath, Episode, Step
+from w2sg.evaluation.measures import metrics
 from w2sg.trees.pairs import clears, divergences
 from w2sg.trees.tree import ROOT, TrajectoryTree
 

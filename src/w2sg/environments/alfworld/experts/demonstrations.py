@@ -12,14 +12,14 @@ from typing import Any
 import numpy as np
 
 from w2sg.agents.prompts import format_response
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Step, Task, Trajectory
 from w2sg.environments.alfworld.experts.goals import parse_goal
 from w2sg.environments.alfworld.experts.searcher import Searcher, Style
 from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.world.rules import translator
 from w2sg.environments.alfworld.world.translation import Game
-from w2sg.environments.base import Environment
-from w2sg.errors import UserError
-from w2sg.records import Step, Task, Trajectory
 
 
 @lru_cache(maxsize=256)

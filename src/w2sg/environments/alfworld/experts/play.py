@@ -9,10 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from w2sg.agents.prompts import format_response
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.records import Step, Task, Trajectory
 from w2sg.environments.alfworld.experts.demonstrations import searcher
 from w2sg.environments.alfworld.experts.searcher import Searcher, Style
-from w2sg.environments.base import Environment
-from w2sg.records import Step, Task, Trajectory
 
 
 def play_trajectory(

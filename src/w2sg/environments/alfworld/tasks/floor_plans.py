@@ -8,7 +8,7 @@ from pathlib import Path
 
 import alfworld.gen.constants as constants
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 
 ROOMS = {"kitchen": 0, "living_room": 200, "bedroom": 300, "bathroom": 400}
 """Rooms and the number before their first floor plan."""

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 from w2sg.environments.alfworld.tasks.games import shipped_rules
 from w2sg.environments.alfworld.world.environment import make_task
 from w2sg.environments.alfworld.world.rules import GOAL, split_goal
 from w2sg.environments.alfworld.world.translation import save, translate
-from w2sg.errors import UserError
-from w2sg.records import Task
 
 FOLDERS = {"train": "train", "seen": "valid_seen", "unseen": "valid_unseen"}
 """Splits and the folders of the official layout, <data>/json_2.1.1/<folder>/<goal>/<trial>/game.tw-pddl."""

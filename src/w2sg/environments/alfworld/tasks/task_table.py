@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from w2sg.config.environments import Alfworld
+from w2sg.contracts.records import Task
 from w2sg.environments.alfworld.tasks.games import GameSettings, generated_tasks
 from w2sg.environments.alfworld.tasks.official import official_tasks
-from w2sg.environments.settings import Alfworld
-from w2sg.records import Task
 
 _DRAW = 0
 """Seed of the generated games: the tasks are the same in all seeds of a run."""

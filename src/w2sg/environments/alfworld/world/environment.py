@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from w2sg.contracts.environment import StepResult
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 from w2sg.environments.alfworld.world import translation
 from w2sg.environments.alfworld.world.engine import Engine
-from w2sg.environments.base import StepResult
-from w2sg.errors import UserError
-from w2sg.records import Task
 
 _BANNER = "-= Welcome to TextWorld, ALFRED! =-"
 _ARRIVAL = re.compile(r"You arrive at loc \d+\. ")

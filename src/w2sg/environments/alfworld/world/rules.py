@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.world.facts import Literal
-from w2sg.errors import UserError
 
 GOAL = "UNKNOWN GOAL"
 """Stands in the grammar for the words of the goal, which differ from game to game."""

@@ -3,9 +3,9 @@
 import ast
 from collections.abc import Mapping, Sequence
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.world.facts import Binding, Facts, in_order
 from w2sg.environments.alfworld.world.rules import Piece, Rules, Slot
-from w2sg.errors import UserError
 
 _ESCAPES = (("_bar_", "|"), ("_minus_", "-"), ("_plus_", "+"), ("_dot_", "."), ("_comma_", ","))
 

@@ -9,10 +9,10 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from w2sg import files
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.world.facts import Fact, Literal
 from w2sg.environments.alfworld.world.rules import Rules, compile_rules, literals, parse_task, split_goal
-from w2sg.errors import UserError
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,12 @@ from functools import lru_cache
 import numpy as np
 
 from w2sg.agents.prompts import format_response
-from w2sg.environments.base import Environment
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.records import Step, Task, Trajectory
 from w2sg.environments.scienceworld.experts.gold import Follower, solution
 from w2sg.environments.scienceworld.experts.seeker import Seeker, Style, knows
 from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, Spec, read_spec
 from w2sg.environments.scienceworld.world.simulator import Simulator
-from w2sg.records import Step, Task, Trajectory
 
 
 def guide(environment: Environment, task: Task, *, style: Style = "brief") -> Seeker | Follower:

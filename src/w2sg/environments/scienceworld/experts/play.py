@@ -9,10 +9,10 @@ import re
 import numpy as np
 
 from w2sg.agents.prompts import format_response
-from w2sg.environments.base import Environment
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.records import Step, Task, Trajectory
 from w2sg.environments.scienceworld.experts.demonstrations import guide
 from w2sg.environments.scienceworld.experts.seeker import ROOMS, Style
-from w2sg.records import Step, Task, Trajectory
 
 _THING = re.compile(r"(?:^\t|, |: )(?:an?|the) ([a-z0-9' -]+)", re.MULTILINE)
 _FREE = ("look around", "inventory", "wait1")

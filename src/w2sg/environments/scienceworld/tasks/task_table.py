@@ -7,14 +7,14 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from w2sg import files
+from w2sg.config.environments import Scienceworld
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import SPLITS, Task
 from w2sg.environments.scienceworld.tasks import splits
 from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, Spec
 from w2sg.environments.scienceworld.world.java import DETERMINISTIC
 from w2sg.environments.scienceworld.world.simulator import Episode, Simulator
-from w2sg.environments.settings import Scienceworld
-from w2sg.errors import UserError
-from w2sg.records import SPLITS, Task
 
 EASY = ("teleportAction", "openDoors", "selfWateringFlowerPots", "noElectricalAction")
 SIMPLIFICATIONS = ("easy", *EASY, "openContainers")

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from w2sg.environments.base import StepResult
+from w2sg.contracts.environment import StepResult
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 from w2sg.environments.scienceworld.world.simulator import Answer, Episode, Simulator
-from w2sg.errors import UserError
-from w2sg.records import Task
 
 Result = TypeVar("Result")
 

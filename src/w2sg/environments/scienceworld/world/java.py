@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from py4j.java_gateway import GatewayParameters, JavaGateway, find_jar_path
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 
 # Objects of the simulator are hashed by identity, so their order, and with it names, texts and scores, would change
 # from run to run: of 80 episodes that were played twice, 31 gave other texts. With one hash code for all, none did.

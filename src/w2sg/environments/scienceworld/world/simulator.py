@@ -15,8 +15,8 @@ from typing import Any, NamedTuple
 
 from py4j.protocol import Py4JError, Py4JJavaError
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.scienceworld.world.java import Machine
-from w2sg.errors import UserError
 
 REFUSED = "No known action matches that input."
 _EMPTY = "Unknown action.  Type 'help' for a list of actions, and 'objects' for a list of possible object referents. "

@@ -3,9 +3,9 @@
 import numpy as np
 
 from w2sg.agents.prompts import format_response
-from w2sg.environments.base import Environment
+from w2sg.contracts.environment import Environment
+from w2sg.contracts.records import Step, Task, Trajectory
 from w2sg.environments.webshop.experts.shopper import Shopper, Style
-from w2sg.records import Step, Task, Trajectory
 
 
 def expert_trajectory(

@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.files import replacing
 from w2sg.environments.webshop.world.catalogue import ATTRIBUTES, INSTRUCTIONS, ITEMS
 from w2sg.environments.webshop.world.vocabulary import (
     AISLES,
@@ -28,8 +30,6 @@ from w2sg.environments.webshop.world.vocabulary import (
     USES,
     Option,
 )
-from w2sg.errors import UserError
-from w2sg.files import replacing
 
 PER_PRODUCT = 5
 """Human instructions for the cheapest product of each family."""

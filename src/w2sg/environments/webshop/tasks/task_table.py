@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from w2sg.environments.settings import Webshop
+from w2sg.config.environments import Webshop
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 from w2sg.environments.webshop.tasks.generator import catalogue_files, generate
 from w2sg.environments.webshop.world.catalogue import Catalogue, load
 from w2sg.environments.webshop.world.environment import make_task
 from w2sg.environments.webshop.world.goals import Goal, draw_goals, draw_prices
 from w2sg.environments.webshop.world.nouns import extractor
-from w2sg.errors import UserError
-from w2sg.records import Task
 
 _DRAW = 0
 """Seed of the catalogue, its prices and price caps: the tasks are the same in all seeds of a run."""

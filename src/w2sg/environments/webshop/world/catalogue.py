@@ -10,7 +10,7 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 
 ITEMS, ATTRIBUTES, INSTRUCTIONS = "items_shuffle", "items_ins_v2", "items_human_ins"
 """The three files of a catalogue; the first two may carry a suffix (_1000), each may be .json or .json.gz."""

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from w2sg.environments.base import StepResult
+from w2sg.contracts.environment import StepResult
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.records import Task
 from w2sg.environments.webshop.world.goals import Goal
 from w2sg.environments.webshop.world.session import Session, open_shop
-from w2sg.errors import UserError
-from w2sg.records import Task
 
 SEARCH = "search[...]"
 """Stands for every search among the admissible commands."""

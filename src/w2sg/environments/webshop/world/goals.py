@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
+from w2sg.contracts.errors import UserError
 from w2sg.environments.webshop.world.catalogue import Catalogue, Product
-from w2sg.errors import UserError
 
 _PRICES = tuple(10.0 * step for step in range(1, 100))
 """Round prices in dollars that a goal may name as its cap."""

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from importlib.util import find_spec
 
-from w2sg.errors import UserError
+from w2sg.contracts.errors import UserError
 
 NounExtractor = Callable[[str], list[str]]
 """The nouns of a text: lower-cased, in order, repeated where the text repeats them."""
