@@ -73,7 +73,7 @@ def test_a_killed_process_leaves_the_old(tmp_path, root):
     script = (
         "import os, signal, sys\n"
         "from pathlib import Path\n"
-        "from w2sg import files\n"
+        "from w2sg.contracts import files\n"
         "with files.replacing(Path(sys.argv[1])) as temporary:\n"
         "    temporary.write_text('half')\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"

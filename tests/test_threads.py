@@ -38,7 +38,7 @@ def test_no_stage_table(tmp_path):
 def test_limit_reaches_torch_and_child_processes(root):
     script = (
         "import subprocess, sys\n"
-        "from w2sg import threads\n"
+        "from w2sg.config import threads\n"
         "threads.limit(1)\n"
         "assert 'numpy' not in sys.modules\n"
         "import pyarrow, torch\n"

@@ -18,7 +18,7 @@ import os, sys
 sys.path.insert(0, "{src}")
 from pathlib import Path
 import yaml
-from w2sg import files, layout
+from w2sg.contracts import files, layout
 from w2sg.contracts.records import Episode, Step, Trajectory, write_episodes
 
 stage = sys.argv[1]

@@ -212,6 +212,12 @@ class Mcts(Section):
     uncertified: Literal["drop", "keep"]
 
 
+class Reference(Section):
+    """Scoring of conversations under a fixed model: `batch` sequences at once, in the reference and theorem stages."""
+
+    batch: Count
+
+
 class Dpo(Section):
     """TreeDPO (eq. 6) and its siblings; `eq6: literal` adds the KL term of eq. 6 to the sigmoid loss of DPO (A8)."""
 
@@ -276,6 +282,7 @@ class Params(Section):
     merging: Merging
     pairs: Pairs
     mcts: Mcts
+    reference: Reference
     dpo: Dpo
     preference: Annotated[dict[MethodName, PreferenceMethod], Field(min_length=1)]
     imitate: Imitation

@@ -12,5 +12,5 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     entry = params.preference[method]
     pairs = Pair.read(layout.pairs(environment, seed, method))
     model, tokenizer = bases.load(layout.model(environment, seed, entry.reference))
-    turns = turn_logprobs(model, tokenizer, pairs, batch=params.dpo.optimization.batch)
+    turns = turn_logprobs(model, tokenizer, pairs, batch=params.reference.batch)
     ReferenceTurn.write(layout.reference(environment, seed, method), turns)

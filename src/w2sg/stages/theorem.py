@@ -28,7 +28,7 @@ from w2sg.training.reference import conversation_logprobs, side_logprobs, turn_l
 def main(params: Params, *, environment: str, seed: int) -> None:
     """Read pairs, reference, exploration and three checkpoints; write the quantities."""
     settings = params.theorem
-    batch = params.dpo.optimization.batch
+    batch = params.reference.batch
     reference = params.preference[settings.method].reference
     pairs = Pair.read(layout.pairs(environment, seed, settings.method))
     turns = ReferenceTurn.read(layout.reference(environment, seed, settings.method))
