@@ -1,10 +1,7 @@
 # The stages are in dvc.yaml; here each becomes a rule whose job lets DVC run that stage (docs/pipeline.md).
-import sys
+import snakemake_dvc
 
-sys.path.insert(0, f"{workflow.basedir}/workflow")
-import dvc_bridge
-
-pipeline = dvc_bridge.open_pipeline(workflow)
+pipeline = snakemake_dvc.open_pipeline(workflow)
 
 
 rule all:
@@ -36,7 +33,7 @@ for item in pipeline.rules:
                 report(
                     path,
                     category=Path(path).parent.name,
-                    caption=dvc_bridge.find_caption(path),
+                    caption=snakemake_dvc.find_caption(path),
                 )
                 for path in item.figures
             ],

@@ -25,9 +25,9 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "workflow"))
+sys.path.insert(0, str(ROOT / "src"))
 
-from dvc_stages import open_repo  # noqa: E402
+from snakemake_dvc.stages import open_repo  # noqa: E402
 
 SOURCES = 15
 CHAIN = 6  # stages in a row that each take the output of the one before
@@ -81,7 +81,6 @@ def make_pipeline(folder: Path, *, stages: int, sources: int = SOURCES) -> None:
 
 def make_workspace(folder: Path, table: dict[str, dict[str, object]]) -> None:
     """A git and DVC repository with the project's Snakefile and bridge over another stage table."""
-    shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "profiles", folder / "profiles")
     for name in ("Snakefile", "environment.yml"):
         shutil.copy(ROOT / name, folder)
@@ -98,7 +97,11 @@ def write(path: Path, text: str) -> None:
 
 def call(folder: Path, command: str) -> Cost:
     """Run a command to its end."""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
+    environment = os.environ | {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "PYTHONPATH": str(ROOT / "src"),
+        "DVC_NO_ANALYTICS": "1",
+    }
     start = Cost.now()
     done = subprocess.run(command.split(), cwd=folder, env=environment, capture_output=True, text=True)
     if done.returncode:
@@ -191,14 +194,17 @@ def watched(lock: Path) -> Iterator[list[float]]:
         thread.join()
 
 
-PLAN = "dvc_bridge.load_pipeline(dvc_bridge.Mode.SHOW, [], scratch=Path('.dvc/tmp'))"
+PLAN = "load_pipeline(Mode.SHOW, [], scratch=Path('.dvc/tmp'))"
 CHECK = "repo.reproduce()"
 CLOCKED = """
 import sys
 from pathlib import Path
 sys.path[:0] = {path}
-import dvc_bridge, dvc_stages, pipeline_overhead
-with dvc_stages.open_repo() as repo:
+import pipeline_overhead
+from snakemake_dvc.command_line import Mode
+from snakemake_dvc.plan import load_pipeline
+from snakemake_dvc.stages import open_repo
+with open_repo() as repo:
     start = pipeline_overhead.Cost.now()
     {action}
     cost = pipeline_overhead.Cost.now() - start
@@ -208,7 +214,7 @@ print(cost.wall, cost.processor)
 
 def clocked(folder: Path, action: str) -> Cost:
     """What an action costs in a process of its own, which has imported DVC and read nothing yet."""
-    code = CLOCKED.format(path=[str(ROOT / "workflow"), str(ROOT / "benchmarks")], action=action)
+    code = CLOCKED.format(path=[str(ROOT / "src"), str(ROOT / "benchmarks")], action=action)
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=True)
     return Cost(*map(float, done.stdout.split()[-2:]))
 

@@ -16,8 +16,9 @@ import pytest
 import yaml
 
 import invalidation
-from dvc_bridge import Mode, load_pipeline
-from dvc_stages import open_repo
+from snakemake_dvc.command_line import Mode
+from snakemake_dvc.plan import load_pipeline
+from snakemake_dvc.stages import open_repo
 
 ROOT = Path(__file__).parents[1]
 

@@ -13,7 +13,8 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from dvc_stages import BridgeError, Repo, one_line_errors, open_repo
+from snakemake_dvc.patches import Repo
+from snakemake_dvc.stages import BridgeError, one_line_errors, open_repo
 
 PAGE = Path("docs/invalidation.md")
 PARAMS = Path("params.yaml")

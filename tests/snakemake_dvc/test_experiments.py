@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from conftest import wait_until
+from toys import wait_until
 
 pytestmark = pytest.mark.slow
 

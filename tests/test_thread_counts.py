@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dvc_stages import open_repo, read_stages
+from snakemake_dvc.stages import open_repo, read_stages
 from w2sg.config import threads
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 # The project's own stage runner, with a stage that says what it sees in place of the real one.
 PROBE = """

@@ -10,9 +10,9 @@ import dvc.lock
 import dvc_data.hashfile.hash
 import pytest
 
-import dvc_bridge
-import dvc_speed
-from dvc_bridge import Mode, load_pipeline
+from snakemake_dvc import jobs, patches
+from snakemake_dvc.command_line import Mode
+from snakemake_dvc.plan import load_pipeline
 
 ROOT = Path(__file__).parents[2]
 STAMP = ".dvc/tmp/snakemake/train@a"
@@ -36,7 +36,7 @@ def test_outputs_are_hashed_while_others_may_have_the_lock(here, monkeypatch, ta
     monkeypatch.setattr(dvc_data.hashfile.hash, "_hash_file", hash_file)
     here.edit("params.yaml", "beta: 0.3", "beta: 0.5")
     here.edit("params.yaml", "count: 10", "count: 11")
-    dvc_bridge.run_stage(target, f".dvc/tmp/snakemake/{target}")
+    jobs.run_stage(target, f".dvc/tmp/snakemake/{target}")
     assert [locked for path, locked in hashed if path.startswith(f"{here.path}/{output}")] == [False], (
         "once, without the lock"
     )
@@ -55,7 +55,7 @@ def test_dvc_lock_is_what_dvc_itself_writes(here, tmp_path):
         for toy in (here, other):
             toy.edit("params.yaml", old, new)
         for name in ("train@a", "train@b"):
-            dvc_bridge.run_stage(name, f".dvc/tmp/snakemake/{name}")
+            jobs.run_stage(name, f".dvc/tmp/snakemake/{name}")
         other.run("dvc", "repro", "--single-item", "train@a", "train@b")
         assert here.ran() == other.ran() == ["train-a", "train-b"], number
         assert (here.path / "dvc.lock").read_bytes() == (other.path / "dvc.lock").read_bytes(), number
@@ -87,7 +87,7 @@ def test_planning_costs_no_more_per_stage_when_there_are_more(tmp_path, monkeypa
 def test_yaml_is_read_once_and_copies_do_not_meet():
     from dvc.utils.serialize import _yaml
 
-    dvc_speed.hurry()
+    patches.read_yaml_once()
     one, other = (_yaml.parse_yaml("a: {b: [1]}", "x.yaml") for _ in range(2))
     one["a"]["b"].append(2)
     assert other == {"a": {"b": [1]}}

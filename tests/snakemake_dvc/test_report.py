@@ -1,15 +1,11 @@
 """Snakemake's report: it carries the figures and tables that `meta.report` names, each with its caption."""
 
-import glob
 import zipfile
 from pathlib import Path
 
 import pytest
-import yaml
 
-from dvc_bridge import find_caption
-
-ROOT = Path(__file__).parents[2]
+from snakemake_dvc import find_caption
 
 
 @pytest.mark.parametrize(
@@ -28,24 +24,6 @@ def test_find_caption(figure, caption, tmp_path, monkeypatch):
     for name in ("tree", "tree_quality"):
         Path(f"workflow/report/{name}.rst").touch()
     assert find_caption(figure) == caption
-
-
-def test_every_figure_and_table_of_the_project_has_a_caption(tmp_path, monkeypatch):
-    monkeypatch.syspath_prepend(ROOT / "tests")
-    from evaluation.builders import inputs
-    from w2sg.evaluation.report import report
-
-    report.build(inputs(tasks=2, resamples=10), folder=tmp_path / "results")
-    written = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
-    patterns = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]["report"]["meta"]["report"]
-    shown = [path for pattern in patterns for path in glob.glob(pattern, root_dir=tmp_path)]
-    assert sorted(shown) == sorted(written - {"results/report.html"})
-    monkeypatch.chdir(ROOT)
-    captions = {find_caption(path) for path in shown}
-    assert None not in captions
-    # Drawn where there is a grid, and where there is ScienceWorld (tests/evaluation/test_report.py has both).
-    sometimes = {f"workflow/report/{name}.rst" for name in ("breadth", "task_types")}
-    assert captions | sometimes == set(glob.glob("workflow/report/*.rst")), "a caption of something that is not there"
 
 
 @pytest.mark.slow

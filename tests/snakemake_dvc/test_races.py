@@ -7,7 +7,7 @@ import psutil
 import pytest
 import yaml
 
-from conftest import wait_until
+from toys import wait_until
 
 pytestmark = pytest.mark.slow
 

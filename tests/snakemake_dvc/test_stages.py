@@ -8,19 +8,9 @@ import dvc.rwlock
 import psutil
 import pytest
 
-from conftest import wait_until
-from dvc_stages import (
-    BridgeError,
-    Stage,
-    Verdict,
-    closure,
-    find_stages,
-    judge,
-    one_line_errors,
-    open_repo,
-    read_stages,
-    restore,
-)
+from snakemake_dvc.stages import BridgeError, Stage, closure, find_stages, one_line_errors, open_repo, read_stages
+from snakemake_dvc.verdicts import Verdict, judge, restore
+from toys import wait_until
 
 # DVC uses something its dependency pygtrie deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
@@ -98,11 +88,16 @@ def test_read_stages(here):
 @pytest.mark.parametrize(
     ("meta", "message"),
     [
-        ("{thread: 2}", "stage train@a: meta.thread is unknown; known are threads, mem_mb, runtime, gpu, report"),
+        (
+            "{thread: 2}",
+            "stage train@a: meta.thread is unknown; known are threads, mem_mb, runtime, gpu, report, first",
+        ),
         ("{threads: 0}", "meta.threads must be a positive whole number, not 0"),
         ("{threads: true}", "not True"),
         ("{mem_mb: lots}", "not 'lots'"),
         ("{report: figure.svg}", "meta.report must be a list of file patterns"),
+        ("{first: 1}", "stage train@a: meta.first must be true or false, not 1"),
+        ("{first: true}", "stage train@a: meta.first is true, but it depends on prepare@a, which is not first"),
     ],
 )
 def test_bad_meta(here, meta, message):

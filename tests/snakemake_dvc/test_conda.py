@@ -118,7 +118,7 @@ def conda_toy(unbuilt, tmp_path):
         "PATH": f"{base}/bin:{unbuilt.env['PATH']}",
         "PIP_FIND_LINKS": str(base / "wheels"),
         "PIP_NO_INDEX": "1",
-        "PYTHONPATH": str(HERE),  # must not get into the environment
+        "PYTHONPATH": f"{unbuilt.env['PYTHONPATH']}:{HERE}",  # must not get into the environment
         "TRACE": str(base / "trace"),
     }
     environment = {
@@ -144,7 +144,9 @@ def test_stages_run_in_the_environment(conda_toy):
     assert conda_toy.ran() == ["prepare-a", "prepare-b"]
     assert found(conda_toy) == [first, "src", "1", "1", "1.0"]
     scripts = (conda_toy.base / "trace").read_text().split()
-    assert sorted(scripts) == ["stage.py"] * 2 + ["workflow/dvc_bridge.py"] * 2, "DVC runs in the environment too"
+    assert sorted(scripts) == ["stage.py"] * 2 + ["src/snakemake_dvc/__main__.py"] * 2, (
+        "DVC runs in the environment too"
+    )
 
     conda_toy.edit("params.yaml", "count: 10", "count: 11")
     conda_toy.run(*call)

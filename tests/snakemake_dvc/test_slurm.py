@@ -171,7 +171,7 @@ def cluster(tmp_path_factory) -> Iterator[Path]:
 @pytest.fixture
 def slurm_toy(cluster, toy):
     """A built toy with another parameter and command for `train`, which now notes its Slurm job in slurm.log."""
-    toy.env["PYTHONPATH"] = str(cluster)
+    toy.env["PYTHONPATH"] += f":{cluster}"
     toy.edit("params.yaml", "beta: 0.3", "beta: 0.5")
     toy.edit("dvc.yaml", "cmd: sh stage.sh train", "cmd: echo $SLURM_JOB_ID >> slurm.log && sh stage.sh train")
     return toy
@@ -217,7 +217,7 @@ def test_the_first_stages_of_the_project(cluster, tmp_path, fresh_toy):
     folder = tmp_path / "smoke"
     subprocess.run([sys.executable, "workflow/studies/workspace.py", "params/smoke.yaml", folder], cwd=ROOT, check=True)
     project = type(fresh_toy)(folder, Path(fresh_toy.env["HOME"]))
-    project.env["PYTHONPATH"] = str(cluster)
+    project.env["PYTHONPATH"] += f":{cluster}"
     plan = project.run(*SNAKEMAKE, "-n").stdout
     assert "report: it has not run before" in plan
     project.run(*SNAKEMAKE, "play")

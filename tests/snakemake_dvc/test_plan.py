@@ -11,9 +11,10 @@ import snakemake.cli
 from hypothesis import given
 from hypothesis import strategies as st
 
-import dvc_bridge
-from dvc_bridge import Mode, load_pipeline
-from dvc_stages import BridgeError
+from snakemake_dvc import jobs
+from snakemake_dvc.command_line import SHOWING, Mode, read_command
+from snakemake_dvc.plan import load_pipeline
+from snakemake_dvc.stages import BridgeError
 
 STAMP = ".dvc/tmp/snakemake/train@a"
 
@@ -26,12 +27,12 @@ def test_every_way_not_to_execute_is_known():
     chain = inspect.getsource(snakemake.cli.args_to_api).partition("if args.lint:")[2].partition("execute_workflow(")[0]
     asked = set(re.findall(r"if args\.(\w+)", chain)) | {"lint", "reporter", "report", "deploy_sources"}
     asked -= {"preemptible_rules"}  # qualifies an execution
-    assert asked == set(dvc_bridge.SHOWING.split())
+    assert asked == set(SHOWING.split())
 
 
 def command(line, monkeypatch, *, main=True):
     monkeypatch.setattr("sys.argv", ["snakemake", *line.split()])
-    return dvc_bridge._read_command(types.SimpleNamespace(is_main_process=main))
+    return read_command(types.SimpleNamespace(is_main_process=main))
 
 
 @pytest.mark.parametrize(
@@ -62,14 +63,14 @@ def test_read_command_of_a_job(monkeypatch):
 
 @given(st.lists(st.text(min_size=1), min_size=2, max_size=2, unique=True))
 def test_file_names_differ_as_the_stages_do(names):
-    one, other = map(dvc_bridge._file_name, names)
+    one, other = map(jobs.file_name, names)
     assert one != other
     assert re.fullmatch(r"[\w.~@%-]+", one, re.ASCII)
 
 
 def test_file_names_are_readable():
-    assert dvc_bridge._file_name("trees@alfworld-0") == "trees@alfworld-0"
-    assert dvc_bridge._file_name("sub/dvc.yaml:x@1e-05") == "sub%2Fdvc.yaml%3Ax@1e-05"
+    assert jobs.file_name("trees@alfworld-0") == "trees@alfworld-0"
+    assert jobs.file_name("sub/dvc.yaml:x@1e-05") == "sub%2Fdvc.yaml%3Ax@1e-05"
 
 
 def test_showing_and_executing_agree(here, tmp_path):
@@ -126,10 +127,10 @@ def test_only_a_report_names_real_files(here, tmp_path):
 def test_run_stage(here):
     here.edit("params.yaml", "beta: 0.3", "beta: 0.5")
     Path(STAMP).unlink()
-    assert dvc_bridge.main(["run", "train@a", STAMP]) == 0
+    assert jobs.main(["run", "train@a", STAMP]) == 0
     assert here.ran() == ["train-a"]
     assert Path(STAMP).exists()
-    assert dvc_bridge.main(["run", "train@a", STAMP]) == 0
+    assert jobs.main(["run", "train@a", STAMP]) == 0
     assert here.ran() == []
 
 
@@ -137,7 +138,7 @@ def test_failing_stage(here, capfd):
     here.edit("params.yaml", "beta: 0.3", "beta: 0.5")
     Path("fail-train-a").touch()
     Path(STAMP).unlink()
-    assert dvc_bridge.main(["run", "train@a", STAMP]) == 1
+    assert jobs.main(["run", "train@a", STAMP]) == 1
     assert not Path(STAMP).exists()
     (line,) = [line for line in capfd.readouterr().err.splitlines() if line.startswith("Error")]
     assert line.startswith("Error: failed to reproduce 'train@a': failed to run: sh stage.sh train-a")

@@ -1,4 +1,4 @@
-"""A toy pipeline in a temporary git and DVC repository, driven by the real commands."""
+"""A pipeline in a temporary git and DVC repository, driven by the real commands."""
 
 import contextlib
 import os
@@ -10,11 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
-import pytest
-
-ROOT = Path(__file__).parents[2]
-HERE = Path(__file__).parent
-sys.path.insert(0, str(ROOT / "workflow"))
 
 
 class Toy:
@@ -26,7 +21,9 @@ class Toy:
             "HOME": str(home),
             "LC_ALL": "C.UTF-8",
             "OMP_NUM_THREADS": "1",
+            # The commands beside the interpreter of the tests, whether or not its environment is activated.
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PYTHONPATH": str(path / "src"),  # for the copy of snakemake_dvc that a toy brings
             "RUNS": str(path / "runs.log"),  # of stages that run elsewhere, too
             "SHELL": "/bin/sh",
             "DVC_NO_ANALYTICS": "1",
@@ -100,34 +97,6 @@ class Toy:
         return "Nothing to be done" in self.snakemake("-n")
 
 
-@pytest.fixture(scope="session")
-def fresh_toy(tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    """Committed to git, never run."""
-    toy = Toy(tmp_path_factory.mktemp("fresh") / "toy", tmp_path_factory.mktemp("home"))
-    shutil.copytree(HERE / "toy", toy.path)
-    (toy.path / "pipeline.yaml").rename(toy.path / "dvc.yaml")
-    shutil.copy(ROOT / "Snakefile", toy.path)
-    shutil.copytree(ROOT / "profiles", toy.path / "profiles")
-    (toy.path / "workflow").mkdir()
-    for module in (ROOT / "workflow").glob("dvc_*.py"):
-        shutil.copy(module, toy.path / "workflow")
-    (toy.path / ".gitignore").write_text("/.snakemake/\n/logs/\n/runs.log\n/block-*\n/fail-*\n__pycache__/\n")
-    toy.run("git", "init", "--quiet")
-    toy.run("dvc", "init", "--quiet")
-    toy.run("git", "add", "--all")
-    toy.run("git", "commit", "--quiet", "--message", "toy")
-    return toy
-
-
-@pytest.fixture(scope="session")
-def done_toy(fresh_toy: Toy, tmp_path_factory: pytest.TempPathFactory) -> Toy:
-    """Built once by Snakemake with four jobs at a time."""
-    toy = Toy(tmp_path_factory.mktemp("done") / "toy", Path(fresh_toy.env["HOME"]))
-    shutil.copytree(fresh_toy.path, toy.path)
-    toy.log = toy.snakemake()
-    return toy
-
-
 def wait_until(condition: Callable[[], object], seconds: float = 120) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -146,24 +115,3 @@ def copy_of(original: Toy, path: Path) -> Iterator[Toy]:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     assert not left
-
-
-@pytest.fixture
-def toy(done_toy: Toy, tmp_path: Path) -> Iterator[Toy]:
-    """A toy that has been built."""
-    yield from copy_of(done_toy, tmp_path / "toy")
-
-
-@pytest.fixture
-def unbuilt(fresh_toy: Toy, tmp_path: Path) -> Iterator[Toy]:
-    """A toy that never ran."""
-    yield from copy_of(fresh_toy, tmp_path / "toy")
-
-
-@pytest.fixture
-def here(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> Toy:
-    """The built toy as the working folder of this process."""
-    monkeypatch.chdir(toy.path)
-    for key, value in toy.env.items():
-        monkeypatch.setenv(key, value)
-    return toy

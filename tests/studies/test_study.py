@@ -2,14 +2,17 @@
 
 import json
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import yaml
 
 import study
-from conftest import ROOT
 from w2sg.config import params
+
+ROOT = Path(__file__).parents[2]
+DVC = str(Path(sys.executable).with_name("dvc"))
 
 
 def test_the_study_is_all_environments_under_five_seeds() -> None:
@@ -41,13 +44,13 @@ def test_it_finds_what_the_run_has_computed(tmp_path: Path, monkeypatch: pytest.
         (folder / "dvc.yaml").write_text(table)
         (folder / "in.txt").write_text("input")
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
-        subprocess.run(["dvc", "init", "--quiet"], cwd=folder, check=True)
-    subprocess.run(["dvc", "repro", "--quiet"], check=True)
+        subprocess.run([DVC, "init", "--quiet"], cwd=folder, check=True)
+    subprocess.run([DVC, "repro", "--quiet"], check=True)
     study.share_cache()
-    subprocess.run(["dvc", "repro", "--quiet"], cwd=study.WORKSPACE, check=True)
+    subprocess.run([DVC, "repro", "--quiet"], cwd=study.WORKSPACE, check=True)
     assert (study.WORKSPACE / "out.txt").read_text() == "input" and made.read_text() == "made\n"
     (study.WORKSPACE / "in.txt").write_text("another")
-    subprocess.run(["dvc", "repro", "--quiet"], cwd=study.WORKSPACE, check=True)
+    subprocess.run([DVC, "repro", "--quiet"], cwd=study.WORKSPACE, check=True)
     assert made.read_text() == "made\nmade\n" and not (study.WORKSPACE / ".dvc/cache/files").exists()
 
 

@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from conftest import ROOT, Toy
+from toys import Toy
 from w2sg.evaluation.measures import grid
+
+ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.slow
 

@@ -1,0 +1,173 @@
+"""The job of a stage, and the locks that keep two jobs of one stage, and two calls of Snakemake, apart."""
+
+import contextlib
+import fcntl
+import functools
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+from snakemake_dvc.patches import hashing_unlocked, inputs_as_at_the_start
+from snakemake_dvc.stages import BridgeError, one_line_errors, open_repo
+
+STAMPS = Path(".dvc/tmp/snakemake")
+LOCKS = Path(".dvc/tmp/snakemake-locks")
+LOGS = Path("logs")
+
+
+def file_name(stage: str) -> str:
+    """A file name that is readable and unlike that of any other stage."""
+    return quote(stage, safe="@")
+
+
+def stamp_of(stage: str) -> str:
+    return str(STAMPS / file_name(stage))
+
+
+def log_of(stage: str) -> str:
+    return str(LOGS / f"{file_name(stage)}.log")
+
+
+def touch(stamp: str) -> None:
+    os.makedirs(os.path.dirname(stamp), exist_ok=True)
+    Path(stamp).touch()
+
+
+def run_stage(name: str, stamp: str) -> None:
+    """Have DVC bring one stage up to date, then set its stamp. Raises BridgeError, leaving no stamp.
+
+    DVC decides once more: it runs the command, restores the outputs or, when the inputs came out as they were, does
+    nothing. The command's output goes where ours goes, and its `python` is the one that runs us.
+    """
+    logger = logging.getLogger("dvc")
+    with (
+        environment_of_jobs(),
+        _only_run(name),
+        one_line_errors(),
+        inputs_as_at_the_start(),
+        hashing_unlocked(),
+        open_repo() as repo,
+    ):
+        quiet = logger.level
+        logger.setLevel(logging.INFO)
+        try:
+            repo.reproduce(name, single_item=True)
+        finally:
+            logger.setLevel(quiet)
+    touch(stamp)
+
+
+def run_stage_here(name: str) -> None:
+    """The same within the plan: what is printed goes to standard error and to the stage's log. Raises BridgeError."""
+    with _copied_to(log_of(name)):
+        run_stage(name, stamp_of(name))
+
+
+@contextlib.contextmanager
+def environment_of_jobs() -> Iterator[None]:
+    """Within it, a command's `python` is the one that runs us, and what it prints is seen at once."""
+    before = dict(os.environ)
+    os.environ.setdefault("PYTHONUNBUFFERED", "1")
+    os.environ["PATH"] = os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)])
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+@contextlib.contextmanager
+def redirected(descriptors: Mapping[int, int]) -> Iterator[None]:
+    """Within it, each descriptor (0, 1, 2), which commands inherit, stands for another one; that one is closed."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = {number: os.dup(number) for number in descriptors}
+    for number, other in descriptors.items():
+        os.dup2(other, number)
+    for other in set(descriptors.values()):
+        os.close(other)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for number, original in saved.items():
+            os.dup2(original, number)
+            os.close(original)
+
+
+@contextlib.contextmanager
+def _copied_to(log: str) -> Iterator[None]:
+    """Within it, standard output and standard error go to standard error and to a file."""
+    os.makedirs(os.path.dirname(log), exist_ok=True)
+    tee = subprocess.Popen(["tee", "-i", log], stdin=subprocess.PIPE, stdout=2)
+    assert tee.stdin
+    with tee.stdin:
+        entrance = os.dup(tee.stdin.fileno())
+    try:
+        with redirected({1: entrance, 2: entrance}):
+            yield
+    finally:
+        tee.wait()
+
+
+def _lock(name: str, waiting: str) -> int:
+    """A file descriptor with a lock that nobody else has until all copies of it are closed or their processes ended.
+
+    Prints `waiting` if it has to wait. On a file system that knows no such locks, there is none.
+    """
+    LOCKS.mkdir(parents=True, exist_ok=True)
+    lock = os.open(LOCKS / name, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print(f"{waiting} (`fuser {LOCKS / name}` shows who has it)", file=sys.stderr, flush=True)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+    except OSError:
+        pass
+    return lock
+
+
+@functools.cache  # once per process, which holds it until its end
+def wait_for_other_calls() -> int:
+    """Two calls at once would take each other's stamps away."""
+    return _lock("all", "waiting for the snakemake that is at work in this folder")
+
+
+@contextlib.contextmanager
+def _only_run(name: str) -> Iterator[None]:
+    """Wait for what is left of an earlier run of the stage, and let a later run wait for what is left of this one.
+
+    The lock is our standard input, as that is what the stage's command inherits: when we are killed, its orphan has it.
+    """
+    lock = _lock(f"{file_name(name)}.run", f"{name}: waiting for the end of an earlier run of it")
+    with redirected({0: lock}):
+        yield
+
+
+def is_busy(name: str) -> bool:
+    """Whether something of a run of the stage is still alive."""
+    try:
+        with open(LOCKS / f"{file_name(name)}.run") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no earlier run, or no such locks here
+        return False
+    return False
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 3 or arguments[0] != "run":
+        print("usage: python -m snakemake_dvc run STAGE STAMP", file=sys.stderr)
+        return 2
+    try:
+        run_stage(arguments[1], arguments[2])
+    except BridgeError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 1
+    return 0

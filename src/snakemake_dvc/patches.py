@@ -1,0 +1,160 @@
+"""All that reaches into DVC: what it has no interface for, and what it does too slowly for many short processes.
+
+One function for each; nothing else in this package uses a name of DVC that is not public. DVC is pinned, and
+tests/snakemake_dvc/test_patches.py names everything used here, so that an upgrade says what is gone. What the slow
+parts cost: benchmarks/pipeline_overhead.py.
+"""
+
+import contextlib
+import copy
+import functools
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, TypeAlias
+
+# DVC publishes no types.
+Repo: TypeAlias = Any
+DvcStage: TypeAlias = Any
+DvcOutput: TypeAlias = Any
+
+
+# For the rest of the process
+
+
+def patch_process() -> None:
+    """All that holds for the rest of the process; a second call changes nothing."""
+    look_often_for_the_lock()
+    read_yaml_once()
+    ignore_zombies()
+
+
+@functools.cache
+def look_often_for_the_lock() -> None:
+    """Wait for DVC's lock in steps of 50 ms; its own 500 ms would idle short stages."""
+    import dvc.lock
+
+    dvc.lock.DEFAULT_TIMEOUT = 0.3
+
+
+@functools.cache
+def read_yaml_once() -> None:
+    """Read no YAML text twice: half of a plan went into reading params.yaml, half of a job into reading dvc.lock."""
+    from dvc.utils import strictyaml
+    from dvc.utils.serialize import _yaml
+
+    parse = functools.lru_cache(maxsize=8)(_yaml.parse_yaml)
+
+    def parse_once(text: str, path: str, typ: str = "safe") -> Any:
+        return copy.deepcopy(parse(text, path, typ))
+
+    _yaml.parse_yaml = strictyaml.parse_yaml = parse_once
+    # What is updated is dvc.lock, with no comments that the slow way of reading would keep.
+    _yaml.parse_yaml_for_update = parse_once
+
+
+@functools.cache
+def ignore_zombies() -> None:
+    """Let DVC's note of who uses an output end with the process, also where nobody collects the dead (containers)."""
+    import dvc.rwlock
+    import psutil
+
+    def lives(pid: int) -> bool:
+        try:
+            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+        except psutil.Error:
+            return False
+
+    dvc.rwlock.psutil = SimpleNamespace(pid_exists=lives)
+
+
+# While a stage runs
+
+
+@contextlib.contextmanager
+def inputs_as_at_the_start() -> Iterator[None]:
+    """Within it, DVC records the inputs a command started with, not what they have become when it ends.
+
+    Otherwise a parameter edited meanwhile would be recorded as the one that made the outputs.
+    """
+    import dvc.stage.run
+
+    run_command = dvc.stage.run.cmd_run
+
+    def run(stage: DvcStage, **options: Any) -> None:
+        run_command(stage, **options)
+        stage.save_deps = lambda **_: None  # they were saved before
+
+    dvc.stage.run.cmd_run = run
+    try:
+        yield
+    finally:
+        dvc.stage.run.cmd_run = run_command
+
+
+@contextlib.contextmanager
+def hashing_unlocked() -> Iterator[None]:
+    """Within it, DVC hashes what a command made before it takes its lock again, and under the lock only looks it up."""
+    import dvc.stage.run
+
+    run_command = dvc.stage.run.cmd_run
+
+    def run_and_hash(stage: DvcStage, **options: Any) -> None:
+        run_command(stage, **options)
+        for out in stage.outs:
+            if out.exists:
+                out.get_hash()
+
+    dvc.stage.run.cmd_run = run_and_hash
+    try:
+        yield
+    finally:
+        dvc.stage.run.cmd_run = run_command
+
+
+# Names that DVC keeps to itself
+
+
+def open_waiting_repo(folder: str) -> Repo:
+    """The repository at `folder`, which waits for DVC's lock where another process has it."""
+    from dvc.repo import Repo as DvcRepo
+
+    return DvcRepo(folder, _wait_for_lock=True)
+
+
+def forget_stages(repo: Repo) -> None:
+    """Let the repository read dvc.yaml and dvc.lock anew when it is next asked."""
+    repo._reset()
+
+
+def run_command_of(stage: DvcStage, *, root: str, wdir: str) -> None:
+    """Run a stage's command as DVC does, in a folder of our own choice. Raises DvcException when it fails."""
+    from dvc.stage.run import cmd_run
+
+    cmd_run(SimpleNamespace(addressing=stage.addressing, cmd=stage.cmd, wdir=wdir, repo=SimpleNamespace(root_dir=root)))
+
+
+def give_hash(dep: DvcOutput, hash_info: Any) -> None:
+    """Let an input have this hash, whatever is on disk; it must be a copy of DVC's object, and stays as it is."""
+    dep.hash_info = hash_info
+    dep.get_hash = lambda: hash_info
+
+
+def keeps_runs_of(stage: DvcStage) -> bool:
+    """Whether DVC's run cache can hold a run of this stage; asks for the hashes of its inputs."""
+    from dvc.stage.cache import _can_hash
+
+    return bool(_can_hash(stage))
+
+
+def as_recorded(stage: DvcStage) -> DvcStage:
+    """A stage with the hashed outputs that dvc.lock has for this one."""
+    from dvc.stage.serialize import to_single_stage_lockfile
+
+    return stage.repo.stage_cache._create_stage(to_single_stage_lockfile(stage), wdir=stage.wdir)
+
+
+def as_in_run_cache(stage: DvcStage) -> DvcStage | None:
+    """A stage with the hashed outputs of the newest run of this command on inputs with these hashes."""
+    cache = stage.repo.stage_cache
+    entry = cache._load(stage)
+    return cache._create_stage(entry, wdir=stage.wdir) if entry else None
