@@ -1,4 +1,4 @@
-"""What an environment may have besides its parts, for the commands: needs.py (`w2sg doctor`), replay.py (`w2sg replay`)."""
+"""What an environment may have besides its parts: needs.py for `w2sg doctor`, replay.py for `w2sg replay`."""
 
 from importlib import import_module
 from importlib.util import find_spec
