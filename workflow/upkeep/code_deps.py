@@ -1,7 +1,8 @@
 """Keep dvc.yaml's code dependencies equal to what each stage imports: `python workflow/upkeep/code_deps.py [--write]`.
 
 Without --write nothing is changed; the exit code is 1 where they differ (a test runs this). Imports are read from the
-source, those inside functions included, and followed through the package. A folder beside a module that is no package,
+source, those inside functions included, and followed through the package; a text that names a part of whichever
+environment (environments/parts.py) imports that part of all. A folder beside a module that is no package,
 such as the report's templates, is read by the modules that write its name after `__file__`.
 
 What lies in the package of one environment concerns the stages of that environment alone. So in a stage with one job
@@ -30,9 +31,19 @@ def imported(module: str) -> frozenset[str]:
             found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.JoinedStr):
+            found |= parts_of_environments(node)
     found |= {name.rsplit(".", 1)[0] for name in list(found) if "." in name}
     parents = {module.rsplit(".", n)[0] for n in range(1, module.count(".") + 1)}
     return frozenset(name for name in found | parents if name.startswith("w2sg") and path_of(name).exists())
+
+
+def parts_of_environments(text: ast.JoinedStr) -> set[str]:
+    """The modules that a text such as f"w2sg.environments.{name}.world" names, one for each environment."""
+    match text.values:
+        case [ast.Constant(value="w2sg.environments."), ast.FormattedValue(), ast.Constant(value=str(part))]:
+            return {f"w2sg.environments.{file.parent.name}{part}" for file in ENVIRONMENTS.glob("*/settings.py")}
+    return set()
 
 
 def path_of(module: str) -> Path:
