@@ -73,6 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
             return new_environment.run(arguments.name)
     replay = optional(f"w2sg.environments.{arguments.environment}.replay")
+    assert replay is not None
     options = argparse.ArgumentParser(prog=f"w2sg replay {arguments.environment}", description=replay.__doc__)
     replay.add_arguments(options)
     status: int = replay.run(options.parse_args(arguments.options))
