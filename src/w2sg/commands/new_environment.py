@@ -1,5 +1,6 @@
 """`w2sg new-environment NAME`: a folder that passes the contract test as it is, to be changed into an environment."""
 
+import keyword
 import re
 from pathlib import Path
 
@@ -23,8 +24,8 @@ def run(name: str) -> int:
         UserError: the name is taken or no name of a Python package.
     """
     target = FOLDER / name
-    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
-        raise UserError(f"{name!r}: allowed are small letters, digits and _, a letter first")
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
+        raise UserError(f"{name!r}: allowed are small letters, digits and _, a letter first, no word of Python's own")
     if target.exists() or target.with_suffix(".py").exists():
         raise UserError(f"{name}: w2sg/environments has that already; there are {', '.join(NAMES)}")
     for source in sorted(SKELETON.rglob("*.txt")):
