@@ -13,7 +13,7 @@ export PYTHONPATH :=
 CORES ?= all
 INSTALLED := .venv/.installed
 
-.PHONY: install run smoke sensitivity grid study test lint format lock clean
+.PHONY: install run smoke sensitivity grid study check test lint format lock clean
 
 install: $(INSTALLED)
 
@@ -43,6 +43,9 @@ grid: run
 
 study: install
 	python workflow/studies/study.py --cores $(CORES)
+
+check: lint
+	python -m pytest --numprocesses 2 --dist loadfile -m 'not slow'
 
 test: install
 	python -m pytest --numprocesses 2 --dist loadfile

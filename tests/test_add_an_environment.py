@@ -9,15 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from w2sg.commands import __main__ as cli
+from w2sg.config.environments import FOLDER
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/add_an_environment.md").read_text(encoding="utf-8")
-
-
-def new_files() -> dict[str, str]:
-    """Path and text of the files that the page shows."""
-    return {
-        path: text for path, text in re.findall(r"^`(src/\S+)`\n```python\n(.*?)```$", PAGE, re.MULTILINE | re.DOTALL)
-    }
 
 
 def changes() -> list[tuple[str, str, str]]:
@@ -34,38 +30,44 @@ def changes() -> list[tuple[str, str, str]]:
     return found
 
 
+def commands(section: str) -> list[list[str]]:
+    """The command lines in a section of the page, as they are run here."""
+    text = PAGE.partition(f"\n## {section}. ")[2]
+    (block,) = re.findall(r"^```\n(.*?)```$", text.partition("\n## ")[0], re.MULTILINE | re.DOTALL)
+    here = {"w2sg": [sys.executable, "-m", "w2sg.commands"], "python": [sys.executable]}
+    return [[*here.get(line.split()[0], line.split()[:1]), *line.split()[1:]] for line in block.splitlines()]
+
+
+def run(command: list[str], folder: Path) -> str:
+    """What it prints; it must succeed."""
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "PYTHONPATH": str(folder / "src")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
+    return done.stdout
+
+
 @pytest.fixture
 def followed(tmp_path: Path) -> Path:
-    """A copy of the project with everything done that the page says."""
+    """A copy of the project with the folder written and the section added, as the page says."""
     folder = tmp_path / "project"
     command = [sys.executable, "workflow/studies/workspace.py", "params.yaml", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True)
-    for path, text in new_files().items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8")
-    for path, old, new in changes():
-        text = (folder / path).read_text(encoding="utf-8")
-        assert text.count(old) == 1, f"{path} has other lines than the page shows:\n{old}"
-        (folder / path).write_text(text.replace(old, new), encoding="utf-8")
+    (command,) = commands("1")
+    printed = run(command, folder)
+    ((path, old, new),) = changes()
+    assert path == "params.yaml", "no core file is edited"
+    added = "".join(line for line in new.splitlines(keepends=True) if line not in old.splitlines(keepends=True))
+    assert added in printed, "the command prints the section that the page shows"
+    text = (folder / path).read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{path} has other lines than the page shows:\n{old}"
+    (folder / path).write_text(text.replace(old, new), encoding="utf-8")
     return folder
 
 
 @pytest.mark.slow
 def test_the_page(followed: Path) -> None:
-    (commands,) = re.findall(r"^```\n(.*?)```$", PAGE.partition("\n## 5. ")[2], re.MULTILINE | re.DOTALL)
-    assert len(new_files()) == 7 and "snakemake" in commands
-    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PATH": path, "PYTHONPATH": str(followed / "src")}
-    printed = ""
-    for command in commands.splitlines():
-        program = (
-            [sys.executable, "-m", "w2sg.commands", *command.split()[1:]]
-            if command.startswith("w2sg ")
-            else command.split()
-        )
-        done = subprocess.run(program, cwd=followed, env=environment, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
-        printed += done.stdout
+    printed = "".join(run(command, followed) for command in commands("4"))
     assert re.search(r"\b\d+ passed", printed), "the contract was tested"
     assert printed.rstrip().endswith("score 1"), "the expert of the page has played"
     play = pd.read_parquet(followed / "data/play/corridor.parquet")
@@ -73,7 +75,19 @@ def test_the_page(followed: Path) -> None:
 
 
 @pytest.mark.slow
-def test_the_code_of_the_page_is_as_tidy_as_the_rest(followed: Path) -> None:
-    for check in ("ruff check src", "ruff format --check src/w2sg/environments/corridor"):
-        done = subprocess.run([sys.executable, "-m", *check.split()], cwd=followed, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout
+def test_the_new_folder_is_as_tidy_as_the_rest(followed: Path) -> None:
+    package = "src/w2sg/environments/corridor"
+    for check in ("ruff check src", f"ruff format --check {package}", "mypy -p w2sg.environments.corridor"):
+        run([sys.executable, "-m", *check.split()], followed)
+
+
+@pytest.mark.parametrize("name", ["alfworld", "opener", "Corridor", "two-words", "1st", "../there", "class"])
+def test_a_name_that_cannot_be_is_refused(
+    name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sorted(FOLDER.iterdir())
+    monkeypatch.setattr("sys.argv", ["w2sg", "new-environment", name])
+    assert cli.main() == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith("w2sg new-environment: ") and name in complaint and complaint.count("\n") == 1
+    assert sorted(FOLDER.iterdir()) == before

@@ -22,7 +22,9 @@ def test_code_dependencies_equal_the_imports() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("dependency", ["trees/mcts.py", "evaluation/templates"], ids=["import", "folder of templates"])
+@pytest.mark.parametrize(
+    "dependency", ["trees/mcts.py", "evaluation/report/templates"], ids=["import", "folder of templates"]
+)
 def test_a_dependency_that_the_stage_table_lacks_is_found(dependency: str, tmp_path: Path) -> None:
     table = (ROOT / "dvc.yaml").read_text().replace(f"      - src/w2sg/{dependency}\n", "", 1)
     for folder in ("src", "workflow"):

@@ -7,7 +7,7 @@ import pytest
 from w2sg.commands import __main__ as cli
 from w2sg.commands import play as terminal
 from w2sg.config import params
-from w2sg.config.environments import Splits
+from w2sg.config.fields import Splits
 from w2sg.contracts import layout
 from w2sg.contracts.records import Task
 from w2sg.environments.opener import opener

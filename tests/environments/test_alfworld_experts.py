@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from w2sg.agents.prompts import parse_response
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Task, Trajectory
+from w2sg.contracts.turns import parse_response
 from w2sg.environments.alfworld.experts.demonstrations import (
     as_move,
     as_put,
@@ -18,8 +18,8 @@ from w2sg.environments.alfworld.experts.demonstrations import (
     play_handcoded,
     searcher,
 )
+from w2sg.environments.alfworld.experts.exploratory import play_trajectory
 from w2sg.environments.alfworld.experts.goals import Goal, parse_goal
-from w2sg.environments.alfworld.experts.play import play_trajectory
 from w2sg.environments.alfworld.experts.searcher import Searcher
 from w2sg.environments.alfworld.tasks.games import TASK_TYPES
 from w2sg.environments.alfworld.world.engine import NOTHING_HAPPENS, Engine

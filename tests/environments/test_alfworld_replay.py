@@ -8,7 +8,7 @@ import pytest
 
 from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.experts.demonstrations import as_put, expert_trajectory
-from w2sg.environments.alfworld.replay import run
+from w2sg.environments.alfworld.replay import compare
 from w2sg.environments.alfworld.tasks.games import TASK_TYPES
 from w2sg.environments.alfworld.tasks.official import game_folders, official_tasks
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, make_task
@@ -37,7 +37,7 @@ def recorded(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_transcripts_are_replayed(recorded: Path, capsys: pytest.CaptureFixture[str], jobs: int) -> None:
-    assert run(recorded, "recorded", jobs=jobs) == 0
+    assert compare(recorded, "recorded", jobs=jobs) == 0
     assert capsys.readouterr().out == "games won: 3 of 3; observations identical: 3 of 3\n"
 
 
@@ -46,7 +46,7 @@ def test_a_transcript_that_differs_is_reported(recorded: Path, capsys: pytest.Ca
     turns = json.loads(path.read_text())
     turns[2]["value"] += " And a lie."
     path.write_text(json.dumps(turns))
-    assert run(recorded, "recorded", jobs=1) == 1
+    assert compare(recorded, "recorded", jobs=1) == 1
     out, err = capsys.readouterr()
     assert out == "games won: 3 of 3; observations identical: 2 of 3\n"
     assert TASK_TYPES[0] in err and "observations differ" in err
@@ -55,31 +55,31 @@ def test_a_transcript_that_differs_is_reported(recorded: Path, capsys: pytest.Ca
 def test_a_transcript_that_stops_early_is_not_won(recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = recorded / TASK_TYPES[0] / "trial" / "gt_traj.json"
     path.write_text(json.dumps(json.loads(path.read_text())[:2]))
-    assert run(recorded, "recorded", jobs=1) == 1
+    assert compare(recorded, "recorded", jobs=1) == 1
     assert "games won: 2 of 3; observations identical: 3 of 3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("expert", ["handcoded", "planner"])
 def test_the_shipped_experts_win(recorded: Path, capsys: pytest.CaptureFixture[str], expert: str) -> None:
-    assert run(recorded, expert, jobs=1) == 0
+    assert compare(recorded, expert, jobs=1) == 0
     assert capsys.readouterr().out == "games won: 3 of 3; observations identical: 3 of 3\n"
 
 
 def test_what_cannot_be_replayed_is_refused(tmp_path: Path, recorded: Path) -> None:
     with pytest.raises(UserError, match=r"no folder with game\.tw-pddl"):
-        run(tmp_path / "nowhere", "recorded", jobs=1)
+        compare(tmp_path / "nowhere", "recorded", jobs=1)
     with pytest.raises(UserError, match="allowed are recorded, handcoded, planner"):
-        run(recorded, "oracle", jobs=1)
+        compare(recorded, "oracle", jobs=1)
     (recorded / TASK_TYPES[1] / "trial" / "gt_traj.json").write_text("[3]")
     with pytest.raises(UserError, match="not a dialogue"):
-        run(recorded, "recorded", jobs=1)
+        compare(recorded, "recorded", jobs=1)
 
 
 def test_real_transcripts_are_replayed(tmp_path: Path) -> None:
     for number, files in enumerate(real_files("train_600.tar.xz", 8)):
         folder = write_official(tmp_path / str(number), files["game.tw-pddl"], files["traj_data.json"])
         (folder / "gt_traj.json").write_text(json.dumps(files["gt_traj.json"]))
-    assert run(tmp_path, "recorded", jobs=1) == 0
+    assert compare(tmp_path, "recorded", jobs=1) == 0
 
 
 def official(root: Path, *, old_train: bool) -> Path:

@@ -1,4 +1,4 @@
-"""What every environment promises (environments.base), on tasks of its own making; one more joins by being named."""
+"""What every environment promises (contracts/environment.py), on tasks of its own making."""
 
 import gc
 from dataclasses import replace
@@ -10,13 +10,13 @@ import psutil
 import pytest
 
 from w2sg.config import params
-from w2sg.config.environments import Environments, Splits
+from w2sg.config.environments import NAMES
+from w2sg.config.fields import Splits
 from w2sg.environments.demonstrations import expert, play
 from w2sg.environments.opener import opener
 from w2sg.environments.tasks import make_tasks
 from w2sg.stages.workers import spread
 
-NAMES = list(Environments.model_fields)
 HOSTILE = [
     "",
     " ",

@@ -6,11 +6,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from w2sg.agents.prompts import parse_response
 from w2sg.contracts.records import Task
+from w2sg.contracts.turns import parse_response
 from w2sg.environments.scienceworld.experts.demonstrations import expert_trajectory
+from w2sg.environments.scienceworld.experts.exploratory import play_trajectory
 from w2sg.environments.scienceworld.experts.gold import Follower, with_teleports
-from w2sg.environments.scienceworld.experts.play import play_trajectory
 from w2sg.environments.scienceworld.experts.seeker import Seeker, knows, species
 from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment
 

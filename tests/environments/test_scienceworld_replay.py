@@ -12,7 +12,7 @@ from .scienceworld_examples import running
 def test_solutions_win_twice_in_the_same_words(capsys: pytest.CaptureFixture[str]) -> None:
     with running():
         pass
-    assert replay.run("lifespan-longest-lived,find-plant", 2) == 0
+    assert replay.compare("lifespan-longest-lived,find-plant", 2) == 0
     assert capsys.readouterr().out == "score 1.0: 4 of 4; identical: 4 of 4\n"
 
 
@@ -24,7 +24,7 @@ def test_a_solution_that_does_not_win_is_a_failure(
     # As that of `freeze` 19, which burns what it should freeze, but quicker.
     whole = Simulator.gold_path
     monkeypatch.setattr(Simulator, "gold_path", lambda *arguments: whole(*arguments)[:1])
-    assert replay.run("lifespan-longest-lived", 1) == 1
+    assert replay.compare("lifespan-longest-lived", 1) == 1
     shown = capsys.readouterr()
     assert shown.out == "score 1.0: 0 of 1; identical: 1 of 1\n"
     assert shown.err == "lifespan-longest-lived 0: score 0.00\n"
@@ -36,7 +36,7 @@ def test_a_solution_that_does_not_win_is_a_failure(
 )
 def test_arguments_that_cannot_be_are_users_errors(tasks: str, variations: int, message: str) -> None:
     with pytest.raises(UserError, match=f"^{message}"):
-        replay.run(tasks, variations)
+        replay.compare(tasks, variations)
 
 
 def test_variations_are_spread_over_the_whole_range() -> None:

@@ -154,7 +154,7 @@ def test_the_machine_ends_with_its_process() -> None:
         "import os\nfrom w2sg.environments.scienceworld.world.java import Machine\n"
         "print(Machine(java_home=None, heap_mb=64, timeout=60.0).pid, flush=True)\nos.kill(os.getpid(), 9)\n"
     )
-    source = str(Path(java.__file__).parents[3])
+    source = str(Path(java.__file__).parents[4])
     done = subprocess.run(
         [sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": source}, capture_output=True, text=True
     )

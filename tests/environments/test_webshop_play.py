@@ -8,7 +8,7 @@ import pytest
 
 from w2sg.contracts.records import Task, Trajectory
 from w2sg.environments.webshop.experts.demonstrations import expert_trajectory
-from w2sg.environments.webshop.experts.play import play_trajectory
+from w2sg.environments.webshop.experts.exploratory import play_trajectory
 from w2sg.environments.webshop.tasks.generator import generate
 from w2sg.environments.webshop.world.catalogue import load
 from w2sg.environments.webshop.world.environment import WebshopEnvironment, make_task

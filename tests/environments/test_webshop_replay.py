@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from w2sg.contracts.errors import UserError
-from w2sg.environments.webshop.replay import run
+from w2sg.environments.webshop.replay import compare
 from w2sg.environments.webshop.world.catalogue import load
 from w2sg.environments.webshop.world.goals import draw_goals, draw_prices
 from w2sg.environments.webshop.world.nouns import rule
@@ -64,7 +64,7 @@ def change(path: Path, edit: Callable[[Any], Any]) -> None:
 
 
 def test_a_recording_is_replayed(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(recording) == 0
+    assert compare(recording) == 0
     assert capsys.readouterr() == (SAME, "")
 
 
@@ -88,7 +88,7 @@ def test_differences_are_counted_and_told(
     recording: Path, capsys: pytest.CaptureFixture[str], name: str, edit: Callable[[Any], Any], kind: str, hint: str
 ) -> None:
     change(recording / name, edit)
-    assert run(recording) == 1
+    assert compare(recording) == 1
     out, err = capsys.readouterr()
     assert kind in out and out.count("\n") == 1
     assert hint in err and err.startswith(kind.split()[0])
@@ -107,18 +107,18 @@ def test_differences_are_counted_and_told(
 def test_damaged_recordings_are_refused(recording: Path, name: str, content: str, message: str) -> None:
     (recording / name).write_text(content)
     with pytest.raises(UserError, match=message):
-        run(recording)
+        compare(recording)
 
 
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to compare"):
-        run(write_catalogue(tmp_path))
+        compare(write_catalogue(tmp_path))
 
 
 def test_the_originals_recordings_are_replayed(shared_data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = shared_data / "webshop"
     if not folder.is_dir():
         pytest.skip("no recordings of WebShop in the shared data")
-    assert run(folder) == 0
+    assert compare(folder) == 0
     out, err = capsys.readouterr()
     assert "0 of 0" not in out and err == ""

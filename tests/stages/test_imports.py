@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 
-from w2sg.config.environments import Environments
+from w2sg.config.environments import NAMES
 from w2sg.stages.__main__ import STAGES
 
 TORCH_FREE = ("tasks", "experts", "play", "trees", "merging", "pairs", "paths", "report")
@@ -23,9 +23,9 @@ def stages(*names: str) -> list[str]:
 
 
 def test_stages_without_a_model_need_no_torch(root):
-    parts = ("world.environment", "experts.demonstrations", "experts.play", "tasks.task_table")
-    environments = [f"w2sg.environments.{name}.{part}" for name in Environments.model_fields for part in parts]
-    found = loaded(root, *stages(*TORCH_FREE), *environments, "w2sg.trees.embeddings", "w2sg.agents.prompts")
+    parts = ("settings", "prompt", "world", "experts", "tasks")
+    environments = [f"w2sg.environments.{name}.{part}" for name in NAMES for part in parts]
+    found = loaded(root, *stages(*TORCH_FREE), *environments, "w2sg.trees.embeddings", "w2sg.contracts.turns")
     assert not found & {"torch", "transformers", "trl", "sentence_transformers", "dvc", "snakemake"}
 
 

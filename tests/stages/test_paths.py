@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.agents.prompts import prompt
 from w2sg.config import params
 from w2sg.contracts import layout
 from w2sg.contracts.records import DemonstrationPath, Task, read_trajectories, write_trajectories
-from w2sg.environments.certification import replay
+from w2sg.environments.certification import act_out
 from w2sg.environments.opener import opener
+from w2sg.environments.prompts import prompt
 from w2sg.trees.tree import load
 
 
@@ -27,23 +27,23 @@ def won(built):
 
 def test_what_was_played_is_certified(won):
     world, task, steps = won
-    assert replay(world, task, steps, seed=0) == (1.0, True)
-    assert replay(world, task, steps, seed=0) == (1.0, True)
-    assert replay(world, task, steps[:-1], seed=0) == (0.0, True)
-    assert replay(world, task, [*steps, steps[0]], seed=0) == (1.0, True), "what follows the end is not acted out"
+    assert act_out(world, task, steps, seed=0) == (1.0, True)
+    assert act_out(world, task, steps, seed=0) == (1.0, True)
+    assert act_out(world, task, steps[:-1], seed=0) == (0.0, True)
+    assert act_out(world, task, [*steps, steps[0]], seed=0) == (1.0, True), "what follows the end is not acted out"
 
 
 def test_other_observations_are_noticed(won):
     world, task, steps = won
     for number, step in enumerate(steps):
         changed = [*steps[:number], replace(step, observation="elsewhere"), *steps[number + 1 :]]
-        assert replay(world, task, changed, seed=0) == (1.0, False)
+        assert act_out(world, task, changed, seed=0) == (1.0, False)
 
 
 def test_a_step_that_leads_elsewhere_is_noticed(won):
     world, task, steps = won
     lost = [replace(steps[0], action="look"), *steps[1:]]
-    score, same = replay(world, task, lost, seed=0)
+    score, same = act_out(world, task, lost, seed=0)
     assert not same
     assert score in (0.0, 1.0)
 
@@ -53,8 +53,8 @@ def test_a_turn_without_an_action(won):
     world, task, steps = won
     told = replace(steps[0], action="", valid=False, next_observation="Invalid format.")
     second = replace(steps[0], observation="Invalid format.")
-    assert replay(world, task, [told, second, *steps[1:]], seed=0) == (1.0, True)
-    assert replay(world, task, [replace(told, valid=True), second, *steps[1:]], seed=0) == (1.0, False)
+    assert act_out(world, task, [told, second, *steps[1:]], seed=0) == (1.0, True)
+    assert act_out(world, task, [replace(told, valid=True), second, *steps[1:]], seed=0) == (1.0, False)
 
 
 def test_the_control_imitates_one_demonstration_for_every_tree(built, tmp_path):

@@ -18,10 +18,10 @@ from typing import Self
 import numpy as np
 
 from w2sg.agents.policies import Policy
-from w2sg.agents.prompts import parse_response
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.files import digest
 from w2sg.contracts.records import Step, Task, Trajectory, read_trajectories, write_trajectories
+from w2sg.contracts.turns import parse_response
 
 # Finished cohorts of unfinished runs; outside the stages' outputs, which DVC deletes before a stage runs.
 STORE = Path(".resume")

@@ -4,8 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from w2sg.config.environments import FOLDER, NAMES
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import SPLITS
+from w2sg.environments.optional import optional
+
+REPLAYED = tuple(name for name in NAMES if (FOLDER / name / "replay.py").exists())
 
 
 def main() -> int:
@@ -38,16 +42,11 @@ def parser() -> argparse.ArgumentParser:
     play.add_argument("--seed", type=int, default=0)
 
     replay = commands.add_parser("replay", help="replay recorded or expert episodes and compare")
-    environments = replay.add_subparsers(dest="environment", required=True)
-    alfworld = environments.add_parser("alfworld", help="official or generated ALFWorld game folders")
-    alfworld.add_argument("--games", type=Path, required=True, help="folder that holds game.tw-pddl files at any depth")
-    alfworld.add_argument("--expert", choices=["recorded", "handcoded", "planner"], default="recorded")
-    alfworld.add_argument("--jobs", type=int, default=1, help="processes")
-    scienceworld = environments.add_parser("scienceworld", help="the simulator's own solutions, each played twice")
-    scienceworld.add_argument("--tasks", default="all", metavar="NAME[,NAME]", help="experiments; all without it")
-    scienceworld.add_argument("--variations", type=int, default=3, metavar="N", help="of each, spread over its range")
-    webshop = environments.add_parser("webshop", help="recordings of the original: goals, episodes, searches, rewards")
-    webshop.add_argument("--data", type=Path, required=True, metavar="DIR", help="catalogue and recordings")
+    replay.add_argument("environment", choices=REPLAYED)
+    replay.add_argument("options", nargs=argparse.REMAINDER, help="its own: `w2sg replay ENVIRONMENT --help`")
+
+    new = commands.add_parser("new-environment", help="write the folder of another environment, ready to be changed")
+    new.add_argument("name", help="of the folder, of the section in params.yaml, and of the environment")
     return root
 
 
@@ -69,20 +68,16 @@ def _run(arguments: argparse.Namespace) -> int:
                 temperature=arguments.temperature,
                 seed=arguments.seed,
             )
-    match arguments.environment:
-        case "alfworld":
-            from w2sg.environments.alfworld import replay as alfworld_replay
+        case "new-environment":
+            from w2sg.commands import new_environment
 
-            return alfworld_replay.run(arguments.games, arguments.expert, jobs=arguments.jobs)
-        case "scienceworld":
-            from w2sg.environments.scienceworld import replay as scienceworld_replay
-
-            return scienceworld_replay.run(arguments.tasks, arguments.variations)
-        case "webshop":
-            from w2sg.environments.webshop import replay as webshop_replay
-
-            return webshop_replay.run(arguments.data)
-    raise AssertionError(arguments.environment)
+            return new_environment.run(arguments.name)
+    replay = optional(f"w2sg.environments.{arguments.environment}.replay")
+    assert replay is not None, "the command line offers those that have one"
+    options = argparse.ArgumentParser(prog=f"w2sg replay {arguments.environment}", description=replay.__doc__)
+    replay.add_arguments(options)
+    status: int = replay.run(options.parse_args(arguments.options))
+    return status
 
 
 if __name__ == "__main__":

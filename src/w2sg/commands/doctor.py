@@ -7,15 +7,15 @@ import tempfile
 import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
 from w2sg.config import params, threads
-from w2sg.config.environments import Splits
+from w2sg.config.fields import Splits
 from w2sg.config.params import Params
 from w2sg.contracts.errors import UserError
 from w2sg.environments.opener import opener
+from w2sg.environments.optional import optional
 from w2sg.environments.tasks import make_tasks
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "snakemake", "dvc")
@@ -100,21 +100,7 @@ def environment(name: str, *, settings: Params) -> Iterator[Finding]:
 
 
 def extras(name: str, *, settings: Params) -> Iterator[Finding]:
-    """What else an environment can use here."""
-    match name:
-        case "scienceworld":
-            from w2sg.environments.scienceworld.world.java import find_java
-
-            assert settings.environments.scienceworld is not None
-            try:
-                java = find_java(settings.environments.scienceworld.java_home)
-            except UserError as error:
-                yield Finding("  its Java", False, str(error))
-            else:
-                yield Finding("  its Java", True, str(java))
-        case "webshop":
-            from w2sg.environments.webshop.world.nouns import SPACY_MODEL
-
-            there = find_spec(SPACY_MODEL) is not None
-            remedy = f"only `nouns: spacy` needs it: `python -m spacy download {SPACY_MODEL}`"
-            yield Finding("  spaCy's tagger", there or None, "found" if there else "not installed", remedy)
+    """What else an environment can use here, as its needs.py finds."""
+    if (needs := optional(f"w2sg.environments.{name}.needs")) is not None:
+        for what, good, found, remedy in needs.needs(settings.environment(name)):
+            yield Finding(f"  {what}", good, found, remedy)

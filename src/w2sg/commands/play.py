@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from w2sg.agents.prompts import format_response, parse_response, prompt
 from w2sg.agents.rollout import NO_ACTION, Request, uniforms
 from w2sg.config import params
 from w2sg.config.params import Params
@@ -13,8 +12,10 @@ from w2sg.contracts import layout
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Task, Trajectory
+from w2sg.contracts.turns import format_response, parse_response
 from w2sg.environments.demonstrations import expert
 from w2sg.environments.opener import opener
+from w2sg.environments.prompts import prompt
 
 # What answers an observation on a turn (from 0) with "Thought: … Action: …"; None when it wants to stop.
 Agent = Callable[[str, int], str | None]

@@ -11,8 +11,8 @@ from typing import Annotated, Any, Literal, Self, TypeVar, get_args
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from w2sg.config.consistency import disagreements
-from w2sg.config.environments import Environments, EnvironmentSettings
-from w2sg.config.fields import Count, Positive, Section, Share
+from w2sg.config.environments import Environments
+from w2sg.config.fields import Count, EnvironmentSettings, Positive, Section, Share
 from w2sg.config.rosters import ImitationMethod, InferenceMethod, MethodName, PreferenceMethod
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.errors import UserError

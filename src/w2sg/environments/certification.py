@@ -8,7 +8,7 @@ from w2sg.contracts.records import Step, Task
 ROUNDING = 1e-9  # a tree's value is a mean of scores
 
 
-def replay(environment: Environment, task: Task, steps: Sequence[Step], *, seed: int) -> tuple[float, bool]:
+def act_out(environment: Environment, task: Task, steps: Sequence[Step], *, seed: int) -> tuple[float, bool]:
     """Act out `steps`; return G reached, and whether every observation was as recorded."""
     observation, _ = environment.reset(task, seed=seed)
     score, same = 0.0, True

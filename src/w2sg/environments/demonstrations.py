@@ -6,8 +6,8 @@ import numpy as np
 
 from w2sg.config.params import Params
 from w2sg.contracts.environment import Environment
-from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Task, Trajectory
+from w2sg.environments.parts import provided
 
 
 def expert(name: str, params: Params, environment: Environment, task: Task, *, rng: np.random.Generator) -> Trajectory:
@@ -16,20 +16,9 @@ def expert(name: str, params: Params, environment: Environment, task: Task, *, r
     Raises:
         UserError: the environment has no experts.
     """
-    match name:
-        case "alfworld":
-            from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory
-
-            return expert_trajectory(environment, task, rng, style=_style(name, params))
-        case "scienceworld":
-            from w2sg.environments.scienceworld.experts.demonstrations import expert_trajectory as experiment
-
-            return experiment(environment, task, rng, style=_style(name, params))
-        case "webshop":
-            from w2sg.environments.webshop.experts.demonstrations import expert_trajectory as shop
-
-            return shop(environment, task, rng, style=_style(name, params))
-    raise UserError(f"--environment {name}: has no experts")
+    demonstrate = provided(f"w2sg.environments.{name}.experts", "expert")
+    demonstration: Trajectory = demonstrate(environment, task, rng, style=_style(name, params))
+    return demonstration
 
 
 def play(
@@ -40,20 +29,14 @@ def play(
     Raises:
         UserError: the environment has no play.
     """
-    match name:
-        case "alfworld":
-            from w2sg.environments.alfworld.experts.play import play_trajectory
+    stray = provided(f"w2sg.environments.{name}.experts", "play")
+    episode: Trajectory = stray(environment, task, rng, expert_share, style=_style(name, params))
+    return episode
 
-            return play_trajectory(environment, task, rng, expert_share, style=_style(name, params))
-        case "scienceworld":
-            from w2sg.environments.scienceworld.experts.play import play_trajectory as play_experiment
 
-            return play_experiment(environment, task, rng, expert_share, style=_style(name, params))
-        case "webshop":
-            from w2sg.environments.webshop.experts.play import play_trajectory as play_shop
-
-            return play_shop(environment, task, rng, expert_share, style=_style(name, params))
-    raise UserError(f"--environment {name}: has no play")
+def key(task: Task, episode: int) -> list[int]:
+    """Seed of one episode on one task, the same however the tasks are spread over processes."""
+    return [episode, *task.task_id.encode()]
 
 
 def _style(name: str, params: Params) -> Literal["brief", "plain"]:

@@ -3,10 +3,10 @@
 Off by default (`explore.diversity: null`); the folder then holds a note alone, because the stage explore names it.
 """
 
-from w2sg.agents.prompts import prompt
 from w2sg.config.params import Params
 from w2sg.contracts import files, layout
 from w2sg.contracts.records import read_trajectories
+from w2sg.environments.prompts import prompt
 
 
 def main(params: Params, *, environment: str, seed: int) -> None:

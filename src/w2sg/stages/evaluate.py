@@ -9,12 +9,12 @@ from pathlib import Path
 
 from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
-from w2sg.agents.prompts import prompt
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import Episode, Task, Trajectory, write_episodes
 from w2sg.environments.opener import opener
+from w2sg.environments.prompts import prompt
 from w2sg.evaluation.measures.metrics import table1
 from w2sg.stages.groups import Entrant, entrants
 from w2sg.training import bases

@@ -13,7 +13,7 @@ from w2sg.config import threads
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.records import Task, Trajectory, write_trajectories
-from w2sg.environments.demonstrations import expert
+from w2sg.environments.demonstrations import expert, key
 from w2sg.environments.opener import opener
 from w2sg.stages.workers import spread
 
@@ -38,8 +38,3 @@ def demonstrate(params: Params, environment: str, tasks: Sequence[Task]) -> list
     done = [expert(environment, params, world, task, rng=np.random.default_rng(key(task, 0))) for task in tasks]
     world.close()
     return done
-
-
-def key(task: Task, episode: int) -> list[int]:
-    """Seed of one episode on one task, the same however the tasks are spread."""
-    return [episode, *task.task_id.encode()]

@@ -11,11 +11,11 @@ from pathlib import Path
 
 from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
-from w2sg.agents.prompts import prompt
 from w2sg.config.params import Params, Role
 from w2sg.contracts import layout
 from w2sg.contracts.records import Task, Trajectory, write_trajectories
 from w2sg.environments.opener import opener
+from w2sg.environments.prompts import prompt
 from w2sg.training import bases
 
 

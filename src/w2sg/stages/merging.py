@@ -14,7 +14,7 @@ from w2sg.contracts import layout
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import Task
-from w2sg.environments.certification import expected, replay
+from w2sg.environments.certification import act_out, expected
 from w2sg.environments.opener import opener
 from w2sg.trees.embeddings import read_embeddings
 from w2sg.trees.mcts import extract, search
@@ -73,7 +73,7 @@ def _audit(
     statistics = search(tree, gamma=params.mcts.gamma, iterations=params.mcts.iterations, rng=rng)
     path = extract(tree, statistics=statistics, ties=params.mcts.ties)
     if path.value >= params.mcts.minimum_score:
-        score, same = replay(world, task, path.steps, seed=seed)
+        score, same = act_out(world, task, path.steps, seed=seed)
         counts |= {
             "paths": 1,
             "recombined": int(path.source_sample < 0),

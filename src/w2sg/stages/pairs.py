@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from w2sg.agents.prompts import prompt
 from w2sg.config.params import Params, Role
 from w2sg.config.rosters import PairKind
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Pair, Trajectory, read_trajectories
+from w2sg.environments.prompts import prompt
 from w2sg.trees.pairs import ceiling_pairs, eto_pairs, random_pairs, tree_pairs
 from w2sg.trees.tree import load
 

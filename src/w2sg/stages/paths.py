@@ -11,14 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from w2sg.agents.prompts import prompt
 from w2sg.config.params import Params
 from w2sg.config.rosters import PathKind
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import DemonstrationPath, Step, Task, conversation, read_trajectories
-from w2sg.environments.certification import expected, replay
+from w2sg.environments.certification import act_out, expected
 from w2sg.environments.opener import opener
+from w2sg.environments.prompts import prompt
 from w2sg.trees.mcts import extract, search
 from w2sg.trees.tree import TrajectoryTree, load
 
@@ -44,7 +44,7 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     world = opener(environment, params)()
     paths = []
     for found in _found(params, environment=environment, seed=seed, kind=kind):
-        score, same = replay(world, tasks[found.task_id], found.steps, seed=seed)
+        score, same = act_out(world, tasks[found.task_id], found.steps, seed=seed)
         paths.append(
             DemonstrationPath(
                 environment=environment,

@@ -13,20 +13,19 @@ from w2sg.config import threads
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.records import Task, Trajectory, write_trajectories
-from w2sg.environments.demonstrations import play
+from w2sg.environments.demonstrations import key, play
 from w2sg.environments.opener import opener
-from w2sg.stages.experts import key
 from w2sg.stages.workers import spread
 
 
 def main(params: Params, *, environment: str) -> None:
     """Read the tasks, write the episodes."""
     train = [task for task in Task.read(layout.tasks(environment)) if task.split == "train"]
-    work = partial(explore, params, environment)
+    work = partial(play_all, params, environment)
     write_trajectories(layout.play(environment), spread(work, train, processes=threads.declared("play")))
 
 
-def explore(params: Params, environment: str, tasks: Sequence[Task]) -> list[Trajectory]:
+def play_all(params: Params, environment: str, tasks: Sequence[Task]) -> list[Trajectory]:
     """Play every task `play.episodes_per_task` times, each time with an expert share drawn from the list."""
     world = opener(environment, params)()
     episodes = []

@@ -7,11 +7,11 @@ or local folder, unchanged.
 
 from transformers import PreTrainedTokenizerFast
 
-from w2sg.agents.prompts import prompt
 from w2sg.config.params import Params, Role
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import read_trajectories
+from w2sg.environments.prompts import prompt
 from w2sg.training import bases
 
 # Seeds of a study vary what is learned from the bases; the bases themselves are the same, as published ones are.

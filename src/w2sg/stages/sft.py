@@ -1,10 +1,10 @@
 """Stage sft: pi_SFT of one role, by supervised fine-tuning of its base on expert demonstrations (eq. 4, M3)."""
 
-from w2sg.agents.prompts import prompt
 from w2sg.config.params import Params, Role
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import read_trajectories
+from w2sg.environments.prompts import prompt
 from w2sg.training import bases
 from w2sg.training.sft import train_sft
 

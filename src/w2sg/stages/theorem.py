@@ -14,12 +14,12 @@ import numpy as np
 
 from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
-from w2sg.agents.prompts import prompt
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import Message, Pair, ReferenceTurn, Task, Trajectory, read_trajectories
 from w2sg.environments.opener import opener
+from w2sg.environments.prompts import prompt
 from w2sg.evaluation.measures.theorem import Quantities, divergence
 from w2sg.training import bases
 from w2sg.training.reference import conversation_logprobs, side_logprobs, turn_logprobs

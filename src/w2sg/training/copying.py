@@ -2,7 +2,7 @@
 
 Agents copy all the time: the name of what they look for, a price, the product to click. A transformer learns this all
 at once ("induction heads", Olsson et al. 2022), and on play that moment comes late. On random sequences that are said
-twice there is nothing else to learn, so it comes within some three hundred updates of short sequences (docs/log.md).
+twice there is nothing else to learn, so it comes within some three hundred updates of short sequences (docs/log).
 """
 
 from typing import Any

@@ -1,5 +1,6 @@
 """`w2sg replay alfworld`: play games in the official layout again and compare what the engine says."""
 
+import argparse
 import json
 import sys
 from collections.abc import Iterable
@@ -19,7 +20,19 @@ EXPERTS = ("recorded", "handcoded", "planner")
 TRANSCRIPT = "gt_traj.json"
 
 
-def run(games: Path, expert: str, *, jobs: int = 1) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--games", type=Path, required=True, help="folder that holds game.tw-pddl files at any depth")
+    parser.add_argument("--expert", choices=EXPERTS, default="recorded")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """What the command does; see compare."""
+    return compare(arguments.games, arguments.expert, jobs=arguments.jobs)
+
+
+def compare(games: Path, expert: str, *, jobs: int = 1) -> int:
     """Replay every game below `games`, print how many were won and how many observations agreed; 0 if all is well.
 
     "recorded" plays the transcripts beside the games (ETO's gt_traj.json, older or current grammar) and fails unless

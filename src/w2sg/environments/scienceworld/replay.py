@@ -1,5 +1,6 @@
 """`w2sg replay scienceworld`: play the simulator's own solutions twice and compare everything it says."""
 
+import argparse
 import sys
 from collections.abc import Sequence
 
@@ -8,7 +9,18 @@ from w2sg.environments.scienceworld.tasks.splits import TASKS
 from w2sg.environments.scienceworld.world.simulator import Answer, Simulator, Variations
 
 
-def run(
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--tasks", default="all", metavar="NAME[,NAME]", help="experiments; all without it")
+    parser.add_argument("--variations", type=int, default=3, metavar="N", help="of each, spread over its range")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """What the command does; see compare."""
+    return compare(arguments.tasks, arguments.variations)
+
+
+def compare(
     tasks: str, variations: int, *, java_home: str | None = None, heap_mb: int = 256, timeout: float = 120.0
 ) -> int:
     """Replay gold paths and print `score 1.0: K of N; identical: K of N`; 0 if all are both, else 1.

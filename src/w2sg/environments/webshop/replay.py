@@ -1,5 +1,6 @@
 """`w2sg replay webshop`: do again what was recorded from the original, and compare."""
 
+import argparse
 import gzip
 import json
 import random
@@ -48,7 +49,17 @@ class Tally:
         return f"{self.kind} identical: {self.identical} of {self.total}"
 
 
-def run(data: Path) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of the command."""
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR", help="catalogue and recordings")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """What the command does; see compare."""
+    return compare(arguments.data)
+
+
+def compare(data: Path) -> int:
     """Replay the recordings in `data`, print how much agreed; 0 if everything did.
 
     `data` holds a catalogue, goals_<mode>.json, and what was recorded on it: episodes.jsonl, search.jsonl and

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from w2sg.config.environments import Alfworld
 from w2sg.contracts.records import Task
+from w2sg.environments.alfworld.settings import Settings
 from w2sg.environments.alfworld.tasks.games import GameSettings, generated_tasks
 from w2sg.environments.alfworld.tasks.official import official_tasks
 
@@ -11,7 +11,7 @@ _DRAW = 0
 """Seed of the generated games: the tasks are the same in all seeds of a run."""
 
 
-def make_tasks(settings: Alfworld, folder: Path) -> list[Task]:
+def make_tasks(settings: Settings, folder: Path) -> list[Task]:
     """Translate the games of all splits into `folder`: the official ones where `data_dir` is set, else new ones.
 
     Raises:

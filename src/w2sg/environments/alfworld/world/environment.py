@@ -27,7 +27,7 @@ def answer(text: str) -> str:
 
 
 class AlfworldEnvironment:
-    """Plays the translated games in one directory; see environments.base.Environment.
+    """Plays the translated games in one directory; see contracts.environment.Environment.
 
     Commands and answers follow each game's own grammar: `move X to Y` in current games, `put X in/on Y` in older ones.
     The score is 1.0 once the goal is met, which ends the episode, and 0.0 before.

@@ -4,9 +4,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from w2sg.agents.prompts import format_response
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.records import Step, Task, Trajectory
+from w2sg.contracts.turns import format_response
 from w2sg.environments.scienceworld.experts.gold import Follower, solution
 from w2sg.environments.scienceworld.experts.seeker import Seeker, Style, knows
 from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, Spec, read_spec

@@ -7,10 +7,10 @@ from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
-from w2sg.config.environments import Scienceworld
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import SPLITS, Task
+from w2sg.environments.scienceworld.settings import Settings
 from w2sg.environments.scienceworld.tasks import splits
 from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, Spec
 from w2sg.environments.scienceworld.world.java import DETERMINISTIC
@@ -20,7 +20,7 @@ EASY = ("teleportAction", "openDoors", "selfWateringFlowerPots", "noElectricalAc
 SIMPLIFICATIONS = ("easy", *EASY, "openContainers")
 
 
-def make_tasks(settings: Scienceworld, folder: Path) -> list[Task]:
+def make_tasks(settings: Settings, folder: Path) -> list[Task]:
     """List the tasks of all splits, and write into `folder` what decides how they answer: versions and options.
 
     Raises:
@@ -63,7 +63,7 @@ def simplification_string(names: Sequence[str], task: str) -> str:
     return ",".join(name for name in SIMPLIFICATIONS if name in wanted)
 
 
-def _choose(settings: Scienceworld, simulator: Simulator) -> dict[str, list[tuple[str, int]]]:
+def _choose(settings: Settings, simulator: Simulator) -> dict[str, list[tuple[str, int]]]:
     """Task and variation of every item, by split; every type evenly spread over the list."""
     chosen: dict[str, list[tuple[str, int]]] = {}
     available = {
@@ -87,7 +87,7 @@ def _choose(settings: Scienceworld, simulator: Simulator) -> dict[str, list[tupl
     return chosen
 
 
-def _describe(settings: Scienceworld, simulator: Simulator, split: str, name: str, number: int) -> Task:
+def _describe(settings: Settings, simulator: Simulator, split: str, name: str, number: int) -> Task:
     simplifications = simplification_string(settings.simplifications, name)
 
     def look() -> tuple[Episode, float]:

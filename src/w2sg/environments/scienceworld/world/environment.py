@@ -68,7 +68,7 @@ class Memory:
 
 
 class ScienceworldEnvironment:
-    """Plays the real simulator; see environments.base.Environment.
+    """Plays the real simulator; see contracts.environment.Environment.
 
     The first observation is the task's description alone, as in ETO; `look around` shows the room and takes no time. An
     ambiguous action is answered with a numbered menu, which takes the next action, whatever it is, as a choice: a

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from w2sg.config.environments import Webshop
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Task
+from w2sg.environments.webshop.settings import Settings
 from w2sg.environments.webshop.tasks.generator import catalogue_files, generate
 from w2sg.environments.webshop.world.catalogue import Catalogue, load
 from w2sg.environments.webshop.world.environment import make_task
@@ -25,7 +25,7 @@ _TEST, _DEVELOPMENT = 500, 1500
 """Ends of the original's test and development goals, in its order of human goals; the others are for training."""
 
 
-def make_tasks(settings: Webshop, folder: Path) -> list[Task]:
+def make_tasks(settings: Settings, folder: Path) -> list[Task]:
     """Write the catalogue into `folder` and return the tasks: human instructions on it, in the original's order.
 
     On a generated catalogue, every fifth product that people ask for is for "unseen": no train instruction is about it,

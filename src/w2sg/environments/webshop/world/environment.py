@@ -16,7 +16,7 @@ SEARCH = "search[...]"
 
 
 class WebshopEnvironment:
-    """Shops in the catalogue of one folder; see environments.base.Environment.
+    """Shops in the catalogue of one folder; see contracts.environment.Environment.
 
     All instances of a process share the catalogue and its index. Observations are the pages' texts as they are; ETO's
     agents saw "Observation:" and a line break before all but the first. The score is the reward of the purchase,

@@ -8,9 +8,9 @@ import re
 
 import numpy as np
 
-from w2sg.agents.prompts import format_response
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.records import Step, Task, Trajectory
+from w2sg.contracts.turns import format_response
 from w2sg.environments.scienceworld.experts.demonstrations import guide
 from w2sg.environments.scienceworld.experts.seeker import ROOMS, Style
 

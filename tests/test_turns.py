@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.agents import prompts
-from w2sg.agents.prompts import format_response, parse_response
+from w2sg.contracts.turns import format_response, parse_response
 
 line = st.text(st.characters(exclude_characters="\n\r", exclude_categories=["Cs"])).map(str.strip)
 thoughts = st.text().map(str.strip).filter(lambda text: "Action:" not in text + "\n")
@@ -62,13 +61,3 @@ def test_hostile_texts_take_no_time(text):
     start = time.perf_counter()
     assert parse_response(text) is None
     assert time.perf_counter() - start < 1.0
-
-
-def test_prompt_of_appendix_f():
-    paper = prompts.prompt("alfworld", style="paper")
-    assert paper.startswith("Interact with a household to solve a task.")
-    assert paper.endswith("Thought: <your thoughts>\nAction: <your next action>")
-    assert "3. move obj to recep\n" in paper
-    assert "  " not in paper
-    assert not any(written.endswith(" ") for written in paper.splitlines())
-    assert prompts.prompt("alfworld", style="short") == ""
