@@ -23,22 +23,27 @@ PACKAGE = "w2sg"
 ENVIRONMENTS = f"{PACKAGE}.environments"
 CONFIGURATION = (f"{PACKAGE}.config",)
 RUNNER = (f"{PACKAGE}.stages.__main__", f"{PACKAGE}.config.threads")
-# Modules that import a part of whichever environment the stage is for, by its name. No other may import by name.
-OPENS = {
-    f"{ENVIRONMENTS}.opener": ("world",),
-    f"{ENVIRONMENTS}.tasks": ("tasks", "world"),
-    f"{ENVIRONMENTS}.demonstrations": ("experts", "world"),
-}
+# The one module that imports by a name made up at run time: a part of an environment. Who wants a part names it in a
+# text, f"w2sg.environments.{name}.world", which is read here.
+PARTS = f"{ENVIRONMENTS}.parts"
 # Import names that are not their distribution's, for example `import yaml` of pyyaml.
 DISTRIBUTIONS = {"fast_downward": "fast-downward-textworld", "yaml": "pyyaml"}
 
 
 @dataclass(frozen=True)
 class Module:
-    """What a digest says of one module; `data` are hashes by path, `empty` that it holds nothing but text."""
+    """What a digest says of one module; nothing of it is run.
+
+    Attributes:
+        imports: names in import statements, and the packages above; some are no modules.
+        opens: parts of an environment that it imports by name, for example "world".
+        data: hashes of files and folders by path.
+        empty: it holds nothing but text.
+    """
 
     hash: str
     imports: tuple[str, ...]
+    opens: tuple[str, ...]
     libraries: frozenset[str]
     data: dict[str, str]
     empty: bool
@@ -70,12 +75,13 @@ class Source:
             raise UserError(f"{path}: line {error.lineno}: {error.msg}") from None
         imports = _imports(tree, path)
         above = {each.rsplit(".", n)[0] for each in (name, *imports) for n in range(1, each.count(".") + 1)}
-        if name not in OPENS and name not in RUNNER and _imports_by_name(tree, imports):
+        if name not in (PARTS, *RUNNER) and _imports_by_name(tree, imports):
             raise UserError(f"{path}: imports by a name made up at run time, which the digests would miss")
         tops = {each.partition(".")[0] for each in imports} - {PACKAGE} - sys.stdlib_module_names
         return Module(
             hash=tree_hash(tree),
-            imports=tuple(each for each in imports | above if _below(each, (PACKAGE,)) and self.path(each).exists()),
+            imports=tuple(each for each in imports | above if _below(each, (PACKAGE,))),
+            opens=tuple(_opens(tree)),
             libraries=frozenset(_normal(DISTRIBUTIONS.get(top, top)) for top in tops),
             data={str(each.relative_to(self.folder)): bytes_hash(each) for each in _data(tree, path)},
             empty=all(map(_is_text, tree.body)),
@@ -110,22 +116,19 @@ class Source:
         Raises:
             UserError: a module imports by a name that is made up at run time.
         """
-        others = [f"{ENVIRONMENTS}.{name}" for name in self.environments() if environment and name != environment]
+        chosen = [environment] if environment else self.environments()
+        others = [f"{ENVIRONMENTS}.{name}" for name in self.environments() if name not in chosen]
         seen: set[str] = set()
         waiting = [module]
         while waiting:
             name = waiting.pop()
-            if name not in seen and not _below(name, CONFIGURATION) and not _below(name, others):
+            outside = _below(name, (*CONFIGURATION, *others)) or _is_settings(name) or not self.path(name).exists()
+            if name not in seen and not outside:
                 seen.add(name)
                 waiting += self.module(name).imports
-                waiting += self._opened(name, environment)
-        return {name for name in seen if not _is_settings(name) and not self.module(name).empty}
-
-    def _opened(self, module: str, environment: str | None) -> list[str]:
-        """The parts of environments that `module` imports by name."""
-        names = [environment] if environment else self.environments()
-        parts = [f"{ENVIRONMENTS}.{name}.{part}" for name in names for part in OPENS.get(module, ())]
-        return [part for part in parts if self.path(part).exists()]
+                opened = self.module(name).opens
+                waiting += [f"{ENVIRONMENTS}.{each}.{part}" for each in chosen for part in opened]
+        return {name for name in seen if not self.module(name).empty}
 
 
 def digest(source: Source, stage: str, *, environment: str | None = None, pins: dict[str, str]) -> str:
@@ -222,6 +225,19 @@ def _imports_by_name(tree: ast.Module, imports: set[str]) -> bool:
     return bool((named | called) & {"import_module", "__import__", "run_module"} or called & {"exec", "eval"})
 
 
+def _opens(tree: ast.Module) -> Iterator[str]:
+    """Parts in texts such as f"w2sg.environments.{name}.world"."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.JoinedStr) and len(node.values) == 3:
+            before, _, after = node.values
+            if (
+                isinstance(before, ast.Constant)
+                and before.value == f"{ENVIRONMENTS}."
+                and isinstance(after, ast.Constant)
+            ):
+                yield str(after.value).lstrip(".")
+
+
 def _data(tree: ast.Module, path: Path) -> Iterator[Path]:
     """Files and folders without code beside a module that uses `__file__` and names them in a string."""
     nodes = list(ast.walk(tree))
@@ -238,7 +254,7 @@ def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def _below(name: str, packages: tuple[str, ...] | list[str]) -> bool:
+def _below(name: str, packages: tuple[str, ...]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
