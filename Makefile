@@ -5,6 +5,7 @@
 # make study all environments, five seeds: params/study.yaml in .study/; what it finds goes to docs/study
 # make test  all tests, the end-to-end run included
 # make lint  what CI checks besides tests
+# make docs  write every page that is made from code
 
 PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
@@ -12,8 +13,9 @@ export PATH := $(BIN):$(PATH)
 export PYTHONPATH :=
 CORES ?= all
 INSTALLED := .venv/.installed
+PAGES := code_deps invalidation presets
 
-.PHONY: install run smoke sensitivity grid study check test lint format lock clean
+.PHONY: install run smoke sensitivity grid study check test lint docs format lock clean
 
 install: $(INSTALLED)
 
@@ -56,6 +58,9 @@ lint: install
 	mypy
 	snakefmt --check Snakefile
 	snakemake --lint
+
+docs: install
+	for page in $(PAGES); do python workflow/upkeep/$$page.py --write || exit 1; done
 
 format: install
 	ruff check --fix .

@@ -79,16 +79,61 @@ def test_every_python_that_conda_may_choose_is_one_that_the_project_allows() -> 
     assert chosen and all(version in allowed for version in chosen)
 
 
-def test_the_readme_names_what_is_there() -> None:
-    tree = (ROOT / "README.md").read_text().split("## The repository")[1].split("```")[1]
+def test_the_tree_of_the_repository_names_what_is_there() -> None:
+    tree = (ROOT / "CONTRIBUTING.md").read_text().split("## The rooms")[1].split("```")[1]
     for line in tree.splitlines():
         if line and not line.startswith(" "):
             for name in line.split("  ")[0].split():
                 # Outputs appear with the first run.
                 there = (ROOT / name).exists() or name in ("models/", "results/")
-                assert there, f"{name} is in the README, but not in the repository"
-    for name in re.findall(r"^  ([\w.]+)/? ", tree, flags=re.MULTILINE):
-        assert (ROOT / "src/w2sg" / name).exists(), f"src/w2sg/{name} is in the README, but not in the repository"
+                assert there, f"{name} is in CONTRIBUTING.md, but not in the repository"
+    rooms = set(re.findall(r"^  ([\w.]+)/ ", tree, flags=re.MULTILINE))
+    assert rooms == {path.parent.name for path in (ROOT / "src/w2sg").glob("*/__init__.py")}
+
+
+def test_the_picture_of_the_pipeline_shows_every_stage() -> None:
+    picture = (ROOT / "README.md").read_text().split("```mermaid")[1].split("```")[0]
+    stages = {name.partition("-")[0] for name in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]} - {"code"}
+    assert set(re.findall(r"[a-z]+", picture.split("\n", 2)[2])) == stages
+
+
+LOG = ROOT / "docs/log"
+
+
+def test_the_log_lists_its_entries_newest_first() -> None:
+    listed = re.findall(r"^\| (\d+) \| ([\d-]+) \| \[(.+)\]\((.+)\) \|$", (LOG / "README.md").read_text(), re.MULTILINE)
+    assert {name for *_, name in listed} == {path.name for path in LOG.glob("*.md")} - {"README.md"}
+    assert [int(number) for number, *_ in listed] == list(range(len(listed), 0, -1))
+    assert [date for _, date, *_ in listed] == sorted((date for _, date, *_ in listed), reverse=True)
+    for _, date, title, name in listed:
+        text = (LOG / name).read_text()
+        assert text.startswith(f"# {title}\n\n{date}\n"), name
+        assert re.findall("^## (.+)$", text, re.MULTILINE) == ["Question", "Tried, and what came out", "Decided"], name
+
+
+def hand_written() -> list[Path]:
+    """Pages that no script writes."""
+    made = {"docs/presets.md", "docs/invalidation.md", "docs/parameters.md", "docs/method.md"}
+    listed = subprocess.run(
+        ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    return [ROOT / name for name in listed if name not in made and not name.startswith("docs/study/")]
+
+
+def test_no_line_of_a_page_is_too_long_to_read() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}"
+        for path in hand_written()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1)
+        if len(line) > 140
+    ]
+    assert not found, found
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    for path in hand_written():
+        for target in re.findall(r"\]\(([^)#:\s]+)(?:#[\w-]+)?\)", path.read_text(encoding="utf-8")):
+            assert (path.parent / target).exists(), f"{path.relative_to(ROOT)}: {target}"
 
 
 def test_no_path_of_a_machine_is_in_the_repository() -> None:
