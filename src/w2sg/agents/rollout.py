@@ -8,8 +8,9 @@ keyed by (seed, task, sample, turn).
 import hashlib
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -190,28 +191,26 @@ class _ResetAhead:
         self, make_environment: Callable[[], Environment], parts: Sequence[Sequence[Request]], *, seed: int
     ) -> None:
         size = max(map(len, parts), default=0)
-        self._sets = [[make_environment() for _ in range(size)] for _ in parts[:2]]
-        self._waiting = list(parts)
-        self._turn = 0
+        self._sets = deque([make_environment() for _ in range(size)] for _ in parts[:2])
+        self._waiting = deque(parts)
         self._seed = seed
         self._thread = ThreadPoolExecutor(1)
 
     def __enter__(self) -> Self:
-        self._next = self._begin()
+        self._reset_first_set()
         return self
 
     def take(self) -> tuple[Sequence[Environment], list[str]]:
         """The environments of the next cohort and their first observations; the set handed out before is reused."""
-        openings = self._next.result()
-        environments = self._sets[self._turn % 2]
-        self._turn += 1
-        self._next = self._begin()
+        environments, openings = self._sets[0], self._openings.result()
+        self._sets.rotate()
+        self._reset_first_set()
         return environments, openings
 
-    def _begin(self) -> Future[list[str]]:
-        part = self._waiting.pop(0) if self._waiting else []
-        environments = self._sets[self._turn % 2] if part else []
-        return self._thread.submit(reset_all, environments, part, seed=self._seed)
+    def _reset_first_set(self) -> None:
+        """Begin to reset the set at the head of the queue to the next waiting cohort, if there is one."""
+        if self._waiting:
+            self._openings = self._thread.submit(reset_all, self._sets[0], self._waiting.popleft(), seed=self._seed)
 
     def __exit__(self, *_: object) -> None:
         self._thread.shutdown(wait=True, cancel_futures=True)
