@@ -30,7 +30,10 @@ def covered(key: str, declared: frozenset[str]) -> bool:
 # The report depends on the whole file; the tokenizer needs the environments' names alone, which are the matrix.
 @pytest.mark.parametrize("command", [name for name in STAGES if name not in ("report", "tokenizer")])
 def test_parameters_that_are_read_are_declared(stage_table, root, command):
-    source = (root / "src" / "w2sg" / "stages" / f"{command}.py").read_text(encoding="utf-8")
+    folder = root / "src" / "w2sg" / "stages"
+    source = (folder / f"{command}.py").read_text(encoding="utf-8")
+    if "w2sg.stages.rollouts" in source:
+        source += (folder / "rollouts.py").read_text(encoding="utf-8")
     tables = [stage for name, stage in stage_table.items() if f"w2sg.stages {command}" in stage.command]
     assert tables
     for stage in tables:

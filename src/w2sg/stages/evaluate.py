@@ -3,21 +3,17 @@
 An inference method plays several episodes per task, and the environment's own reward picks which one counts (M12).
 """
 
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from w2sg.agents import rollout
-from w2sg.agents.policies import TransformersPolicy
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import Episode, Task, Trajectory, write_episodes
-from w2sg.environments.opener import opener
-from w2sg.environments.prompts import prompt
 from w2sg.evaluation.measures.metrics import table1
 from w2sg.stages.groups import Entrant, entrants
-from w2sg.training import bases
+from w2sg.stages.rollouts import Play, playing
 
 
 def main(params: Params, *, environment: str, seed: int, group: str) -> None:
@@ -30,15 +26,13 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
     ]
     split_of = {task.task_id: task.split for task in chosen}
     episodes: list[Episode] = []
-    stores = []
-    for name, entrant in entrants(params, environment=environment, seed=seed, group=group).items():
-        trajectories, store = _played(params, environment, seed, name, entrant, chosen)
-        stores.append(store)
-        episodes += [Episode(name, seed, split_of[each.task_id], each) for each in best_by_task(trajectories)]
-    write_episodes(layout.episodes(environment, seed, group), episodes)
-    _write_metrics(layout.metrics(environment, seed, group), episodes)
-    for store in stores:
-        shutil.rmtree(store)
+    cohort = params.evaluate.cohort
+    with playing(params, stage="evaluate", environment=environment, seed=seed, cohort=cohort) as rollouts:
+        for name, entrant in entrants(params, environment=environment, seed=seed, group=group).items():
+            trajectories = _played(rollouts.player(entrant.checkpoint, name=name), entrant, chosen)
+            episodes += [Episode(name, seed, split_of[each.task_id], each) for each in best_by_task(trajectories)]
+        write_episodes(layout.episodes(environment, seed, group), episodes)
+        _write_metrics(layout.metrics(environment, seed, group), episodes)
 
 
 def _write_metrics(path: Path, episodes: list[Episode]) -> None:
@@ -61,36 +55,14 @@ def best_by_task(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
     return [min(own, key=lambda sample: (-sample.score, len(sample.steps), sample.sample)) for own in samples.values()]
 
 
-def _played(
-    params: Params, environment: str, seed: int, name: str, entrant: Entrant, tasks: list[Task]
-) -> tuple[list[Trajectory], Path]:
-    """All episodes, one sample of every task after the other, and the folder of their finished cohorts.
+def _played(play: Play, entrant: Entrant, tasks: list[Task]) -> list[Trajectory]:
+    """All episodes, one sample of every task after the other.
 
     A task that is won (G = 1) is not played again: no further sample could be better.
     """
-    cohort = params.evaluate.cohort
-    style = params.environment(environment)
-    model, tokenizer = bases.load(entrant.checkpoint)
-    read = (cohort, style, params.explore.max_new_tokens, entrant, [task.task_id for task in tasks])
-    label = f"evaluate-{layout.run_name(environment, seed)}-{name}"
-    store = rollout.store(label, entrant.checkpoint, layout.tasks(environment), settings=read)
-    policy, opening = TransformersPolicy(model, tokenizer), opener(environment, params)
     played: list[Trajectory] = []
     for sample in range(entrant.samples):
         won = {trajectory.task_id for trajectory in played if trajectory.success}
-        played += rollout.play(
-            policy,
-            opening,
-            [
-                rollout.Request(task, sample, entrant.temperature, entrant.top_p)
-                for task in tasks
-                if task.task_id not in won
-            ],
-            name=name,
-            prompt=prompt(environment, style=style.prompt),
-            seed=seed,
-            cohort=cohort,
-            max_new_tokens=params.explore.max_new_tokens,
-            store=store / f"sample-{sample}",
-        )
-    return played, store
+        left = [task for task in tasks if task.task_id not in won]
+        played += play([rollout.Request(task, sample, entrant.temperature, entrant.top_p) for task in left])
+    return played

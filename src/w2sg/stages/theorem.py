@@ -6,27 +6,40 @@ would give a difference of cross-entropies. Texts are scored, not the tokens tha
 tokens that the tokenizer would not make of the text (untrained ones do), the estimate is biased, even below 0.
 """
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from w2sg.agents import rollout
-from w2sg.agents.policies import TransformersPolicy
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import Message, Pair, ReferenceTurn, Task, Trajectory, read_trajectories
-from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
 from w2sg.evaluation.measures.theorem import Quantities, divergence
+from w2sg.stages.rollouts import playing
 from w2sg.training import bases
 from w2sg.training.reference import conversation_logprobs, side_logprobs, turn_logprobs
 
 
 def main(params: Params, *, environment: str, seed: int) -> None:
     """Read pairs, reference, exploration and three checkpoints; write the quantities."""
+    settings = params.theorem
+    cohort = params.evaluate.cohort
+    superior = layout.preference(environment, seed, settings.superior)
+    tasks = Task.read(layout.tasks(environment))
+    held_out = [task for split in ("unseen", "seen") for task in tasks if task.split == split][: settings.tasks]
+    with playing(params, stage="theorem", environment=environment, seed=seed, cohort=cohort) as rollouts:
+        play = rollouts.player(superior, name=settings.superior)
+        trajectories = play([rollout.Request(task, 0, 1.0, 1.0) for task in held_out])
+        del play  # its model need not stay in memory beside those that score
+        quantities = _quantities(params, trajectories, environment=environment, seed=seed)
+        write_json(layout.theorem(environment, seed), quantities.as_json())
+
+
+def _quantities(params: Params, trajectories: list[Trajectory], *, environment: str, seed: int) -> Quantities:
+    """The quantities, from trajectories of the stand-in for pi*, one for each of some held-out tasks."""
     settings = params.theorem
     batch = params.reference.batch
     reference = params.preference[settings.method].reference
@@ -35,7 +48,6 @@ def main(params: Params, *, environment: str, seed: int) -> None:
     weak = read_trajectories(layout.explore(environment, seed, "weak"))
     checkpoints = {name: layout.preference(environment, seed, name) for name in (settings.superior, settings.method)}
 
-    trajectories, store = _sampled(params, environment, seed, checkpoints[settings.superior])
     text = prompt(environment, style=params.environment(environment).prompt)
     conversations = [answered(each).messages(prompt=text) for each in trajectories]
     ranked = {name: _ranked(checkpoint, pairs, turns, batch=batch) for name, checkpoint in checkpoints.items()}
@@ -43,7 +55,7 @@ def main(params: Params, *, environment: str, seed: int) -> None:
     prior = _logprobs(layout.sft(environment, seed, reference.removeprefix("sft_")), conversations, batch=batch)
     kl, error = divergence([one - other for one, other in zip(superior, prior, strict=True)])
 
-    quantities = Quantities(
+    return Quantities(
         environment=environment,
         seed=seed,
         method=settings.method,
@@ -61,32 +73,6 @@ def main(params: Params, *, environment: str, seed: int) -> None:
         mean_score=float(np.mean([each.score for each in weak])),
         explored=len(weak),
     )
-    write_json(layout.theorem(environment, seed), quantities.as_json())
-    shutil.rmtree(store)
-
-
-def _sampled(params: Params, environment: str, seed: int, checkpoint: Path) -> tuple[list[Trajectory], Path]:
-    """One trajectory of a model per held-out task, the unseen first, at temperature 1; and the finished cohorts."""
-    everything = Task.read(layout.tasks(environment))
-    held_out = [task for split in ("unseen", "seen") for task in everything if task.split == split]
-    style = params.environment(environment)
-    model, tokenizer = bases.load(checkpoint)
-    read = (params.theorem, params.evaluate.cohort, style, params.explore.max_new_tokens)
-    store = rollout.store(
-        f"theorem-{layout.run_name(environment, seed)}", checkpoint, layout.tasks(environment), settings=read
-    )
-    trajectories = rollout.play(
-        TransformersPolicy(model, tokenizer),
-        opener(environment, params),
-        [rollout.Request(task, 0, 1.0, 1.0) for task in held_out[: params.theorem.tasks]],
-        name=params.theorem.superior,
-        prompt=prompt(environment, style=style.prompt),
-        seed=seed,
-        cohort=params.evaluate.cohort,
-        max_new_tokens=params.explore.max_new_tokens,
-        store=store,
-    )
-    return trajectories, store
 
 
 def answered(trajectory: Trajectory) -> Trajectory:

@@ -1,0 +1,83 @@
+"""How the stages explore, evaluate and theorem let checkpoints play; what they play survives a kill."""
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeAlias
+
+from w2sg.agents import rollout
+from w2sg.agents.policies import TransformersPolicy
+from w2sg.config.params import Params
+from w2sg.contracts import layout
+from w2sg.contracts.files import digest
+from w2sg.contracts.records import Trajectory
+from w2sg.environments.opener import opener
+from w2sg.environments.prompts import prompt
+from w2sg.training import bases
+
+Play: TypeAlias = Callable[[Sequence[rollout.Request]], list[Trajectory]]
+
+
+@dataclass(frozen=True)
+class Rollouts:
+    """All that one stage plays in one environment under one seed.
+
+    Attributes:
+        cohort: episodes that are played at the same time.
+        stores: folders of finished cohorts, one for each player so far.
+    """
+
+    params: Params
+    stage: str
+    environment: str
+    seed: int
+    cohort: int
+    stores: list[Path] = field(default_factory=list)
+
+    def player(self, checkpoint: Path, *, name: str) -> Play:
+        """Load a checkpoint; return what plays requests with it. The model is let go with the function.
+
+        Args:
+            name: the policy's name in the trajectories, another one for every player of the stage.
+        """
+        params = self.params
+        settings = params.environment(self.environment)
+        most = params.explore.max_new_tokens
+        policy = TransformersPolicy(*bases.load(checkpoint))
+        store = rollout.store(
+            f"{self.stage}-{layout.run_name(self.environment, self.seed)}-{name}",
+            checkpoint,
+            layout.tasks(self.environment),
+            settings=(settings, self.cohort, most),
+        )
+        self.stores.append(store)
+
+        def play(requests: Sequence[rollout.Request]) -> list[Trajectory]:
+            return rollout.play(
+                policy,
+                opener(self.environment, params),
+                requests,
+                name=name,
+                prompt=prompt(self.environment, style=settings.prompt),
+                seed=self.seed,
+                cohort=self.cohort,
+                max_new_tokens=most,
+                store=store / digest(text=repr(list(requests))),
+            )
+
+        return play
+
+
+@contextmanager
+def playing(params: Params, *, stage: str, environment: str, seed: int, cohort: int) -> Iterator[Rollouts]:
+    """Let checkpoints play; write the stage's outputs inside the block.
+
+    Finished cohorts lie under .resume/ and go when the block ends well: a killed stage repeats at most the rest.
+    """
+    rollouts = Rollouts(params, stage, environment, seed, cohort)
+    yield rollouts
+    for store in rollouts.stores:
+        if store.exists():
+            shutil.rmtree(store)

@@ -1,0 +1,92 @@
+"""What the stages play is kept until their outputs are written, and belongs to one run alone."""
+
+from pathlib import Path
+
+import pytest
+
+from w2sg.agents import rollout
+from w2sg.config import params
+from w2sg.contracts import layout
+from w2sg.contracts.records import Step, Task, Trajectory
+from w2sg.stages import rollouts
+from w2sg.stages.rollouts import playing
+
+RUN = {"environment": "alfworld", "seed": 0}
+
+
+@pytest.fixture
+def played(project, monkeypatch):
+    """The folder is a built project with a checkpoint that nobody loads; rollout.play writes one file a call."""
+    monkeypatch.chdir(project.path)
+    checkpoint = layout.sft("alfworld", 0, "weak")
+    checkpoint.mkdir(parents=True, exist_ok=True)
+    (checkpoint / "model.safetensors").write_bytes(b"weights")
+    calls = []
+
+    def play(policy, make_environment, requests, *, store, **settings):
+        calls.append((store, [request.task.task_id for request in requests], settings))
+        store.mkdir(parents=True)
+        step = Step("o", "t", "a", "r", "n", 0.0)
+        return [Trajectory("alfworld", each.task.task_id, "p", 0, 1.0, 1.0, False, (step,)) for each in requests]
+
+    monkeypatch.setattr(rollout, "play", play)
+    monkeypatch.setattr(rollouts.bases, "load", lambda path: (path, "tokenizer"))
+    monkeypatch.setattr(rollouts, "TransformersPolicy", lambda model, tokenizer: (model, tokenizer))
+    return calls
+
+
+def requests(*, temperature=1.0):
+    return [rollout.Request(task, 0, temperature, 1.0) for task in Task.read(layout.tasks("alfworld"))[:2]]
+
+
+def play_once(*, stage="explore", cohort=5, name="sft_weak", settings=None, asked=None):
+    settings = settings or params.load()
+    with playing(settings, stage=stage, cohort=cohort, **RUN) as session:
+        return session.player(layout.sft("alfworld", 0, "weak"), name=name)(asked or requests())
+
+
+def test_what_was_played_goes_with_the_end_of_the_block(played):
+    settings = params.load()
+    with playing(settings, stage="explore", cohort=5, **RUN) as session:
+        for name in ("sft_weak", "other"):
+            assert len(session.player(layout.sft("alfworld", 0, "weak"), name=name)(requests())) == 2
+        assert all(store.exists() for store, *_ in played)
+        assert len(list(Path(".resume").iterdir())) == 2
+    assert list(Path(".resume").iterdir()) == []
+    assert played[0][1] == [request.task.task_id for request in requests()]
+    assert played[0][2] == {"name": "sft_weak", "prompt": "", "seed": 0, "cohort": 5, "max_new_tokens": 12}
+
+
+def test_what_was_played_stays_when_the_outputs_are_not_written(played):
+    with pytest.raises(OSError, match="disk is full"), playing(params.load(), stage="s", cohort=5, **RUN) as session:
+        session.player(layout.sft("alfworld", 0, "weak"), name="sft_weak")(requests())
+        raise OSError("the disk is full")
+    assert played[0][0].exists()
+
+
+def test_nothing_played_leaves_nothing(played):
+    with playing(params.load(), stage="s", cohort=5, **RUN) as session:
+        session.player(layout.sft("alfworld", 0, "weak"), name="sft_weak")
+    assert not Path(".resume").exists() or list(Path(".resume").iterdir()) == []
+
+
+def test_every_run_has_a_store_of_its_own(played):
+    """Whatever changes an episode changes the folder: stage, name, cohort, requests, settings, weights, tasks."""
+    settings = params.load()
+    longer = settings.model_copy(update={"explore": settings.explore.model_copy(update={"max_new_tokens": 13})})
+    play_once()
+    play_once()
+    assert played[0][0] == played[1][0], "the same run goes on"
+    play_once(stage="evaluate")
+    play_once(name="other")
+    play_once(cohort=4)
+    play_once(asked=requests(temperature=0.5))
+    play_once(asked=requests()[:1])
+    play_once(settings=longer)
+    (layout.sft("alfworld", 0, "weak") / "model.safetensors").write_bytes(b"other weights")
+    play_once()
+    asked = requests()
+    Task.write(layout.tasks("alfworld"), Task.read(layout.tasks("alfworld"))[1:])
+    play_once(asked=asked)
+    stores = [store for store, *_ in played[1:]]
+    assert len(set(stores)) == len(stores) == 9
