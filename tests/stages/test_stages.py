@@ -119,6 +119,18 @@ def test_the_breadth_of_the_trees_does_not_concern_the_strong_models_pairs(proje
         assert (path.read_bytes() == before) == (method in ("eto", "ceiling")), method
 
 
+def test_the_control_of_the_trees_is_drawn_from_what_the_trees_hold(project):
+    """The same bytes without the weak model's exploration, which has samples beyond `tree.breadth`."""
+    path = project.path / layout.pairs("alfworld", 0, "random_dpo")
+    before = path.read_bytes()
+    trees = load(project.path / layout.trees("alfworld", 0)).values()
+    scores = {(tree.task_id, each.score) for tree in trees for each in tree.trajectories}
+    assert all({(p.task_id, p.chosen_score), (p.task_id, p.rejected_score)} <= scores for p in Pair.read(path))
+    (project.path / layout.explore("alfworld", 0, "weak")).unlink()
+    assert project.run("pairs", "--environment", "alfworld", "--seed", "0", "--method", "random_dpo") == (0, [])
+    assert path.read_bytes() == before
+
+
 def test_every_kind_of_pairs_has_a_builder():
     assert set(BUILDERS) == set(get_args(PairKind))
 

@@ -4,14 +4,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from w2sg.config.params import Params, Role
+from w2sg.config.params import Params
 from w2sg.config.rosters import PairKind
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Pair, Trajectory, read_trajectories
 from w2sg.environments.prompts import prompt
 from w2sg.trees.pairs import ceiling_pairs, eto_pairs, random_pairs, tree_pairs
-from w2sg.trees.tree import load
+from w2sg.trees.tree import TrajectoryTree, load
 
 
 def main(params: Params, *, environment: str, seed: int, method: str) -> None:
@@ -31,8 +31,24 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
 
 
 def _tree(params: Params, environment: str, seed: int) -> list[Pair]:
+    return _of_trees(_trees(environment, seed), params, environment)
+
+
+def _random(params: Params, environment: str, seed: int) -> list[Pair]:
+    """As many as the trees give, from the trajectories that they hold: only the structure differs."""
+    trees = _trees(environment, seed)
+    return random_pairs(
+        [trajectory for tree in trees for trajectory in tree.trajectories],
+        rng=np.random.default_rng(seed),
+        count=len(_of_trees(trees, params, environment)),
+        minimum_gap=params.pairs.minimum_gap,
+        prompt=_prompt(params, environment),
+    )
+
+
+def _of_trees(trees: list[TrajectoryTree], params: Params, environment: str) -> list[Pair]:
     return tree_pairs(
-        load(layout.trees(environment, seed)).values(),
+        trees,
         minimum_gap=params.pairs.minimum_gap,
         aggregate=params.pairs.aggregate,
         whole_path=params.pairs.whole_path,
@@ -41,21 +57,9 @@ def _tree(params: Params, environment: str, seed: int) -> list[Pair]:
     )
 
 
-def _random(params: Params, environment: str, seed: int) -> list[Pair]:
-    """As many as the trees give, from the same trajectories: only the structure differs."""
-    explored = _explored(environment, seed, "weak")
-    return random_pairs(
-        [trajectory for trajectory in explored if trajectory.sample < params.tree.breadth],
-        rng=np.random.default_rng(seed),
-        count=len(_tree(params, environment, seed)),
-        minimum_gap=params.pairs.minimum_gap,
-        prompt=_prompt(params, environment),
-    )
-
-
 def _eto(params: Params, environment: str, seed: int) -> list[Pair]:
     return eto_pairs(
-        _explored(environment, seed, "strong"),
+        _explored(environment, seed),
         minimum_gap=params.pairs.minimum_gap,
         prompt=_prompt(params, environment),
     )
@@ -63,15 +67,20 @@ def _eto(params: Params, environment: str, seed: int) -> list[Pair]:
 
 def _ceiling(params: Params, environment: str, seed: int) -> list[Pair]:
     return ceiling_pairs(
-        _explored(environment, seed, "strong"),
+        _explored(environment, seed),
         experts=read_trajectories(layout.explored_experts(environment)),
         minimum_gap=params.pairs.minimum_gap,
         prompt=_prompt(params, environment),
     )
 
 
-def _explored(environment: str, seed: int, role: Role) -> list[Trajectory]:
-    return read_trajectories(layout.explore(environment, seed, role))
+def _trees(environment: str, seed: int) -> list[TrajectoryTree]:
+    return list(load(layout.trees(environment, seed)).values())
+
+
+def _explored(environment: str, seed: int) -> list[Trajectory]:
+    """What the strong model itself has played."""
+    return read_trajectories(layout.explore(environment, seed, "strong"))
 
 
 def _prompt(params: Params, environment: str) -> str:
