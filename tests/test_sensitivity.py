@@ -179,7 +179,7 @@ def test_with_the_real_commands(tmp_path: Path) -> None:
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=project, env=environment, check=True)
     before = (project / "params.yaml").read_text()
-    command = [sys.executable, "workflow/studies/sensitivity.py", "--cores", "1", "--only", "M9"]
+    command = [sys.executable, "workflow/studies/sensitivity.py", "--cores", "1", "--only", "eq. 6"]
 
     def measured() -> list[str]:
         done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
@@ -192,7 +192,7 @@ def test_with_the_real_commands(tmp_path: Path) -> None:
     assert measured() == ["imitation", "preference", "preference"]
     (row,) = sensitivity.read(project / "docs/sensitivity.csv")
     assert (row.reading, row.method, row.difference, row.tasks) == ("beta 0.5", "w2s_dpo", 0.5, 2)
-    assert "| M9 | beta 0.5 |" in (project / "docs/method.md").read_text()
+    assert "| eq. 6 | beta 0.5 |" in (project / "docs/method.md").read_text()
     assert measured() == []
     # Without its table it measures again, but nothing runs: all of it is in the cache, which is the project's own.
     (project / "docs/sensitivity.csv").unlink()

@@ -90,7 +90,7 @@ READINGS = (
     Reading("A6", "imitate every e*, whatever its score", {"mcts.minimum_score": 0.0}, ("w2s_mcts",)),
     Reading("A6", "keep e* whose replay differs", {"mcts.uncertified": "keep"}, ("w2s_mcts",)),
     Reading("A8", "eq. 6 to the letter", {"dpo.eq6": "literal"}, ("w2s_dpo",)),
-    Reading("M9", "beta 0.5", {"dpo.beta": 0.5}, ("w2s_dpo",)),
+    Reading("eq. 6", "beta 0.5", {"dpo.beta": 0.5}, ("w2s_dpo",)),
     Reading("A9", "the starting point as the reference", {"preference.w2s_dpo.reference": "sft_strong"}, ("w2s_dpo",)),
     Reading("A11", "best against worst whole trajectory, as the authors", {"pairs.whole_path": True}, ("w2s_dpo",)),
     Reading("A11", "both sides to their ends", {"pairs.turns": None}, ("w2s_dpo",)),

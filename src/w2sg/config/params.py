@@ -56,7 +56,7 @@ class Architecture(Section):
 
 
 class Models(Section):
-    """The weak and the strong model (M2) and what they share."""
+    """The weak and the strong model (section 4.1) and what they share."""
 
     vocabulary: Annotated[int, Field(ge=300)]
     context: Annotated[int, Field(ge=128)]
@@ -107,7 +107,7 @@ class Pretrain(Section):
 
 
 class Lora(Section):
-    """Low-rank adaptation of the attention projections (M3, A14)."""
+    """Low-rank adaptation of the attention projections (section 4.1, A14)."""
 
     r: Count
     alpha: Count
@@ -134,7 +134,7 @@ class Sampling(Section):
 
 
 class Diversity(Section):
-    """A second exploration policy (eq. 5; M5, A12): minimise L_SFT - weight * KL(pi || SFT weak), from SFT weak on.
+    """A second exploration policy (eq. 5, A12): minimise L_SFT - weight * KL(pi || SFT weak), from SFT weak on.
 
     `clamp` bounds the KL of each token, in nats; without it the objective has no minimum.
     """
@@ -145,7 +145,7 @@ class Diversity(Section):
 
 
 class Explore(Section):
-    """M samples per training task by an SFT model (M4); sample k uses schedule[k mod length]."""
+    """M samples per training task by an SFT model (section 3.1); sample k uses schedule[k mod length]."""
 
     roles: Annotated[
         tuple[Role, ...],
@@ -248,7 +248,7 @@ class Evaluate(Section):
 
 
 class Theorem(Section):
-    """Theorem 1 as a diagnostic (M18): `method` is the TreeDPO policy of eq. 10, `superior` stands in for pi*.
+    """Theorem 1 as a diagnostic (section 3.3): `method` is the TreeDPO policy of eq. 10, `superior` stands in for pi*.
 
     `tasks`: held-out tasks at most on which pi* is sampled for KL(pi* || pi_w), the unseen first; `delta`: delta_0.
     """

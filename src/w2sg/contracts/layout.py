@@ -78,7 +78,7 @@ def trees(environment: str, seed: int) -> Path:
 
 
 def tree_quality(environment: str, seed: int) -> Path:
-    """Tree quality (M7)."""
+    """Tree quality (section 3.2)."""
     return RESULTS / "trees" / f"{run_name(environment, seed)}.json"
 
 

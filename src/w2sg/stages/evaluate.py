@@ -1,6 +1,6 @@
-"""Stage evaluate: every model of one group on held-out tasks, seen and unseen (M14, M15), every step kept.
+"""Stage evaluate: every model of one group on held-out tasks, seen and unseen (section 4.1, Table 4), every step kept.
 
-An inference method plays several episodes per task, and the environment's own reward picks which one counts (M12).
+An inference method plays several episodes per task, and the environment's own reward picks which one counts (A17).
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,6 @@
-"""Stage explore: M trajectories per training task by an SFT model, over a spread of (T, top-p) (section 3.1, M4).
+"""Stage explore: M trajectories per training task by an SFT model, over a spread of (T, top-p) (section 3.1).
 
-An entry of the schedule may let the weak base (A13) or the policy of eq. 5 (M5) play in place of SFT weak. The strong
+An entry of the schedule may let the weak base (A13) or the policy of eq. 5 play in place of SFT weak. The strong
 model's samples are all its own: they are what eto and ceiling set against the best.
 """
 

@@ -1,4 +1,4 @@
-"""Stage sft: pi_SFT of one role, by supervised fine-tuning of its base on expert demonstrations (eq. 4, M3)."""
+"""Stage sft: pi_SFT of one role, by supervised fine-tuning of its base on expert demonstrations (eq. 4)."""
 
 from w2sg.config.params import Params, Role
 from w2sg.contracts import layout

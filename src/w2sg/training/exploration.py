@@ -1,4 +1,4 @@
-"""A second exploration policy by a diversity bonus (paper, eq. 5; M5): L_SFT - lambda * KL(pi || pi'_explore).
+"""A second exploration policy by a diversity bonus (paper, eq. 5): L_SFT - lambda * KL(pi || pi'_explore).
 
 Departure from the paper (A12): minimised as it stands, the bonus has no lower bound, since a policy can move away from
 pi' for ever. The sign is kept and the KL is clamped, token by token, so that the objective stays above -lambda * clamp.

@@ -1,4 +1,4 @@
-"""Direct preference optimisation at divergence points (TreeDPO; paper, eq. 6, M8, M9), through TRL's DPOTrainer.
+"""Direct preference optimisation at divergence points (TreeDPO; paper, section 3.2, eq. 6), through TRL's DPOTrainer.
 
 The reference is another model than the policy (A9): its log-probabilities come in as data, so that it need not be in
 memory and may have another vocabulary. Scored are whole assistant turns from the diverging turn on; observations in

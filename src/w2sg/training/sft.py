@@ -1,4 +1,4 @@
-"""Supervised fine-tuning (paper, eq. 4 and 8; M3, M11) and, over all tokens, pretraining of a base from scratch.
+"""Supervised fine-tuning (paper, eq. 4 and 8) and, over all tokens, pretraining of a base from scratch.
 
 Departure from the authors' code: the loss covers assistant tokens only, each turn's end token included (A16).
 """

@@ -1,6 +1,6 @@
 """What the episodes let us say: every comparison of the experiment, its verdict in words, and the opening sentence.
 
-Recovered shares too (M15): of the way from SFT strong to the ceiling, which the paper reports (A20), and of that from
+Recovered shares too: of the way from SFT strong to the ceiling, which the paper reports (A20), and of that from
 SFT weak, the performance gap recovered of Burns et al. (2023).
 """
 

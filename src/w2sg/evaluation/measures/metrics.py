@@ -1,4 +1,4 @@
-"""What a model did on a split: rewards, success, completion (paper, section 4.1; M1, M15) and how it behaved."""
+"""What a model did on a split: rewards, success, completion (paper, eq. 3 and section 4.1) and how it behaved."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -208,7 +208,7 @@ def repeated(trajectory: Trajectory) -> float:
 
 
 def score_by_step(trajectories: Sequence[Trajectory], *, steps: int) -> NDArray[np.float64]:
-    """Mean score reached by step t for t = 0 … `steps` (M17, Figure 3), shape (steps + 1,).
+    """Mean score reached by step t for t = 0 … `steps` (the paper's Figure 3), shape (steps + 1,).
 
     An episode that has ended keeps its last score; before the first action the score is 0.
     """

@@ -172,7 +172,7 @@ def difference_chart(compared: Sequence[Comparison]) -> str:
 
 
 def progress_chart(episodes: Sequence[Episode], *, split: str) -> str:
-    """Mean score reached by each step, a line per model and a panel per environment (M17; the paper's Figure 3)."""
+    """Mean score reached by each step, a line per model and a panel per environment (the paper's Figure 3)."""
     environments = metrics.environments(episodes)
     with canvas(1, len(environments), width=7.4, height=3.9) as (figure, axes, buffer):
         for axis, environment in zip(axes, environments, strict=True):

@@ -46,7 +46,7 @@ def path_nodes(tree: TrajectoryTree, path: DemonstrationPath) -> frozenset[int]:
 
 
 def _informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float]:
-    """Largest gap in mean G at each node after which ways part that differ in it (M7)."""
+    """Largest gap in mean G at each node after which ways part that differ in it."""
     gaps: dict[int, float] = {}
     for divergence in divergences(tree, aggregate="mean"):
         if clears(divergence.gap, minimum_gap=minimum_gap):
