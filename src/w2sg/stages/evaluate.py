@@ -15,8 +15,9 @@ from w2sg.contracts.files import write_json
 from w2sg.contracts.records import Episode, Task, Trajectory, write_episodes
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.metrics import table1
-from w2sg.stages.groups import Entrant, entrants
+from w2sg.stages.groups import Contestant, contestants
 from w2sg.training import bases
 
 
@@ -31,8 +32,8 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
     split_of = {task.task_id: task.split for task in chosen}
     episodes: list[Episode] = []
     stores = []
-    for name, entrant in entrants(params, environment=environment, seed=seed, group=group).items():
-        trajectories, store = _played(params, environment, seed, name, entrant, chosen)
+    for name, contestant in contestants(params, environment=environment, seed=seed, group=group).items():
+        trajectories, store = _played(params, environment, seed, name, contestant, chosen)
         stores.append(store)
         episodes += [Episode(name, seed, split_of[each.task_id], each) for each in best_by_task(trajectories)]
     write_episodes(layout.episodes(environment, seed, group), episodes)
@@ -44,7 +45,7 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
 def _write_metrics(path: Path, episodes: list[Episode]) -> None:
     """Average reward, success and completion by model and split, in the shape that `dvc metrics` shows."""
     values: dict[str, dict[str, dict[str, float]]] = {}
-    for row in table1(episodes) if episodes else []:
+    for row in table1(GroupedEpisodes(episodes)) if episodes else []:
         values.setdefault(row.model, {})[row.split] = {
             "average_reward": row.average_reward,
             "success_rate": row.success_rate,
@@ -62,7 +63,7 @@ def best_by_task(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
 
 
 def _played(
-    params: Params, environment: str, seed: int, name: str, entrant: Entrant, tasks: list[Task]
+    params: Params, environment: str, seed: int, name: str, contestant: Contestant, tasks: list[Task]
 ) -> tuple[list[Trajectory], Path]:
     """All episodes, one sample of every task after the other, and the folder of their finished cohorts.
 
@@ -70,19 +71,19 @@ def _played(
     """
     cohort = params.evaluate.cohort
     style = params.environment(environment)
-    model, tokenizer = bases.load(entrant.checkpoint)
-    read = (cohort, style, params.explore.max_new_tokens, entrant, [task.task_id for task in tasks])
+    model, tokenizer = bases.load(contestant.checkpoint)
+    read = (cohort, style, params.explore.max_new_tokens, contestant, [task.task_id for task in tasks])
     label = f"evaluate-{layout.run_name(environment, seed)}-{name}"
-    store = rollout.store(label, entrant.checkpoint, layout.tasks(environment), settings=read)
+    store = rollout.store(label, contestant.checkpoint, layout.tasks(environment), settings=read)
     policy, opening = TransformersPolicy(model, tokenizer), opener(environment, params)
     played: list[Trajectory] = []
-    for sample in range(entrant.samples):
+    for sample in range(contestant.samples):
         won = {trajectory.task_id for trajectory in played if trajectory.success}
         played += rollout.play(
             policy,
             opening,
             [
-                rollout.Request(task, sample, entrant.temperature, entrant.top_p)
+                rollout.Request(task, sample, contestant.temperature, contestant.top_p)
                 for task in tasks
                 if task.task_id not in won
             ],

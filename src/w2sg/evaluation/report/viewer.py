@@ -6,7 +6,7 @@ from html import escape as escape_html
 from statistics import fmean, pvariance
 
 from w2sg.contracts.records import DemonstrationPath, Episode, Step
-from w2sg.evaluation.measures import metrics
+from w2sg.evaluation.measures.models import in_table_order
 from w2sg.trees.pairs import clears, divergences
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
@@ -202,5 +202,5 @@ def episodes_side_by_side(episodes: Sequence[Episode], *, split: str) -> list[Ep
     if not candidates:
         return []
     chosen = tasks[min(candidates, key=merit)]
-    order = metrics.roster(episode.model for episode in chosen)
+    order = in_table_order(episode.model for episode in chosen)
     return sorted(chosen, key=lambda episode: order.index(episode.model))
