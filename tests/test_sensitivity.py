@@ -81,7 +81,7 @@ def test_what_changes_nothing_is_refused(default: dict) -> None:
 def test_rows_and_resuming(default: dict, tmp_path: Path) -> None:
     table, run = tmp_path / "sensitivity.csv", Recorder()
     chosen = [READINGS["A2", text] for text in ("gamma 0.2", "100 iterations")]
-    failed = sensitivity.measure(default, readings, run=run, table=table)
+    failed = sensitivity.measure(default, chosen, run=run, table=table)
     assert failed == ["A2, 100 iterations: snakemake failed"]
     assert run.calls == [(1.41, ("preference", "imitation")), (0.2, ("imitation",)), (1.41, ("imitation",))]
     (row,) = sensitivity.read(table)
@@ -96,10 +96,10 @@ def test_rows_and_resuming(default: dict, tmp_path: Path) -> None:
     assert row.low <= row.difference <= row.high
 
     again = Recorder()
-    assert sensitivity.measure(default, readings[:1], run=again, table=table) == []
+    assert sensitivity.measure(default, chosen[:1], run=again, table=table) == []
     assert again.calls == [], "what is there is not run again, nor is the default"
     default["seeds"] = [0, 1]
-    assert sensitivity.measure(default, readings[:1], run=lambda v, g: episodes(1.0, seeds=(0, 1)), table=table) == []
+    assert sensitivity.measure(default, chosen[:1], run=lambda v, g: episodes(1.0, seeds=(0, 1)), table=table) == []
     (other,) = sensitivity.read(table)
     assert other.default != row.default, "a row of another default is replaced"
     assert (other.tasks, other.difference) == (1, 0.0)
