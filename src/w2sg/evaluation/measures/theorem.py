@@ -1,4 +1,4 @@
-"""Theorem 1 as a diagnostic (paper, eq. 10; M18): its third term with our figures, and how far its assumptions hold.
+"""Theorem 1 as a diagnostic (paper, eq. 10): its third term with our figures, and how far its assumptions hold.
 
 What the figures can and cannot say is in docs/theorem.md. Nothing here needs a model: the stage theorem has measured.
 """

@@ -1,4 +1,4 @@
-"""Does a better tree give a better student? Tree quality (M7) against the gain of a method over SFT strong.
+"""Does a better tree give a better student? Tree quality (section 3.2) against the gain of a method over SFT strong.
 
 A point is one environment, seed and condition; `make grid` adds a condition for every tree breadth. Points are related
 within environments only: across them quality and gain differ for a hundred other reasons. The conditions of one

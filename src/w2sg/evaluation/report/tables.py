@@ -32,11 +32,11 @@ class Table:
         return "\n".join(lines) + "\n"
 
 
-def by_environment(given: Sequence[TableCell]) -> list[tuple[str, list[str], dict[str, Cells]]]:
+def by_environment(table_cells: Sequence[TableCell]) -> list[tuple[str, list[str], dict[str, Cells]]]:
     """Per environment: its splits, and the cells of every model by split and measure."""
     tables = []
-    for environment in sorted({cell.environment for cell in given}):
-        here = [cell for cell in given if cell.environment == environment]
+    for environment in sorted({cell.environment for cell in table_cells}):
+        here = [cell for cell in table_cells if cell.environment == environment]
         models: dict[str, Cells] = {}
         for cell in here:
             models.setdefault(cell.model, {})[cell.split, cell.measure] = cell
@@ -45,7 +45,7 @@ def by_environment(given: Sequence[TableCell]) -> list[tuple[str, list[str], dic
 
 
 def table1_markdown(
-    given: Sequence[TableCell], *, resampling: Resampling, binary: Sequence[str] = (), after: Sequence[Table] = ()
+    table_cells: Sequence[TableCell], *, resampling: Resampling, binary: Sequence[str] = (), after: Sequence[Table] = ()
 ) -> str:
     """Table 1 in the paper's shape, the tables `after` it, then every environment, split and measure with intervals."""
     lines = [
@@ -55,9 +55,9 @@ def table1_markdown(
         f"In brackets: {resampling.confidence:.0%} bootstrap intervals over tasks and, where there are several, seeds.",
         "Completion is the share of the episodes that the environment ended by itself, in per cent.",
         "",
-        "\n".join(table.markdown() for table in (table1(given, binary=binary), *after)).rstrip(),
+        "\n".join(table.markdown() for table in (table1(table_cells, binary=binary), *after)).rstrip(),
     ]
-    for environment, splits, models in by_environment(given):
+    for environment, splits, models in by_environment(table_cells):
         heads = [f"{split}: {name}" for split in splits for name in ("task score", "success", "completion", "tasks")]
         lines += ["", f"## {environment}", "", f"| model | {' | '.join(heads)} |", "|---" + "|---:" * len(heads) + "|"]
         for model, cells in models.items():
@@ -77,14 +77,14 @@ def _cells(cells: Cells, *, split: str) -> list[str]:
     ]
 
 
-def table1(given: Sequence[TableCell], *, binary: Sequence[str] = ()) -> Table:
+def table1(table_cells: Sequence[TableCell], *, binary: Sequence[str] = ()) -> Table:
     """All rows of Table 1 in the paper's order, the controls that it does not have below and in brackets.
 
     Args:
-        standings: of all splits; the last, unseen where there are unseen tasks, is shown.
+        table_cells: of all splits; the last, unseen where there are unseen tasks, is shown.
         binary: environments whose reward is 0 or 1 and which have one column (A19).
     """
-    found = {environment: (splits[-1], models) for environment, splits, models in by_environment(given)}
+    found = {environment: (splits[-1], models) for environment, splits, models in by_environment(table_cells)}
     environments = [*(e for e in paper.ENVIRONMENTS if e in found), *sorted(found.keys() - set(paper.ENVIRONMENTS))]
     head = ["method"]
     for environment in environments:
@@ -123,12 +123,14 @@ def table2() -> Table:
     return Table("Table 2: a second pair of models", note, ["method", *paper.ENVIRONMENTS], rows)
 
 
-def table3(grid: Sequence[GridRow], given: Sequence[TableCell], *, environment: str = "scienceworld") -> Table:
+def table3(grid: Sequence[GridRow], table_cells: Sequence[TableCell], *, environment: str = "scienceworld") -> Table:
     """Table 3: tree breadth and beta, on ScienceWorld as in the paper or on the only environment there is."""
     here = sorted({row.environment for row in grid})
     if here and environment not in here:
         environment = here[0]
-    sft = [s for s in given if (s.environment, s.model, s.measure) == (environment, "sft_strong", "average_reward")]
+    sft = [
+        s for s in table_cells if (s.environment, s.model, s.measure) == (environment, "sft_strong", "average_reward")
+    ]
     rows = [["SFT", NO, NO, wording.score(sft[-1].value) if sft else NO, NO, f"{paper.TABLE3_SFT}"]]
     for model, name in (("w2s_dpo", "WTS (TreeDPO)"), ("w2s_mcts", "MCTS")):
         own = [row for row in grid if (row.environment, row.model) == (environment, model)]

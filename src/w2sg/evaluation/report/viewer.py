@@ -46,7 +46,7 @@ def path_nodes(tree: TrajectoryTree, path: DemonstrationPath) -> frozenset[int]:
 
 
 def _informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float]:
-    """Largest gap in mean G at each node after which ways part that differ in it (M7)."""
+    """Largest gap in mean G at each node after which ways part that differ in it (section 3.2)."""
     gaps: dict[int, float] = {}
     for divergence in divergences(tree, aggregate="mean"):
         if clears(divergence.gap, minimum_gap=minimum_gap):
@@ -183,7 +183,7 @@ def _hover(tree: TrajectoryTree, number: int, *, gap: float | None = None) -> st
 
 
 def episodes_side_by_side(episodes: Sequence[Episode], *, split: str) -> list[Episode]:
-    """One episode per model on the task where the models' scores differ most, in roster order.
+    """One episode per model on the task where the models' scores differ most, in the order of Table 1.
 
     Only tasks of `split`, and the first seed of each model. Of equal tasks the one with the fewest steps in all wins,
     then the first by id: the choice does not look at who won. Empty where the scores differ nowhere.

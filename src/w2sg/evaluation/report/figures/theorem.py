@@ -1,4 +1,4 @@
-"""The chart of theorem 1's third term (M18)."""
+"""The chart of theorem 1's third term (paper, eq. 10)."""
 
 from collections.abc import Sequence
 from itertools import cycle
