@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from w2sg.config import params, threads
 from w2sg.contracts.errors import UserError
-from w2sg.stages.groups import GROUPS
+from w2sg.contracts.layout import EVALUATION_GROUPS
 
 STAGES = (
     "tasks", "experts", "play", "tokenizer", "pretrain", "sft", "diversify", "explore", "embed", "trees",
@@ -44,7 +44,7 @@ def _check(settings: params.Params, *, stage: str, options: dict[str, Any], want
         "environment": [name for name, _ in settings.environments.items()],
         "role": get_args(params.Role),
         "method": settings.imitation if stage in ("paths", "imitation") else settings.preference,
-        "group": GROUPS,
+        "group": EVALUATION_GROUPS,
     }
     if missing := [f"--{name}" for name in wanted if name not in options]:
         raise UserError(f"{', '.join(missing)}: missing")

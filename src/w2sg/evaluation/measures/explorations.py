@@ -1,4 +1,4 @@
-"""What exploration gave to learn from: how good the trees are, pairs and paths, by environment and seed."""
+"""What exploration gave to learn from: quality of the trees (section 3.2), pairs and paths, by environment and seed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
