@@ -171,7 +171,7 @@ def test_with_the_real_commands(tmp_path: Path) -> None:
     (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'workflow'}",
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'workflow/studies'}",
         "DVC_SITE_CACHE_DIR": str(tmp_path / "site"),
         "XDG_CACHE_HOME": str(tmp_path / "site"),
     }

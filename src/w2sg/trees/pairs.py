@@ -181,8 +181,8 @@ def numbered(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def _pair_at(tree: TrajectoryTree, divergence: Divergence, *, turns: int | None, prompt: str) -> Pair:
-    chosen = _highest([tree.trajectories[sample] for sample in tree.nodes[divergence.best].samples])
-    rejected = _lowest([tree.trajectories[sample] for sample in tree.nodes[divergence.worst].samples])
+    chosen = _highest([tree.trajectories[member] for member in tree.nodes[divergence.best].members])
+    rejected = _lowest([tree.trajectories[member] for member in tree.nodes[divergence.worst].members])
     pair = _pair(
         chosen,
         rejected,
