@@ -11,7 +11,8 @@ from pathlib import Path
 
 from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
-from w2sg.config.params import Params, Role
+from w2sg.config.data import Role
+from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.records import Task, Trajectory, write_trajectories
 from w2sg.environments.opener import opener

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from w2sg.config.params import Params, Role
+from w2sg.config.data import Role
+from w2sg.config.params import Params
 from w2sg.config.rosters import PairKind
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
