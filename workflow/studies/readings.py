@@ -19,19 +19,19 @@ class Reading:
 
 
 SIX_RUNS = [
-    {"temperature": 0.0, "top_p": 1.0},
-    {"temperature": 0.7, "top_p": 0.9},
-    {"temperature": 1.0, "top_p": 0.8},
-    {"temperature": 1.0, "top_p": 0.8},
-    {"temperature": 1.0, "top_p": 0.9},
+    {"temperature": 0.0, "top_p": 1.0, "model": "sft"},
+    {"temperature": 0.7, "top_p": 0.9, "model": "sft"},
+    {"temperature": 1.0, "top_p": 0.8, "model": "sft"},
+    {"temperature": 1.0, "top_p": 0.8, "model": "sft"},
+    {"temperature": 1.0, "top_p": 0.9, "model": "sft"},
     {"temperature": 0.7, "top_p": 0.9, "model": "base"},
 ]
-NARROW = [{"temperature": temperature, "top_p": 1.0} for temperature in (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)]
+NARROW = [{"temperature": temperature, "top_p": 1.0, "model": "sft"} for temperature in (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)]
 PAPERS_LORA = {"r": 64, "alpha": 128, "dropout": 0.05, "targets": ["q_proj", "k_proj", "v_proj", "o_proj"]}
 HALF_DIVERSE = [
-    {"temperature": temperature, "top_p": top_p, **policy}
+    {"temperature": temperature, "top_p": top_p, "model": model}
     for temperature, top_p in ((0.5, 1.0), (0.7, 0.95), (0.8, 1.0))
-    for policy in ({}, {"model": "diverse"})
+    for model in ("sft", "diverse")
 ]
 EQ5 = {
     "weight": 0.3,

@@ -5,7 +5,8 @@ model's samples are all its own: they are what eto and ceiling set against the b
 """
 
 from w2sg.agents import rollout
-from w2sg.config.params import Params, Role
+from w2sg.config.data import Role
+from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.records import Task, Trajectory, write_trajectories
 from w2sg.stages.rollouts import playing

@@ -15,7 +15,8 @@ from datasets import Dataset
 from peft import get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
-from w2sg.config.params import Diversity, Lora
+from w2sg.config.data import Diversity
+from w2sg.config.training import Lora
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Message
 from w2sg.training.encoding import encode, pad

@@ -15,8 +15,8 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 
-from w2sg.config.params import Dpo
 from w2sg.config.rosters import PreferenceMethod
+from w2sg.config.training import Dpo
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Pair, ReferenceTurn
 from w2sg.training.encoding import last_turns, pad

@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
-from w2sg.config.params import Lora, Optimization
+from w2sg.config.training import Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Message
 from w2sg.training.encoding import encode
