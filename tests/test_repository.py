@@ -2,11 +2,9 @@
 
 import re
 import subprocess
-import sys
 import tomllib
 from pathlib import Path
 
-import pytest
 import rattler
 import yaml
 from packaging.requirements import Requirement
@@ -15,25 +13,6 @@ from packaging.specifiers import SpecifierSet
 import lock
 
 ROOT = Path(__file__).parents[1]
-
-
-def test_code_dependencies_equal_the_imports() -> None:
-    done = subprocess.run([sys.executable, "workflow/upkeep/code_deps.py"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.mark.parametrize(
-    "dependency", ["trees/mcts.py", "evaluation/report/templates"], ids=["import", "folder of templates"]
-)
-def test_a_dependency_that_the_stage_table_lacks_is_found(dependency: str, tmp_path: Path) -> None:
-    table = (ROOT / "dvc.yaml").read_text().replace(f"      - src/w2sg/{dependency}\n", "", 1)
-    for folder in ("src", "workflow"):
-        (tmp_path / folder).symlink_to(ROOT / folder)
-    (tmp_path / "dvc.yaml").write_text(table)
-    done = subprocess.run(
-        [sys.executable, "workflow/upkeep/code_deps.py"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert done.returncode == 1 and "--write" in done.stderr
 
 
 def test_the_lock_file_pins_every_dependency_within_its_bounds() -> None:

@@ -32,7 +32,7 @@ sys.exit(main())
 """
 TABLE = """
 stages:
-  tokenizer: {cmd: python probe.py tokenizer, deps: [probe.py], outs: [tokenizer.json], meta: {threads: 2}}
+  tokenizer: {cmd: python probe.py tokenizer --threads 2, deps: [probe.py], outs: [tokenizer.json], meta: {threads: 2}}
   report: {cmd: python probe.py report, deps: [probe.py], outs: [report.json]}
 """
 

@@ -183,6 +183,12 @@ def test_nothing_to_learn_from(project):
     assert "no path scores mcts.minimum_score (0.9) or more" in refused(project, "paths", *RUN, "--method", "w2s_mcts")
 
 
+def test_threads_that_the_command_does_not_say(project):
+    """The command is what makes a stage stale when its threads change."""
+    told = "dvc.yaml: meta.threads is 2; the command must end with --threads 2"
+    assert refused(project, "tasks", "--environment", "alfworld", "--threads", "1") == told
+
+
 def test_unknown_stage(project):
     code, lines = project.run("colour")
     assert code == 2

@@ -30,14 +30,13 @@ NO_ACTION = "Invalid format: the answer must contain 'Action: '."
 
 
 def store(name: str, *inputs: Path, settings: object) -> Path:
-    """The folder for the finished cohorts of one run; another one when inputs, settings or this package's code change.
+    """The folder for the finished cohorts of one run; another one when inputs or settings change.
 
     Args:
-        inputs: files and folders that the run reads.
+        inputs: files and folders that the run reads, the digest of its code among them.
         settings: whatever else it depends on; its repr counts.
     """
-    code = sorted(Path(__file__).parents[1].rglob("*.py"))
-    return STORE / f"{name}-{digest(*inputs, *code, text=repr(settings))}"
+    return STORE / f"{name}-{digest(*inputs, text=repr(settings))}"
 
 
 @dataclass(frozen=True, slots=True)

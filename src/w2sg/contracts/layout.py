@@ -12,6 +12,11 @@ def run_name(environment: str, seed: int) -> str:
     return f"{environment}-{seed}"
 
 
+def code(stage: str, environment: str) -> Path:
+    """What the outputs of a stage depend on in the source and the lock file."""
+    return DATA / "code" / stage / f"{environment}.txt"
+
+
 def tasks(environment: str) -> Path:
     """Task table."""
     return DATA / "tasks" / f"{environment}.parquet"

@@ -23,11 +23,15 @@ def main() -> int:
     for option in ("environment", "role", "method", "group"):
         parser.add_argument(f"--{option}")
     parser.add_argument("--seed", type=int)
+    parser.add_argument("--threads", type=int, default=1)
     options = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    stage = options.pop("stage")
+    stage, count = options.pop("stage"), options.pop("threads")
     try:
         settings = params.load()
-        threads.limit(threads.declared(stage))
+        # DVC runs a stage again when its command changes, not when its meta does.
+        if count != (declared := threads.declared(stage)):
+            raise UserError(f"dvc.yaml: meta.threads is {declared}; the command must end with --threads {declared}")
+        threads.limit(count)
         run = importlib.import_module(f"w2sg.stages.{stage}").main
         _check(settings, stage=stage, options=options, wanted=list(inspect.signature(run).parameters)[1:])
         run(settings, **options)

@@ -50,6 +50,7 @@ class Rollouts:
             f"{self.stage}-{layout.run_name(self.environment, self.seed)}-{name}",
             checkpoint,
             layout.tasks(self.environment),
+            layout.code(self.stage, self.environment),
             settings=(settings, self.cohort, most),
         )
         self.stores.append(store)

@@ -197,12 +197,11 @@ CLAIMS: tuple[Claim, ...] = (
 
 def markdown(judged: Sequence[JudgedClaim]) -> str:
     """claims.md: how many of each verdict, all in one table, then one section per sentence."""
-    rules = (verdicts.__doc__ or "").split("\n\n", 1)[1].strip()
     tally = ", ".join(f"{sum(f.verdict == name for f in judged)} {name}" for name in verdicts.VERDICTS)
     lines = ["# The paper's claims", "", f"{len(judged)} sentences: {tally}.", "", "| | verdict | where | sentence |"]
     lines += ["|---:|---|---|---|"]
     lines += [f"| {n} | {f.verdict} | {f.claim.where} | {f.claim.quote} |" for n, f in enumerate(judged, start=1)]
-    lines += ["", rules]
+    lines += ["", verdicts.RULES]
     for number, found in enumerate(judged, start=1):
         claim = found.claim
         lines += ["", f"## {number}. {found.verdict.capitalize()}", "", f"> {claim.quote} ({claim.where})", ""]

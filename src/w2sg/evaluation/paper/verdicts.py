@@ -1,18 +1,4 @@
-"""How a sentence of the paper is judged by what was measured here.
-
-The verdicts follow three rules, applied alike to all. They are about the sentence's direction ("outperforms",
-"recovers"), at the size of this experiment; the paper's amounts stand beside ours and are not judged, as they belong to
-other models.
-
-1. One piece of evidence is a difference or a share with its interval. It speaks for the sentence when the interval
-   excludes 0 on the sentence's side and, for a difference, the exact test agrees; against it when that holds on the
-   other side; else nothing is decided. A share that is undefined decides nothing either. Nothing is corrected for the
-   number of comparisons.
-2. A sentence about all environments is supported when each that was measured speaks for it, and not supported when one
-   speaks against it. A sentence about some ("up to", "can") is supported when one speaks for it, and not supported when
-   all speak against it. Everything else is not decidable at this size.
-3. A sentence for which nothing was run is not measured here.
-"""
+"""How a sentence of the paper is judged by what was measured here."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +13,20 @@ from w2sg.evaluation.paper import paper
 
 Direction = Literal["for", "against", "undecided", "missing"]
 Verdict = Literal["supported", "not supported", "not decidable at this size", "not measured here"]
+# A part of claims.md.
+RULES = """\
+The verdicts follow three rules, applied alike to all. They are about the sentence's direction ("outperforms",
+"recovers"), at the size of this experiment; the paper's amounts stand beside ours and are not judged, as they belong to
+other models.
+
+1. One piece of evidence is a difference or a share with its interval. It speaks for the sentence when the interval
+   excludes 0 on the sentence's side and, for a difference, the exact test agrees; against it when that holds on the
+   other side; else nothing is decided. A share that is undefined decides nothing either. Nothing is corrected for the
+   number of comparisons.
+2. A sentence about all environments is supported when each that was measured speaks for it, and not supported when one
+   speaks against it. A sentence about some ("up to", "can") is supported when one speaks for it, and not supported when
+   all speak against it. Everything else is not decidable at this size.
+3. A sentence for which nothing was run is not measured here."""
 VERDICTS: tuple[Verdict, ...] = ("supported", "not supported", "not decidable at this size", "not measured here")
 
 
