@@ -10,8 +10,9 @@ import yaml
 from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import layout
+from w2sg.contracts.layout import EVALUATION_GROUPS
 from w2sg.stages.__main__ import STAGES
-from w2sg.stages.groups import GROUPS, entrants
+from w2sg.stages.groups import contestants
 
 
 def outs(stage, *, environment="", seed=0, role="", method="", group="") -> set[Path]:
@@ -78,7 +79,7 @@ def test_outputs_lie_where_layout_says(stage_table):
 def test_every_stage_is_there(stage_table, root):
     runs = [options(stage.command) for stage in stage_table.values()]
     assert {command for command, _ in runs} == {"code", *STAGES}
-    assert {chosen["group"] for command, chosen in runs if command == "evaluate"} == set(GROUPS)
+    assert {chosen["group"] for command, chosen in runs if command == "evaluate"} == set(EVALUATION_GROUPS)
     assert {chosen["seed"] for _, chosen in runs if "seed" in chosen} == {0, 7}
     assert {chosen["role"] for command, chosen in runs if command == "explore"} == set(get_args(params.Role))
     rosters = params.load(root / "params.yaml")
@@ -110,12 +111,12 @@ def test_a_new_method_is_one_entry_of_a_roster(values, resolve, tmp_path):
     settings = params.load(file)
     made = {Path(out) for name in added for out in again[name].outs}
     for group, name in (("preference", "mine"), ("imitation", "my_paths"), ("inference", "best_of_two")):
-        entrant = entrants(settings, environment="alfworld", seed=0, group=group)[name]
+        contestant = contestants(settings, environment="alfworld", seed=0, group=group)[name]
         stage = again[f"evaluate-{group}@alfworld-0"]
-        assert any(entrant.checkpoint.is_relative_to(dep) for dep in stage.deps)
-        assert group == "inference" or entrant.checkpoint in made
+        assert any(contestant.checkpoint.is_relative_to(dep) for dep in stage.deps)
+        assert group == "inference" or contestant.checkpoint in made
         assert group != "inference" or "inference" in stage.params
-        assert entrant.samples == (2 if group == "inference" else 1)
+        assert contestant.samples == (2 if group == "inference" else 1)
     start = layout.model("alfworld", 0, "base_strong")
     assert any(start.is_relative_to(dep) for dep in again["imitation@alfworld-0-my_paths"].deps)
 

@@ -1,18 +1,20 @@
 """Every way to get params.yaml wrong has its line; what is right comes out typed."""
 
 import re
+import typing
 from pathlib import Path
 
 import pytest
 import yaml
 
 from w2sg.config import params
+from w2sg.config.data import Sampling
 from w2sg.config.environments import Environments
+from w2sg.config.fields import Section
+from w2sg.config.models import FromScratch, Pretrained
 from w2sg.contracts.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[1]
-
-FILES = [ROOT / "params.yaml", *sorted((ROOT / "params").glob("*.yaml"))]
 
 
 class NoAliases(yaml.SafeDumper):
@@ -68,10 +70,9 @@ def sections(values, key=""):
 SECTIONS = list(sections(yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))))
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [ROOT / "params.yaml", *(ROOT / "params").glob("*.yaml")], ids=lambda path: path.name)
 def test_shipped_files(path):
-    """Valid; and no alias, merge key, repeated key or number that PyYAML takes for text, which DVC reads otherwise."""
-    loaded = params.load(path)
+    """No alias, merge key, repeated key or number that PyYAML takes for text, which DVC reads otherwise."""
     tree = yaml.compose(path.read_text(encoding="utf-8"))
     seen = set()
 
@@ -91,8 +92,27 @@ def test_shipped_files(path):
             assert not re.fullmatch(r"[-+]?[\d.]+([eE][-+]?\d+)?", node.value), f"{node.value} is a text"
 
     walk(tree)
-    written = yaml.safe_load(path.read_text(encoding="utf-8"))
-    assert loaded.model_dump(mode="json", exclude_unset=True) == written, "nothing was converted"
+
+
+def test_nothing_is_converted():
+    """What DVC hashes is what the stages get; an environment that is left out stays left out."""
+    path = ROOT / "params.yaml"
+    assert params.load(path).model_dump(mode="json", exclude_unset=True) == yaml.safe_load(path.read_text())
+
+
+def test_nothing_has_a_default_but_an_environment():
+    """DVC sees no default, so that a changed one would make nothing stale."""
+
+    def kinds(kind):
+        inner = [each for each in typing.get_args(kind) for each in kinds(each)]
+        if isinstance(kind, type) and issubclass(kind, Section):
+            return [kind, *(each for field in kind.model_fields.values() for each in kinds(field.annotation))]
+        return inner
+
+    found = set(kinds(params.Params))
+    assert {Environments, FromScratch, Pretrained, Sampling} < found
+    for kind in found - {Environments}:
+        assert all(field.is_required() for field in kind.model_fields.values()), kind
 
 
 def test_loaded_values_are_typed_and_frozen():
@@ -118,9 +138,8 @@ def test_unknown_key(values, problems, section):
     here = values
     for part in key.split(".")[:-1]:
         here = here[int(part) if part.isdigit() else part]
-    # Environments may be left out, and who plays an entry of the schedule.
+    # Environments may be left out.
     known = set(Environments.model_fields) if section == "environments" else set(here) - {"colour"}
-    known |= {"model"} if section.startswith("explore.schedule") else set()
     assert set(allowed.split(", ")) == known
 
 
@@ -179,6 +198,47 @@ def test_wrong_value(values, problems, key, value, line):
 def test_heads_that_do_not_fit(values, problems, heads, line):
     put(values, "models.weak.heads", heads)
     assert problems(values) == [f"models.weak: {line}"]
+
+
+HUB = {"base": "owner/name", "revision": "0a1b2c"}
+SIZES = {"hidden": 64, "layers": 2, "heads": 4, "feedforward": 128}
+EITHER = "give either {base, revision} or {hidden, layers, heads, feedforward}"
+
+
+@pytest.mark.parametrize("model", [HUB, SIZES, *({"base": path, "revision": None} for path in ("/m", "./m", "~/m"))])
+def test_a_model_is_published_or_sizes(values, tmp_path, model):
+    put(values, "models.weak", model)
+    path = tmp_path / "params.yaml"
+    path.write_text(yaml.safe_dump(values))
+    assert params.load(path).models.weak.model_dump() == model
+
+
+@pytest.mark.parametrize(
+    ("model", "lines"),
+    [
+        (HUB | SIZES, [f": has a base and sizes; {EITHER}"]),
+        ({"base": None, "revision": None} | SIZES, [f": has a base and sizes; {EITHER}"]),
+        ({}, [f": has neither a base nor sizes; {EITHER}"]),
+        ({"size": 7}, [f": has neither a base nor sizes; {EITHER}"]),
+        (None, [": input should be an object (found None)"]),
+        ("owner/name", [": input should be an object (found 'owner/name')"]),
+        (HUB | {"colour": 1}, [".colour: unknown key; allowed here: base, revision"]),
+        (SIZES | {"width": 1}, [".width: unknown key; allowed here: hidden, layers, heads, feedforward"]),
+        ({"base": "owner/name"}, [".revision: missing"]),
+        ({"revision": "0a1b2c"}, [".base: missing"]),
+        ({"hidden": 64, "heads": 4}, [".layers: missing", ".feedforward: missing"]),
+        (SIZES | {"layers": 0}, [".layers: input should be greater than or equal to 1 (found 0)"]),
+        (HUB | {"base": None}, [".base: input should be a valid string (found None)"]),
+        (
+            HUB | {"revision": None},
+            [": base owner/name is a model of the hub; give the commit in revision (a folder begins with ./ or /)"],
+        ),
+        (HUB | {"base": "./m"}, [": base ./m is a folder, which has no revision; set null"]),
+    ],
+)  # fmt: skip
+def test_a_model_that_is_neither(values, problems, model, lines):
+    put(values, "models.weak", model)
+    assert problems(values) == [f"models.weak{line}" for line in lines]
 
 
 def test_rosters(values, problems):

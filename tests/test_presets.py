@@ -1,5 +1,6 @@
 """The preset files are valid, say what their names promise, and docs/presets.md shows them."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -7,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 import presets
 from w2sg.config import params
+from w2sg.config.models import Pretrained
+from w2sg.config.overlays import merged
 from w2sg.config.params import Params
+from w2sg.config.yaml_files import read_yaml
 from w2sg.environments.scienceworld.tasks import splits
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +23,11 @@ NAMES = ("recommended", "paper", "paper_llama3", "authors")
 
 @pytest.fixture(scope="module")
 def loaded() -> dict[str, Params]:
-    return {name: params.load(ROOT / "params" / f"{name}.yaml") for name in NAMES}
+    return {name: params.validated(values(name), source=Path(name)) for name in NAMES}
+
+
+def values(name: str) -> dict[str, Any]:
+    return merged(ROOT / f"params/{name}.yaml").values
 
 
 def test_the_page_is_up_to_date() -> None:
@@ -29,18 +36,24 @@ def test_the_page_is_up_to_date() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sections_come_in_the_order_of_the_default(name: str) -> None:
-    default, preset = (yaml.safe_load((ROOT / file).read_text()) for file in ("params.yaml", f"params/{name}.yaml"))
-    assert list(preset) == list(default)
-    assert all(list(preset["sft"]["optimization"]) == list(default["sft"]["optimization"]) for _ in preset)
+def test_keys_come_in_the_order_of_the_default(name: str) -> None:
+    """Everywhere that both have the same keys, so that a merged file reads like params.yaml."""
+
+    def compare(default: Any, preset: Any) -> int:
+        if not isinstance(default, dict) or not isinstance(preset, dict):
+            return 0
+        shared = [key for key in default if key in preset]
+        assert [key for key in preset if key in default] == shared
+        return 1 + sum(compare(default[key], preset[key]) for key in shared)
+
+    assert compare(read_yaml(ROOT / "params.yaml"), values(name)) > 40, "sections were compared, those of sections too"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_the_stage_table_resolves(name: str, resolve: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
-    values = yaml.safe_load((ROOT / f"params/{name}.yaml").read_text())
-    stages = resolve(values)
+    stages = resolve(values(name))
     for environment in ("alfworld", "scienceworld", "webshop"):
-        assert f"evaluate-imitation@{environment}-{values['seeds'][-1]}" in stages
+        assert f"evaluate-imitation@{environment}-{values(name)['seeds'][-1]}" in stages
 
 
 def test_scienceworld_is_that_of_eto(loaded: dict[str, Params]) -> None:
@@ -65,10 +78,22 @@ def test_the_paper_to_the_letter(loaded: dict[str, Params]) -> None:
     assert counts == {"alfworld": (3119, 140, 134), "scienceworld": (1483, 194, 211), "webshop": (1824, 100, 200)}
     assert paper.evaluate.unseen == 211, "all held-out tasks are evaluated"
     assert paper.preference["w2s_dpo"].reference == "sft_weak"
-    assert (paper.models.weak.base, paper.models.strong.base) == (
-        "meta-llama/Llama-2-7b-hf",
-        "meta-llama/Llama-2-13b-hf",
-    )
+    assert isinstance(paper.models.weak, Pretrained) and isinstance(paper.models.strong, Pretrained)
+    assert paper.models.weak.base == "meta-llama/Llama-2-7b-hf"
+    assert paper.models.strong.base == "meta-llama/Llama-2-13b-hf"
+
+
+def test_every_published_model_is_pinned_to_a_commit(loaded: dict[str, Params]) -> None:
+    """And to the same one wherever it is used."""
+    pinned: dict[str, set[str | None]] = {}
+    for preset in loaded.values():
+        for model in (preset.models.weak, preset.models.strong):
+            assert isinstance(model, Pretrained)
+            pinned.setdefault(model.base, set()).add(model.revision)
+    assert len(pinned) == 5
+    for revisions in pinned.values():
+        (revision,) = revisions
+        assert re.fullmatch(r"[0-9a-f]{40}", revision or "")
 
 
 def test_the_second_pair_of_models_differs_in_models_alone(loaded: dict[str, Params]) -> None:
@@ -91,10 +116,10 @@ def test_the_authors_mix(loaded: dict[str, Params]) -> None:
 def test_every_question_has_its_row() -> None:
     assert [question.number for question in presets.QUESTIONS] == [f"A{number}" for number in range(1, 26)]
     assert all(question.keys or question.fixed for question in presets.QUESTIONS)
-    files = {column: presets.read_yaml(ROOT / path) for column, path in presets.COLUMNS.items()}
+    recommended = values("recommended")
     for question in presets.QUESTIONS:
         for key in question.keys:
-            assert presets.at(files["recommended"], key) != "off", f"{question.number}: {key} is no parameter"
+            assert presets.at(recommended, key) != "off", f"{question.number}: {key} is no parameter"
 
 
 def test_a_difference_that_no_question_names_is_shown() -> None:
@@ -102,4 +127,5 @@ def test_a_difference_that_no_question_names_is_shown() -> None:
     other = {"a": {"b": 2, "c": None, "d": [1.0, True]}, "tree": {"similarity": 0.5}}
     assert presets.others({"one": default, "two": other}) == ["a.b", "a.d"]
     assert presets.shown(presets.at(other, "a.d")) == "1 true"
+    assert presets.shown({"temperature": 0.7, "top_p": 0.9, "model": "sft"}) == "(0.7, 0.9)"
     assert presets.shown({"temperature": 0.7, "top_p": 0.9, "model": "base"}) == "base (0.7, 0.9)"

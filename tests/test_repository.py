@@ -115,6 +115,21 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (path.parent / target).exists(), f"{path.relative_to(ROOT)}: {target}"
 
 
+def test_every_reading_that_the_code_names_has_a_row_in_the_method() -> None:
+    """`A11` in a docstring is a row of docs/method.md; any other such code would be a legend that nobody has."""
+    rows = re.findall(
+        r"^\| ([^|]*A\d[^|]*) \|", (ROOT / "docs/method.md").read_text(encoding="utf-8"), flags=re.MULTILINE
+    )
+    known = {code for row in rows for code in row.split(", ")}
+    assert len(known) == 25
+    named = set()
+    for path in (ROOT / "src").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.findall(r"\bM[0-9]+\b", text), f"{path.name}: give the paper's section instead"
+        named |= set(re.findall(r"\bA[0-9]+\b", text))
+    assert named and named <= known, sorted(named - known)
+
+
 def test_no_path_of_a_machine_is_in_the_repository() -> None:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     for name in listed:

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 import yaml
 
+import readings
 import sensitivity
 from w2sg.config import params
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Episode, Step, Trajectory
 
 ROOT = Path(__file__).parents[1]
-READINGS = {(reading.question, reading.text): reading for reading in sensitivity.READINGS}
+READINGS = {(reading.question, reading.text): reading for reading in readings.READINGS}
 
 
 @pytest.fixture
@@ -26,9 +27,7 @@ def default(values: dict) -> dict:
     return sensitivity.reduced(values)
 
 
-def episodes(
-    *scores: float, models: tuple[str, ...] = sensitivity.BOTH, seeds: tuple[int, ...] = (0,)
-) -> list[Episode]:
+def episodes(*scores: float, models: tuple[str, ...] = readings.BOTH, seeds: tuple[int, ...] = (0,)) -> list[Episode]:
     """One unseen task per score, and a seen one that must not count."""
     made = []
     for model in models:
@@ -55,11 +54,11 @@ class Recorder:
 
 
 def test_every_reading_is_a_change_that_the_parameters_allow(default: dict, tmp_path: Path) -> None:
-    assert len(READINGS) == len(sensitivity.READINGS), "two readings of one name"
-    for reading in sensitivity.READINGS:
+    assert len(READINGS) == len(readings.READINGS), "two readings of one name"
+    for reading in readings.READINGS:
         (tmp_path / "params.yaml").write_text(yaml.safe_dump(sensitivity.changed(default, reading.changes)))
         params.load(tmp_path / "params.yaml")
-        assert set(reading.methods) <= set(sensitivity.GROUPS)
+        assert set(reading.methods) <= set(readings.GROUPS)
 
 
 def test_the_stages_that_it_asks_for_need_no_baseline(
@@ -67,7 +66,7 @@ def test_the_stages_that_it_asks_for_need_no_baseline(
 ) -> None:
     default["environments"] = {"alfworld": default["environments"]["alfworld"]}
     stages = resolve(default)
-    assert all(f"evaluate-{group}@alfworld-0" in stages for group in sensitivity.GROUPS.values())
+    assert all(f"evaluate-{group}@alfworld-0" in stages for group in readings.GROUPS.values())
     trained = [name for name in stages if name.startswith(("preference@", "imitation@", "explore@"))]
     assert trained == ["explore@alfworld-0-weak", "preference@alfworld-0-w2s_dpo", "imitation@alfworld-0-w2s_mcts"]
 
@@ -81,8 +80,8 @@ def test_what_changes_nothing_is_refused(default: dict) -> None:
 
 def test_rows_and_resuming(default: dict, tmp_path: Path) -> None:
     table, run = tmp_path / "sensitivity.csv", Recorder()
-    readings = [READINGS["A2", text] for text in ("gamma 0.2", "100 iterations")]
-    failed = sensitivity.measure(default, readings, run=run, table=table)
+    chosen = [READINGS["A2", text] for text in ("gamma 0.2", "100 iterations")]
+    failed = sensitivity.measure(default, chosen, run=run, table=table)
     assert failed == ["A2, 100 iterations: snakemake failed"]
     assert run.calls == [(1.41, ("preference", "imitation")), (0.2, ("imitation",)), (1.41, ("imitation",))]
     (row,) = sensitivity.read(table)
@@ -97,10 +96,10 @@ def test_rows_and_resuming(default: dict, tmp_path: Path) -> None:
     assert row.low <= row.difference <= row.high
 
     again = Recorder()
-    assert sensitivity.measure(default, readings[:1], run=again, table=table) == []
+    assert sensitivity.measure(default, chosen[:1], run=again, table=table) == []
     assert again.calls == [], "what is there is not run again, nor is the default"
     default["seeds"] = [0, 1]
-    assert sensitivity.measure(default, readings[:1], run=lambda v, g: episodes(1.0, seeds=(0, 1)), table=table) == []
+    assert sensitivity.measure(default, chosen[:1], run=lambda v, g: episodes(1.0, seeds=(0, 1)), table=table) == []
     (other,) = sensitivity.read(table)
     assert other.default != row.default, "a row of another default is replaced"
     assert (other.tasks, other.difference) == (1, 0.0)
@@ -172,14 +171,14 @@ def test_with_the_real_commands(tmp_path: Path) -> None:
     (project / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
     environment = os.environ | {
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'workflow'}",
+        "PYTHONPATH": f"{ROOT / 'src'}:{ROOT / 'workflow/studies'}",
         "DVC_SITE_CACHE_DIR": str(tmp_path / "site"),
         "XDG_CACHE_HOME": str(tmp_path / "site"),
     }
     for command in (["git", "init", "--quiet"], ["dvc", "init", "--quiet"]):
         subprocess.run(command, cwd=project, env=environment, check=True)
     before = (project / "params.yaml").read_text()
-    command = [sys.executable, "workflow/studies/sensitivity.py", "--cores", "1", "--only", "M9"]
+    command = [sys.executable, "workflow/studies/sensitivity.py", "--cores", "1", "--only", "eq. 6"]
 
     def measured() -> list[str]:
         done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=300)
@@ -192,7 +191,7 @@ def test_with_the_real_commands(tmp_path: Path) -> None:
     assert measured() == ["imitation", "preference", "preference"]
     (row,) = sensitivity.read(project / "docs/sensitivity.csv")
     assert (row.reading, row.method, row.difference, row.tasks) == ("beta 0.5", "w2s_dpo", 0.5, 2)
-    assert "| M9 | beta 0.5 |" in (project / "docs/method.md").read_text()
+    assert "| eq. 6 | beta 0.5 |" in (project / "docs/method.md").read_text()
     assert measured() == []
     # Without its table it measures again, but nothing runs: all of it is in the cache, which is the project's own.
     (project / "docs/sensitivity.csv").unlink()

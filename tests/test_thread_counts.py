@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from snakemake_dvc.stages import open_repo, read_stages
+from toys import Toy
 from w2sg.config import threads
 
 ROOT = Path(__file__).parents[1]
@@ -37,11 +38,18 @@ stages:
 
 
 @pytest.fixture
-def probe(unbuilt):
-    (unbuilt.path / "probe.py").write_text(PROBE)
-    (unbuilt.path / "dvc.yaml").write_text(TABLE)
-    shutil.copy(ROOT / "params.yaml", unbuilt.path)
-    return unbuilt
+def probe(tmp_path):
+    """A repository with the project's Snakefile, over stages that say what they see."""
+    toy = Toy(tmp_path / "probe", tmp_path / "home")
+    toy.path.mkdir()
+    for name in ("Snakefile", "environment.yml", "params.yaml"):
+        shutil.copy(ROOT / name, toy.path)
+    shutil.copytree(ROOT / "profiles", toy.path / "profiles")
+    (toy.path / "probe.py").write_text(PROBE)
+    (toy.path / "dvc.yaml").write_text(TABLE)
+    toy.run("git", "init", "--quiet")
+    toy.run("dvc", "init", "--quiet")
+    return toy
 
 
 @pytest.mark.slow

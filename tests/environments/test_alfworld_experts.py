@@ -11,16 +11,11 @@ import pytest
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Task, Trajectory
 from w2sg.contracts.turns import parse_response
-from w2sg.environments.alfworld.experts.demonstrations import (
-    as_move,
-    as_put,
-    expert_trajectory,
-    play_handcoded,
-    searcher,
-)
+from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory, searcher
 from w2sg.environments.alfworld.experts.exploratory import play_trajectory
 from w2sg.environments.alfworld.experts.goals import Goal, parse_goal
 from w2sg.environments.alfworld.experts.searcher import Searcher
+from w2sg.environments.alfworld.shipped_experts import as_move, as_put, play_handcoded
 from w2sg.environments.alfworld.tasks.games import TASK_TYPES
 from w2sg.environments.alfworld.world.engine import NOTHING_HAPPENS, Engine
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, make_task

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from w2sg.contracts.errors import UserError
-from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory, plan
+from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory
 from w2sg.environments.alfworld.experts.goals import parse_goal
+from w2sg.environments.alfworld.shipped_experts import plan
 from w2sg.environments.alfworld.tasks.floor_plans import ROOMS, floor_plan, numbers
 from w2sg.environments.alfworld.tasks.games import TASK_TYPES, GameSettings, draw_game, generated_tasks
 from w2sg.environments.alfworld.world.engine import Engine

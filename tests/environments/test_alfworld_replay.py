@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from w2sg.contracts.errors import UserError
-from w2sg.environments.alfworld.experts.demonstrations import as_put, expert_trajectory
+from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory
 from w2sg.environments.alfworld.replay import compare
+from w2sg.environments.alfworld.shipped_experts import as_put
 from w2sg.environments.alfworld.tasks.games import TASK_TYPES
 from w2sg.environments.alfworld.tasks.official import game_folders, official_tasks
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, make_task

@@ -5,11 +5,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from w2sg.contracts.records import DemonstrationPath, Episode, Pair, Step, Task, Trajectory, conversation
-from w2sg.evaluation.measures.claims import Settings
+from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
-from w2sg.evaluation.report.figures import TrainingLog
-from w2sg.evaluation.report.report import ReportInputs
+from w2sg.evaluation.report.figures.training import LearningCurve
+from w2sg.evaluation.report.inputs import ReportInputs
 from w2sg.trees import merging, pairs, quality
 from w2sg.trees.tree import TrajectoryTree
 
@@ -141,7 +141,7 @@ def grid(
     ]  # fmt: skip
 
 
-def log(model: str, *, seed: int = 0, updates: int = 40) -> TrainingLog:
+def curve(model: str, *, seed: int = 0, updates: int = 40) -> LearningCurve:
     """A falling loss; preference methods have a margin and an accuracy too."""
     rng = np.random.default_rng([seed, len(model)])
     rows = []
@@ -155,7 +155,7 @@ def log(model: str, *, seed: int = 0, updates: int = 40) -> TrainingLog:
         if model.endswith("dpo"):
             row |= {"margin": 0.1 * number, "accuracy": min(1.0, 0.5 + number / 60)}
         rows.append({name: float(value) for name, value in row.items()})
-    return TrainingLog("alfworld", model, seed, rows)
+    return LearningCurve("alfworld", model, seed, rows)
 
 
 def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500) -> ReportInputs:
@@ -167,15 +167,14 @@ def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500
     summary = quality.summarize(quality.tree_quality(t, minimum_gap=0.0, aggregate="mean") for t in trees.values())
     return ReportInputs(
         params={"seeds": list(seeds), "tree": {"breadth": 6, "similarity": 0.9}, "dpo": {"beta": 0.1}},
-        settings=Settings(resamples=resamples, confidence=0.95, seed=0),
+        resampling=Resampling(resamples=resamples, confidence=0.95, seed=0),
         minimum_gap=0.0,
         episodes=evaluation(tasks=tasks, seeds=seeds),
         explorations=[Exploration.count("alfworld", seed=0, quality=summary, pairs=found, paths=paths)],
         trees={"alfworld": trees},
         mcts_paths=paths,
-        logs=[log("base_weak"), log("sft_weak"), log("sft_strong"), log("w2s_mcts"), log("w2s_dpo"), log("random_dpo")],
+        curves=[curve(m) for m in ("base_weak", "sft_weak", "sft_strong", "w2s_mcts", "w2s_dpo", "random_dpo")],
         tasks=task_table(tasks=tasks),
         experts={"alfworld": 0.9},
         spreads={"alfworld": [1.0, 1.0, 0.0]},
-        stage_seconds={"explore": 212.0, "preference": 64.5},
     )

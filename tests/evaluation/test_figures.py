@@ -5,23 +5,25 @@ from xml.etree import ElementTree
 
 import pytest
 
-from w2sg.evaluation.measures import claims
-from w2sg.evaluation.report import figures
+from w2sg.evaluation.measures.comparisons import Resampling, comparisons, table_cells
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.report.figures import progress, scores, training
 
-from .builders import SKILL, evaluation, grid, log, task_table
+from .builders import SKILL, curve, evaluation, grid, task_table
 
-SETTINGS = claims.Settings(resamples=100, confidence=0.95, seed=0)
+RESAMPLING = Resampling(resamples=100, confidence=0.95, seed=0)
 EPISODES = evaluation(tasks=6)
+GROUPED = GroupedEpisodes(EPISODES)
 DRAWINGS: dict[str, Callable[[], str]] = {
-    "standings": lambda: figures.standing_chart(claims.standings(EPISODES, settings=SETTINGS)),
-    "differences": lambda: figures.difference_chart(claims.comparisons(EPISODES, settings=SETTINGS)),
-    "progress": lambda: figures.progress_chart(EPISODES, split="unseen"),
-    "types": lambda: figures.task_type_chart(
-        [e for e in EPISODES if e.split == "unseen"], task_types={t.task_id: t.task_type for t in task_table(tasks=6)}
+    "standings": lambda: scores.table1_chart(table_cells(GROUPED, resampling=RESAMPLING)),
+    "differences": lambda: scores.difference_chart(comparisons(GROUPED, resampling=RESAMPLING)),
+    "progress": lambda: progress.progress_chart(GROUPED, split="unseen"),
+    "types": lambda: progress.task_type_chart(
+        GROUPED.by_model("alfworld", "unseen"), task_types={t.task_id: t.task_type for t in task_table(tasks=6)}
     ),
-    "breadth": lambda: figures.breadth_chart(grid({3: 0.4, 5: 0.6})),
-    "loss": lambda: figures.learning_curves([log("sft_weak"), log("w2s_mcts")], columns=("loss",)),
-    "preference": lambda: figures.learning_curves([log("w2s_dpo")], columns=("loss", "margin", "accuracy")),
+    "breadth": lambda: scores.breadth_chart(grid({3: 0.4, 5: 0.6})),
+    "loss": lambda: training.learning_curves([curve("sft_weak"), curve("w2s_mcts")], columns=("loss",)),
+    "preference": lambda: training.learning_curves([curve("w2s_dpo")], columns=("loss", "margin", "accuracy")),
 }
 
 
@@ -41,7 +43,11 @@ def test_same_numbers_same_bytes(name: str) -> None:
 def test_a_long_task_type_takes_two_lines_instead_of_running_into_its_neighbour() -> None:
     name = "lifespan-longest-lived-then-shortest-lived"
     here = [episode for episode in EPISODES if episode.split == "unseen"]
-    drawn = texts(figures.task_type_chart(here, task_types={e.trajectory.task_id: name for e in here}))
+    drawn = texts(
+        progress.task_type_chart(
+            GROUPED.by_model("alfworld", "unseen"), task_types={e.trajectory.task_id: name for e in here}
+        )
+    )
     lines = [text for text in drawn if text.startswith("lifespan") or text.startswith("shortest")]
     assert len(lines) == 2 and "".join(lines).startswith(name)
     assert max(map(len, lines)) <= 34
@@ -76,13 +82,13 @@ def test_ids_of_two_charts_do_not_meet() -> None:
 
 def test_several_environments_seeds_and_missing_splits() -> None:
     shop = [e for e in evaluation(tasks=3, environment="webshop") if e.split == "unseen" and e.model != "base_weak"]
-    svg = figures.standing_chart(claims.standings(EPISODES + shop, settings=SETTINGS))
+    svg = scores.table1_chart(table_cells(GroupedEpisodes(EPISODES + shop), resampling=RESAMPLING))
     assert {"alfworld", "webshop"} <= set(texts(svg))
-    assert "Base weak" in texts(figures.progress_chart(EPISODES + shop, split="unseen"))
-    runs = [log("sft_weak"), log("sft_weak", seed=1), log("sft_strong", updates=1)]
-    assert "seed 1" in texts(figures.learning_curves(runs, columns=("loss",)))
+    assert "Base weak" in texts(progress.progress_chart(GroupedEpisodes(EPISODES + shop), split="unseen"))
+    runs = [curve("sft_weak"), curve("sft_weak", seed=1), curve("sft_strong", updates=1)]
+    assert "seed 1" in texts(training.learning_curves(runs, columns=("loss",)))
 
 
 def test_colours_and_dashes_tell_all_models_apart() -> None:
-    styles = figures._line_styles([*SKILL, "eto", "best_of_m", "ceiling", "mine"])
+    styles = progress.line_styles([*SKILL, "eto", "best_of_m", "ceiling", "mine"])
     assert len(set(styles.values())) == len(styles)

@@ -6,12 +6,13 @@ import pytest
 
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import grid
-from w2sg.evaluation.measures.claims import Settings
-from w2sg.evaluation.measures.grid import Point
+from w2sg.evaluation.measures.comparisons import Resampling
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.grid import GridPoint
 
 from .builders import episode
 
-SETTINGS = Settings(resamples=200, confidence=0.95, seed=0)
+RESAMPLING = Resampling(resamples=200, confidence=0.95, seed=0)
 PARAMS = {"seeds": [0], "tree": {"breadth": 6, "similarity": 0.9}, "dpo": {"beta": 0.1, "eq6": "dpo"}, "preference": {}}
 QUALITY = {
     "tasks": 4,
@@ -21,18 +22,18 @@ QUALITY = {
 }
 
 
-def point(breadth: int, won: int, *, beta: float = 0.1) -> Point:
+def point(breadth: int, won: int, *, beta: float = 0.1) -> GridPoint:
     episodes = [
         episode(model, task=f"t{n}", score=float(n < won), seed=seed)
         for model in grid.MODELS
         for seed in (0, 1)
         for n in range(20)
     ]
-    return Point("alfworld", breadth, beta, episodes, [QUALITY, QUALITY])
+    return GridPoint("alfworld", breadth, beta, GroupedEpisodes(episodes), [QUALITY, QUALITY])
 
 
 def test_points_are_paired_with_the_configurations_own() -> None:
-    found = grid.rows([point(6, 12), point(3, 4)], name="x", breadth=6, beta=0.1, settings=SETTINGS)
+    found = grid.rows([point(6, 12), point(3, 4)], name="x", breadth=6, beta=0.1, resampling=RESAMPLING)
     assert [(row.model, row.breadth) for row in found] == [
         ("w2s_dpo", 3),
         ("w2s_dpo", 6),
@@ -50,7 +51,7 @@ def test_points_are_paired_with_the_configurations_own() -> None:
 
 def test_a_grid_without_the_configurations_own_point_is_refused() -> None:
     with pytest.raises(UserError, match=r"no point at tree\.breadth 6, dpo\.beta 0\.5"):
-        grid.rows([point(6, 12)], name="x", breadth=6, beta=0.5, settings=SETTINGS)
+        grid.rows([point(6, 12)], name="x", breadth=6, beta=0.5, resampling=RESAMPLING)
 
 
 def test_a_configuration_is_all_that_must_be_equal() -> None:
@@ -62,7 +63,7 @@ def test_a_configuration_is_all_that_must_be_equal() -> None:
 
 
 def test_a_file_of_rows_comes_back(tmp_path: Path) -> None:
-    found = grid.rows([point(6, 12), point(3, 4)], name="x", breadth=6, beta=0.1, settings=SETTINGS)
+    found = grid.rows([point(6, 12), point(3, 4)], name="x", breadth=6, beta=0.1, resampling=RESAMPLING)
     grid.write(tmp_path / "grid.csv", found)
     back = grid.read(tmp_path / "grid.csv")
     assert [(row.model, row.breadth, row.average_reward) for row in back] == [

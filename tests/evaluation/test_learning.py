@@ -4,17 +4,24 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.evaluation.measures.claims import Settings
-from w2sg.evaluation.measures.learning import Learning, learning, table, warnings
+from w2sg.evaluation.measures.comparisons import Resampling
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.learning import Learning, learning, warnings
+from w2sg.evaluation.report.tables import learning_table
 
 from .builders import episode, evaluation
 
-SETTINGS = Settings(resamples=200, confidence=0.95, seed=0)
+RESAMPLING = Resampling(resamples=200, confidence=0.95, seed=0)
 HALF = (0.0, 0.1, 0.3, 1.0, 0.05, 0.09)  # three of six are 0.1 or more, 0.1 itself among them
 
 
 def found(**changes: object) -> Learning:
-    (each,) = learning(evaluation(tasks=200), experts={"alfworld": 0.9}, spreads={"alfworld": HALF}, settings=SETTINGS)
+    (each,) = learning(
+        GroupedEpisodes(evaluation(tasks=200)),
+        experts={"alfworld": 0.9},
+        spreads={"alfworld": HALF},
+        resampling=RESAMPLING,
+    )
     return replace(each, **changes)  # type: ignore[arg-type]
 
 
@@ -33,7 +40,7 @@ def test_figures_are_of_the_last_split() -> None:
 def test_nothing_fails_where_all_is_well() -> None:
     assert found().failed == []
     assert warnings([found()]) == []
-    assert table([found()]).rows[0][-1] == "all hold"
+    assert learning_table([found()]).rows[0][-1] == "all hold"
 
 
 @pytest.mark.parametrize("weak", [0.9 * 0.149, 0.9 * 0.851])
@@ -56,7 +63,9 @@ def test_level_models_are_named() -> None:
         for model in ("base_weak", "sft_weak", "sft_strong")
         for number in range(40)
     ]
-    (each,) = learning(level, experts={"alfworld": 1.0}, spreads={"alfworld": HALF}, settings=SETTINGS)
+    (each,) = learning(
+        GroupedEpisodes(level), experts={"alfworld": 1.0}, spreads={"alfworld": HALF}, resampling=RESAMPLING
+    )
     assert each.failed == [
         "SFT weak is not shown to be above its base",
         "SFT strong is not shown to be above SFT weak",
@@ -66,12 +75,14 @@ def test_level_models_are_named() -> None:
 @pytest.mark.parametrize("lacking", ["experts", "spreads"])
 def test_no_verdict_without_its_figures(lacking: str) -> None:
     given = {"experts": {"alfworld": 0.9}, "spreads": {"alfworld": HALF}} | {lacking: {}}
-    assert learning(evaluation(tasks=10), settings=SETTINGS, **given) == []  # type: ignore[arg-type]
+    assert learning(GroupedEpisodes(evaluation(tasks=10)), resampling=RESAMPLING, **given) == []  # type: ignore[arg-type]
 
 
 def test_a_model_that_was_not_evaluated_is_no_condition() -> None:
     episodes = [e for e in evaluation(tasks=200) if e.model != "base_weak"]
-    (each,) = learning(episodes, experts={"alfworld": 0.9}, spreads={"alfworld": HALF}, settings=SETTINGS)
+    (each,) = learning(
+        GroupedEpisodes(episodes), experts={"alfworld": 0.9}, spreads={"alfworld": HALF}, resampling=RESAMPLING
+    )
     assert each.gain is None
     assert each.failed == []
-    assert table([each]).rows[0][3] == "–"
+    assert learning_table([each]).rows[0][3] == "–"

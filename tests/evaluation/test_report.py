@@ -10,8 +10,8 @@ import pytest
 
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Episode
-from w2sg.evaluation.measures import claims
-from w2sg.evaluation.paper import paper_claims
+from w2sg.evaluation.measures.comparisons import contrasts
+from w2sg.evaluation.paper import claims
 from w2sg.evaluation.report import report
 
 from .builders import SKILL, episode, evaluation, grid, inputs, task_table
@@ -97,7 +97,7 @@ def test_tree_quality_says_what_there_was_to_learn_from(folder: Path) -> None:
 
 def test_comparisons_hold_every_contrast(folder: Path) -> None:
     found = rows(folder / "comparisons.csv")
-    assert [(r["model"], r["baseline"]) for r in found if r["split"] == "unseen"] == claims.contrasts(list(SKILL))
+    assert [(r["model"], r["baseline"]) for r in found if r["split"] == "unseen"] == contrasts(list(SKILL))
     assert all(float(r["low"]) <= float(r["difference"]) <= float(r["high"]) for r in found)
     assert {(r["test"], r["seeds"]) for r in found} == {("sign, seed means", "2")}
 
@@ -111,7 +111,7 @@ def test_recovered_names_its_denominator(folder: Path) -> None:
 
 def test_claims_count_their_verdicts(folder: Path) -> None:
     text = (folder / "claims.md").read_text(encoding="utf-8")
-    number = len(paper_claims.CLAIMS)
+    number = len(claims.CLAIMS)
     assert f"{number} sentences: " in text
     assert text.count("\n> ") == text.count("\nThe paper's figures: ") == number
     page = read(folder / "report.html")
@@ -197,8 +197,7 @@ def test_page_with_the_least_there_can_be(tmp_path: Path) -> None:
         explorations=[],
         trees={},
         mcts_paths=(),
-        logs=(),
-        stage_seconds={},
+        curves=(),
     )
     report.build(least, folder=tmp_path)
     text = (tmp_path / "report.html").read_text(encoding="utf-8")

@@ -1,16 +1,16 @@
 """The paper's tables with our numbers."""
 
-from w2sg.evaluation.measures import claims
-from w2sg.evaluation.measures.claims import Recovered, Settings
+from w2sg.evaluation.measures.comparisons import Recovered, Resampling, TableCell, table_cells
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.statistics import Interval, Ratio
 from w2sg.evaluation.report import tables
 
 from .builders import episode, grid
 
-SETTINGS = Settings(resamples=100, confidence=0.95, seed=0)
+RESAMPLING = Resampling(resamples=100, confidence=0.95, seed=0)
 
 
-def standings(*models: str) -> list[claims.Standing]:
+def cells(*models: str) -> list[TableCell]:
     """Binary rewards on ALFWorld, graded ones on WebShop, which lacks the last model."""
     episodes = [
         episode(m, task=f"t{n}", score=float(n < 2), split=s)
@@ -19,11 +19,11 @@ def standings(*models: str) -> list[claims.Standing]:
         for s in ("seen", "unseen")
     ]
     episodes += [episode(m, task=f"t{n}", score=n / 4, environment="webshop") for m in models[:-1] for n in range(4)]
-    return claims.standings(episodes, settings=SETTINGS)
+    return table_cells(GroupedEpisodes(episodes), resampling=RESAMPLING)
 
 
 def test_table_1_has_the_papers_shape_and_order_with_the_controls_below_and_in_brackets() -> None:
-    found = tables.table1(standings("base_weak", "ceiling", "sft_weak", "best_of_m", "w2s_mcts"), binary=["alfworld"])
+    found = tables.table1(cells("base_weak", "ceiling", "sft_weak", "best_of_m", "w2s_mcts"), binary=["alfworld"])
     assert found.head == ["method", "webshop: task score", "webshop: completion", "alfworld: task score"]
     assert [row[0] for row in found.rows] == ["SFT weak", "W2S MCTS", "Ceiling", "(SFT on best of M)", "(Base weak)"]
     assert found.rows[1] == ["W2S MCTS", "–", "–", found.rows[0][3]], "not run there"

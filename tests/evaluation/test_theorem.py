@@ -7,9 +7,11 @@ import pytest
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import Episode, Step, Trajectory
-from w2sg.evaluation.measures.theorem import Quantities, divergence, pairs_needed, readings, row, third_term
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.theorem import Quantities, divergence, pairs_needed, readings, third_term
 from w2sg.evaluation.report import report
-from w2sg.evaluation.report.theorem_chart import chart
+from w2sg.evaluation.report.csv_rows import theorem as row
+from w2sg.evaluation.report.figures.theorem import chart
 
 from .builders import inputs
 
@@ -70,7 +72,7 @@ def test_divergence_of_two_known_policies() -> None:
 def test_a_reading() -> None:
     episodes = evaluated(sft_strong=(0.0, 1.0), ceiling=(1.0, 1.0), w2s_dpo=(0.0, 0.5))
     seen = [replace(each, split="seen") for each in evaluated(sft_strong=(1.0, 1.0), ceiling=(0.0, 0.0))]
-    (found,) = readings([GIVEN], [*seen, *episodes])
+    (found,) = readings([GIVEN], GroupedEpisodes([*seen, *episodes]))
     assert found.margin == pytest.approx(0.5)
     assert found.gain == pytest.approx(-0.25)
     assert found.largest_constant == pytest.approx(0.5 / found.term)
@@ -80,9 +82,9 @@ def test_a_reading() -> None:
 
 
 def test_without_a_positive_margin_nothing_is_promised() -> None:
-    (found,) = readings([GIVEN], evaluated(sft_strong=(1.0,), ceiling=(1.0,)))
+    (found,) = readings([GIVEN], GroupedEpisodes(evaluated(sft_strong=(1.0,), ceiling=(1.0,))))
     assert (found.margin, found.gain, found.largest_constant, found.pairs_needed) == (0.0, None, None, None)
-    (alone,) = readings([GIVEN], evaluated(sft_strong=(1.0,)))
+    (alone,) = readings([GIVEN], GroupedEpisodes(evaluated(sft_strong=(1.0,))))
     assert (alone.margin, alone.largest_constant) == (None, None)
 
 
@@ -96,7 +98,7 @@ def test_read_and_written(tmp_path) -> None:
 
 def test_the_chart_has_a_line_per_environment_and_seed() -> None:
     given = [GIVEN, replace(GIVEN, seed=1, pairs=80), replace(GIVEN, environment="shop", kl=2.0)]
-    found = readings(given, evaluated(sft_strong=(0.5,), ceiling=(0.75,)))
+    found = readings(given, GroupedEpisodes(evaluated(sft_strong=(0.5,), ceiling=(0.75,))))
     svg = chart(found)
     assert svg == chart(found)
     assert svg.startswith("<svg") and svg.count(">house<") == 1 and svg.count(">shop<") == 1

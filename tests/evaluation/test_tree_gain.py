@@ -2,12 +2,15 @@ import numpy as np
 import pytest
 
 from w2sg.contracts.records import Episode, Step, Trajectory
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.grid import GridRow
-from w2sg.evaluation.measures.tree_gain import FIGURES, Point, chart, points, relations, row, spearman
+from w2sg.evaluation.measures.tree_gain import FIGURES, GainPoint, points, relations, spearman
+from w2sg.evaluation.report.csv_rows import tree_gain as row
+from w2sg.evaluation.report.figures.tree_gain import chart
 
 
-def point(environment: str, value: float, gain: float, *, condition: str = "") -> Point:
-    return Point(environment, 0, condition, dict.fromkeys(FIGURES, value), {"w2s_dpo": gain})
+def point(environment: str, value: float, gain: float, *, condition: str = "") -> GainPoint:
+    return GainPoint(environment, 0, condition, dict.fromkeys(FIGURES, value), {"w2s_dpo": gain})
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_points_are_gains_over_sft_strong_on_the_last_split() -> None:
     quality = dict.fromkeys(FIGURES, 2)
     qualities = {("house", 0): quality, ("house", 1): quality, ("shop", 0): quality}
     grid = [grid_row(3), grid_row(4), grid_row(4, model="w2s_mcts"), grid_row(5, beta=0.5), grid_row(5, split="seen")]
-    found = points(qualities, episodes, grid, breadth=3, beta=0.1)
+    found = points(qualities, GroupedEpisodes(episodes), grid, breadth=3, beta=0.1)
     assert [(each.seed, each.condition, dict(each.gains)) for each in found] == [
         (0, "", {"w2s_dpo": pytest.approx(0.1)}),
         (1, "", {"w2s_mcts": pytest.approx(-0.2)}),
@@ -80,7 +83,7 @@ def test_points_are_gains_over_sft_strong_on_the_last_split() -> None:
 
 def test_the_chart_has_a_panel_per_method() -> None:
     found = [point("a", value, value / 100) for value in (1, 2)] + [point("b", 3, 0.0)]
-    found.append(Point("b", 1, "", dict.fromkeys(FIGURES, 1.0), {"w2s_mcts": 0.1}))
+    found.append(GainPoint("b", 1, "", dict.fromkeys(FIGURES, 1.0), {"w2s_mcts": 0.1}))
     svg = chart(found)
     assert svg == chart(found)
     assert "W2S TreeDPO" in svg and "W2S MCTS" in svg and svg.count(">a<") == 1

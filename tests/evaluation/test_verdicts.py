@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.evaluation.measures.claims import Comparison, Recovered
+from w2sg.evaluation.measures.comparisons import Comparison, Recovered
 from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
-from w2sg.evaluation.paper import paper, paper_claims, verdicts
-from w2sg.evaluation.paper.verdicts import Direction, Findings, Verdict
+from w2sg.evaluation.paper import claims, paper, verdicts
+from w2sg.evaluation.paper.verdicts import Direction, Measured, Verdict
 
 from .builders import grid
 
@@ -64,8 +64,8 @@ def test_a_comparison_is_taken_from_its_own_environment_model_and_measure() -> N
         replace(comparison(0.1, 0.2), measure="success_rate"),
     ]
     test = verdicts.better(("w2s_mcts", "sft_strong"), environments=("webshop",))
-    assert [e.direction for e in test(Findings(compared=other))] == ["missing"]
-    (found,) = test(Findings(compared=[*other, comparison(-0.2, -0.1)]))
+    assert [e.direction for e in test(Measured(compared=other))] == ["missing"]
+    (found,) = test(Measured(compared=[*other, comparison(-0.2, -0.1)]))
     assert found.direction == "against"
     assert found.text == "webshop: W2S MCTS against SFT strong −15.0 [−20.0, −10.0] on 50 unseen tasks, lower"
 
@@ -83,7 +83,7 @@ def test_recovered_share(value: Interval | None, direction: Direction) -> None:
     share = Recovered(
         "webshop", "unseen", "w2s_dpo", "recovered ceiling", "sft_strong", 50, Ratio(value, Interval(0.1, 0.05, 0.2))
     )
-    found = verdicts.recovers("w2s_dpo")(Findings(recovered=[share]))
+    found = verdicts.recovers("w2s_dpo")(Measured(recovered=[share]))
     assert [e.direction for e in found] == [direction, "missing", "missing"]
     assert "Ceiling − SFT strong = +10.0 [+5.0, +20.0]".lower() in found[0].text.lower()
     assert ("undefined" in found[0].text) == (value is None)
@@ -103,7 +103,7 @@ def test_recovered_share(value: Interval | None, direction: Direction) -> None:
     ],
 )
 def test_rise_and_fall(rewards: dict[int, float], direction: Direction) -> None:
-    (found,) = verdicts.rises_then_falls(("scienceworld",))(Findings(grid=grid(rewards)))
+    (found,) = verdicts.rises_then_falls(("scienceworld",))(Measured(grid=grid(rewards)))
     assert found.direction == direction
 
 
@@ -117,32 +117,32 @@ def test_higher_beta(difference: tuple[float, float], p_value: float, direction:
     low, high = difference
     top = replace(own, beta=0.5, difference=(low + high) / 2, difference_low=low, difference_high=high, p_value=p_value)
     other = replace(own, breadth=3)
-    assert [e.direction for e in verdicts.higher_beta_is_worse(Findings(grid=[other, own, top]))] == [direction]
-    assert [e.direction for e in verdicts.higher_beta_is_worse(Findings(grid=[other, own]))] == ["missing"]
+    assert [e.direction for e in verdicts.higher_beta_is_worse(Measured(grid=[other, own, top]))] == [direction]
+    assert [e.direction for e in verdicts.higher_beta_is_worse(Measured(grid=[other, own]))] == ["missing"]
 
 
 def test_fewer_repeats_speak_for_less_repetition() -> None:
     fewer = replace(comparison(-0.2, -0.1), measure="repeated")
-    (found,) = verdicts.repeats_less("w2s_mcts", "sft_strong", environment="webshop")(Findings(repeats=[fewer]))
+    (found,) = verdicts.repeats_less("w2s_mcts", "sft_strong", environment="webshop")(Measured(repeats=[fewer]))
     assert found.direction == "for"
 
 
 def test_counts_are_the_papers_only_when_all_are() -> None:
     official = {environment: dict(counts) for environment, counts in paper.TABLE4.items()}
-    assert {e.direction for e in verdicts.counts(Findings(tasks=official))} == {"for"}
+    assert {e.direction for e in verdicts.counts(Measured(tasks=official))} == {"for"}
     official["alfworld"]["seen"] = 100
-    assert [e.direction for e in verdicts.counts(Findings(tasks=official))] == ["for", "for", "missing"]
+    assert [e.direction for e in verdicts.counts(Measured(tasks=official))] == ["for", "for", "missing"]
 
 
 def test_with_nothing_measured_no_claim_has_a_verdict() -> None:
-    judged = paper_claims.judge(Findings())
-    assert {finding.verdict for finding in judged} == {"not measured here"}
-    assert all(finding.evidence for finding in judged)
+    judged = claims.judge(Measured())
+    assert {judged_claim.verdict for judged_claim in judged} == {"not measured here"}
+    assert all(judged_claim.evidence for judged_claim in judged)
 
 
 def test_every_claim_can_be_supported_and_not_supported_by_its_comparisons() -> None:
     models = [*paper.TABLE1, "random_dpo", "best_of_m"]
-    for claim in paper_claims.CLAIMS:
+    for claim in claims.CLAIMS:
         for low, high, wanted in ((0.1, 0.2, "supported"), (-0.2, -0.1, "not supported")):
             everything = [
                 comparison(low, high, environment=environment, pair=f"{one} {other}")
@@ -150,9 +150,9 @@ def test_every_claim_can_be_supported_and_not_supported_by_its_comparisons() -> 
                 for one in models
                 for other in models
             ]
-            (finding,) = paper_claims.judge(Findings(compared=everything), claims=[claim])
-            if finding.verdict != "not measured here":
-                assert finding.verdict == wanted, claim.quote
+            (judged_claim,) = claims.judge(Measured(compared=everything), claims=[claim])
+            if judged_claim.verdict != "not measured here":
+                assert judged_claim.verdict == wanted, claim.quote
 
 
 def test_the_papers_39_percent_is_table_3s() -> None:

@@ -50,7 +50,7 @@ def test_the_words_of_a_path_are_found_in_the_tree() -> None:
     drawn = tree()
     path = path_of(drawn.trajectories[4], prompt="Be helpful.")
     nodes = viewer.path_nodes(drawn, path)
-    leaf = next(number for number in drawn.stops if 4 in drawn.nodes[number].samples)
+    leaf = next(number for number in drawn.stops if 4 in drawn.nodes[number].members)
     assert nodes == frozenset(drawn.path(leaf))
     assert viewer.tree_svg(drawn, path=nodes).count('class="halo"') == len(nodes) - 1
     foreign = path_of(trajectory(["go to drawer 1", "dance"]))

@@ -77,11 +77,12 @@ class Toy:
         (self.path / file).write_text(text.replace(old, new))
 
     def snapshot(self) -> dict[str, tuple[int, bytes]]:
-        """Time stamp and content of all files, less the logs and locks of Snakemake and DVC."""
+        """Time stamp and content of all files, less the logs and locks of Snakemake and DVC and Python's bytecode."""
         return {
             str(file.relative_to(self.path)): (file.stat().st_mtime_ns, file.read_bytes())
             for file in self.path.rglob("*")
             if file.is_file()
+            and "__pycache__" not in file.parts
             and not file.is_relative_to(self.path / ".snakemake")
             and (
                 file.is_relative_to(self.path / ".dvc/tmp/snakemake") or not file.is_relative_to(self.path / ".dvc/tmp")

@@ -103,8 +103,8 @@ def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return project
 
 
-def size(hidden: int) -> dict[str, int | None]:
-    return {"base": None, "revision": None, "hidden": hidden, "layers": 1, "heads": 2, "feedforward": 2 * hidden}
+def size(hidden: int) -> dict[str, int]:
+    return {"hidden": hidden, "layers": 1, "heads": 2, "feedforward": 2 * hidden}
 
 
 @pytest.fixture(scope="session")

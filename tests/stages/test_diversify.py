@@ -5,7 +5,8 @@ import contextlib
 import pytest
 
 from w2sg.config import params
-from w2sg.config.params import Diversity, Explore, Params, Sampling
+from w2sg.config.data import Diversity, Explore, Sampling
+from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import read_json

@@ -11,6 +11,7 @@ from w2sg.config import params
 from w2sg.contracts import layout
 from w2sg.contracts.files import read_json
 from w2sg.contracts.records import Step, Task, Trajectory, read_episodes, read_trajectories
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.metrics import table1
 from w2sg.stages import evaluate, explore
 from w2sg.training import bases
@@ -140,7 +141,7 @@ def test_evaluation_of_a_group(here, monkeypatch):
     assert all(each.split == tasks[each.trajectory.task_id] for each in episodes)
     assert all(each.trajectory.temperature == 0.0 for each in episodes)
     values = read_json(metrics)
-    for row in table1(episodes):
+    for row in table1(GroupedEpisodes(episodes)):
         assert values[row.model][row.split]["average_reward"] == row.average_reward
     assert set(values) == {"sft_weak", "sft_strong"}
 

@@ -1,6 +1,5 @@
 """`workflow/studies/grid.py` on the real `dvc exp`, over stand-ins for the stages that read the parameters."""
 
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 import yaml
 
 from toys import Toy
+from w2sg.config import overlays
 from w2sg.evaluation.measures import grid
 
 ROOT = Path(__file__).parents[2]
@@ -75,7 +75,7 @@ def project(tmp_path: Path) -> Iterator[Toy]:
     """A repository with the smoke parameters and a commit; exploration has run."""
     toy = Toy(tmp_path / "project", tmp_path / "home")
     toy.path.mkdir()
-    shutil.copy(ROOT / "params/smoke.yaml", toy.path / "params.yaml")
+    (toy.path / "params.yaml").write_text(overlays.merged(ROOT / "params/smoke.yaml").text())
     (toy.path / "dvc.yaml").write_text(yaml.safe_dump(TABLE, sort_keys=False))
     (toy.path / "stand_in.py").write_text(STAND_IN.format(src=ROOT / "src"))
     (toy.path / ".gitignore").write_text("/data/\n/results/*\n!/results/grid.csv\n/logs/\n/runs.log\n__pycache__/\n")

@@ -6,25 +6,18 @@ import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 import study
 from w2sg.config import params
+from w2sg.config.overlays import merged
 
 ROOT = Path(__file__).parents[2]
 DVC = str(Path(sys.executable).with_name("dvc"))
 
 
-def test_the_study_is_all_environments_under_five_seeds() -> None:
-    settings = params.load(ROOT / study.PARAMS)
-    assert [name for name, _ in settings.environments.items()] == ["alfworld", "scienceworld", "webshop"]
-    assert settings.seeds == (0, 1, 2, 3, 4)
-
-
-def test_but_for_the_seeds_it_is_the_default_run() -> None:
-    own, other = (yaml.safe_load((ROOT / name).read_text()) for name in (study.PARAMS, "params.yaml"))
-    assert own.pop("seeds")[0] == other.pop("seeds")[0]
-    assert own == other
+def test_the_study_is_the_default_run_under_five_seeds() -> None:
+    found = merged(ROOT / study.PARAMS)
+    assert found.changes == ("seeds",) and found.values["seeds"] == [0, 1, 2, 3, 4]
 
 
 def test_the_default_grid_reaches_the_breadth_of_figure_5() -> None:

@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
-from w2sg.config.params import Architecture, Optimization
+from w2sg.config.models import FromScratch
+from w2sg.config.training import Optimization
 from w2sg.contracts.records import Message, Pair
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer
@@ -71,8 +72,8 @@ def other_tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(["you see a mug on the shelf"], vocabulary=300, context=1024)
 
 
-ARCHITECTURE = Architecture(base=None, revision=None, hidden=16, layers=1, heads=2, feedforward=32)
-BIGGER = Architecture(base=None, revision=None, hidden=32, layers=2, heads=4, feedforward=48)
+ARCHITECTURE = FromScratch(hidden=16, layers=1, heads=2, feedforward=32)
+BIGGER = FromScratch(hidden=32, layers=2, heads=4, feedforward=48)
 
 
 @pytest.fixture

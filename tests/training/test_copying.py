@@ -3,7 +3,8 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from w2sg.config.params import Architecture, Copying, Optimization
+from w2sg.config.models import FromScratch
+from w2sg.config.training import Copying, Optimization
 from w2sg.training import bases, sft
 from w2sg.training.copying import copying_rows
 from w2sg.training.sft import fit
@@ -18,7 +19,7 @@ OPTIMIZATION = Optimization(
     adam_beta2=0.95,
     precision="fp32",
 )
-SMALL = Architecture(base=None, revision=None, hidden=32, layers=2, heads=2, feedforward=64)
+SMALL = FromScratch(hidden=32, layers=2, heads=2, feedforward=64)
 SETTINGS = Copying(sequences=200, shortest=4, longest=9, optimization=OPTIMIZATION)
 
 

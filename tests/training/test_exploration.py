@@ -2,7 +2,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from w2sg.config.params import Diversity, Lora
+from w2sg.config.data import Diversity
+from w2sg.config.training import Lora
 from w2sg.contracts.errors import UserError
 from w2sg.training.encoding import encode
 from w2sg.training.exploration import exploration_loss, train_diverse

@@ -7,7 +7,7 @@ import torch
 from torch.distributions import Categorical, kl_divergence
 from transformers import LlamaForCausalLM
 
-from w2sg.config.params import Dpo, Lora
+from w2sg.config.training import Dpo, Lora
 from w2sg.contracts.errors import UserError
 from w2sg.training import bases
 from w2sg.training.encoding import encode, turn_spans

@@ -6,8 +6,8 @@ from datasets import Dataset
 from transformers import LlamaForCausalLM, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
-from w2sg.config.params import Dpo, Lora, Optimization
 from w2sg.config.rosters import PreferenceMethod
+from w2sg.config.training import Dpo, Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Pair
 from w2sg.training import trainer_setup

@@ -5,7 +5,7 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from trl import SFTTrainer
 
-from w2sg.config.params import Lora, Optimization
+from w2sg.config.training import Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Message
 from w2sg.training import sft, trainer_setup

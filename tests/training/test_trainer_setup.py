@@ -5,7 +5,7 @@ import pytest
 import torch
 from trl import DPOConfig, SFTConfig
 
-from w2sg.config.params import Lora, Optimization
+from w2sg.config.training import Lora, Optimization
 from w2sg.training.trainer_setup import lora_config, native_bf16, trainer_arguments
 
 

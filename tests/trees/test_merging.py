@@ -31,7 +31,7 @@ def merge(*trajectories: Trajectory, xi: float = 0.9, merge_key: str = "observat
 
 def groups(tree: TrajectoryTree) -> list[tuple[int, ...]]:
     """Which samples share each child of the root."""
-    return [tree.nodes[child].samples for child in tree.nodes[ROOT].children]
+    return [tree.nodes[child].members for child in tree.nodes[ROOT].children]
 
 
 def shape(tree: TrajectoryTree) -> set[object]:
@@ -41,7 +41,7 @@ def shape(tree: TrajectoryTree) -> set[object]:
         steps = tuple(
             (tree.step(v).observation, tree.step(v).action) for v in tree.path(number) if v and not tree.nodes[v].stop
         )
-        visitors = frozenset(tree.trajectories[sample].sample for sample in node.samples)
+        visitors = frozenset(tree.trajectories[sample].sample for sample in node.members)
         rows.add((steps, node.stop, visitors, node.total_reward))
     return rows
 
@@ -164,8 +164,8 @@ def test_data_visits_and_rewards_add_up(drawn: list[Trajectory]) -> None:
     assert tree.nodes[ROOT].visits == len(drawn)
     for node in tree.nodes:
         if not node.stop:
-            below = [sample for child in node.children for sample in tree.nodes[child].samples]
-            assert sorted(below) == list(node.samples)
+            below = [sample for child in node.children for sample in tree.nodes[child].members]
+            assert sorted(below) == list(node.members)
     assert sum(tree.nodes[stop].total_reward for stop in tree.stops) == sum(t.score for t in drawn)
 
 
@@ -174,7 +174,7 @@ def test_every_sample_follows_its_own_actions_to_its_leaf(drawn: list[Trajectory
     tree = exact_tree(drawn)
     for stop in tree.stops:
         actions = [tree.step(number).action for number in tree.path(stop)[1:-1]]
-        for sample in tree.nodes[stop].samples:
+        for sample in tree.nodes[stop].members:
             assert [step.action for step in tree.trajectories[sample].steps] == actions
 
 

@@ -55,7 +55,7 @@ def test_flat_layout(drawn: list) -> None:
         assert node.parent < number and number in parent.children
         assert node.depth == parent.depth + (not node.stop)
         assert node.stop == (not node.children)
-        assert list(node.samples) == sorted(set(node.samples))
+        assert list(node.members) == sorted(set(node.members))
 
 
 def test_round_trip(tmp_path: Path) -> None:

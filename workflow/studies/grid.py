@@ -27,7 +27,8 @@ from w2sg.contracts import files, layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Episode, read_episodes
 from w2sg.evaluation.measures import grid
-from w2sg.evaluation.measures.claims import Settings
+from w2sg.evaluation.measures.comparisons import Resampling
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
 BETAS = (0.05, 0.1, 0.5)
 LEAST_BREADTH = 3
@@ -132,22 +133,22 @@ def run_all(runs: Sequence[Run], settings: Params) -> None:
 def collect(runs: Sequence[Run], settings: Params) -> None:
     """Read every point's episodes and tree quality out of its experiment and write the rows."""
     points = [
-        grid.Point(environment, run.breadth, run.beta, *_results(run, environment, settings.seeds))
+        grid.GridPoint(environment, run.breadth, run.beta, *_results(run, environment, settings.seeds))
         for run in runs
         for environment, _ in settings.environments.items()
     ]
-    how = Settings(settings.report.resamples, settings.report.confidence, settings.seeds[0])
+    resampling = Resampling(settings.report.resamples, settings.report.confidence, settings.seeds[0])
     rows = grid.rows(
         points,
         name=grid.configuration(settings.model_dump(mode="json")),
         breadth=settings.tree.breadth,
         beta=settings.dpo.beta,
-        settings=how,
+        resampling=resampling,
     )
     grid.write(layout.GRID, rows)
 
 
-def _results(run: Run, environment: str, seeds: Sequence[int]) -> tuple[list[Episode], list[Any]]:
+def _results(run: Run, environment: str, seeds: Sequence[int]) -> tuple[GroupedEpisodes, list[Any]]:
     from dvc.api import DVCFileSystem
 
     store = DVCFileSystem(rev=run.name)
@@ -161,7 +162,7 @@ def _results(run: Run, environment: str, seeds: Sequence[int]) -> tuple[list[Epi
                 episodes += read_episodes(copy)
             copy.write_bytes(store.read_bytes(str(layout.tree_quality(environment, seed))))
             qualities.append(files.read_json(copy)["summary"])
-    return episodes, qualities
+    return GroupedEpisodes(episodes), qualities
 
 
 if __name__ == "__main__":

@@ -21,12 +21,15 @@ from typing import Any, TypeAlias
 import numpy as np
 import yaml
 
+from readings import GROUPS, READINGS, Reading
 from w2sg.config import params
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Episode, read_episodes
-from w2sg.evaluation.measures import metrics
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.metrics import average_reward
+from w2sg.evaluation.measures.models import label
 from w2sg.evaluation.measures.statistics import paired_difference
 
 PARAMS = Path("params.yaml")
@@ -34,85 +37,12 @@ FOLDER = Path(".sensitivity")
 TABLE = Path("docs/sensitivity.csv")
 PAGE = Path("docs/method.md")
 BEGIN, END = "<!-- sensitivity: made by workflow/studies/sensitivity.py -->", "<!-- end of sensitivity -->"
-GROUPS = {"w2s_dpo": "preference", "w2s_mcts": "imitation"}
-BOTH = tuple(GROUPS)
-SPLIT, MEASURE = "unseen", metrics.MEASURES["average_reward"]
+SPLIT = "unseen"
 Values: TypeAlias = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """An alternative to the default: which question it answers otherwise, how, and whom it concerns."""
-
-    question: str
-    text: str
-    changes: Mapping[str, Any]
-    methods: tuple[str, ...]
-
-
-SIX_RUNS = [
-    {"temperature": 0.0, "top_p": 1.0},
-    {"temperature": 0.7, "top_p": 0.9},
-    {"temperature": 1.0, "top_p": 0.8},
-    {"temperature": 1.0, "top_p": 0.8},
-    {"temperature": 1.0, "top_p": 0.9},
-    {"temperature": 0.7, "top_p": 0.9, "model": "base"},
-]
-NARROW = [{"temperature": temperature, "top_p": 1.0} for temperature in (0.0, 0.2, 0.3, 0.4, 0.5, 0.6)]
-PAPERS_LORA = {"r": 64, "alpha": 128, "dropout": 0.05, "targets": ["q_proj", "k_proj", "v_proj", "o_proj"]}
-HALF_DIVERSE = [
-    {"temperature": temperature, "top_p": top_p, **policy}
-    for temperature, top_p in ((0.5, 1.0), (0.7, 0.95), (0.8, 1.0))
-    for policy in ({}, {"model": "diverse"})
-]
-EQ5 = {
-    "weight": 0.3,
-    "clamp": 0.5,
-    "optimization": {
-        "epochs": 1,
-        "batch": 8,
-        "learning_rate": 1.0e-3,
-        "schedule": "cosine",
-        "warmup": 0.03,
-        "weight_decay": 0.0,
-        "adam_beta2": 0.999,
-        "precision": "auto",
-    },
-}
-
-READINGS = (
-    Reading("A1", "merge equal observations alone", {"tree.merge_key": "exact"}, BOTH),
-    Reading("A1", "compare observation and thought, as the authors", {"tree.merge_key": "observation+thought"}, BOTH),
-    Reading("A1", "xi 0.5", {"tree.similarity": 0.5}, BOTH),
-    Reading("A2", "gamma 0.2", {"mcts.gamma": 0.2}, ("w2s_mcts",)),
-    Reading("A2", "100 iterations", {"mcts.iterations": 100}, ("w2s_mcts",)),
-    Reading("A2", "ties by visits, whatever the length", {"mcts.ties": "visits"}, ("w2s_mcts",)),
-    Reading("A6", "imitate every e*, whatever its score", {"mcts.minimum_score": 0.0}, ("w2s_mcts",)),
-    Reading("A6", "keep e* whose replay differs", {"mcts.uncertified": "keep"}, ("w2s_mcts",)),
-    Reading("A8", "eq. 6 to the letter", {"dpo.eq6": "literal"}, ("w2s_dpo",)),
-    Reading("M9", "beta 0.5", {"dpo.beta": 0.5}, ("w2s_dpo",)),
-    Reading("A9", "the starting point as the reference", {"preference.w2s_dpo.reference": "sft_strong"}, ("w2s_dpo",)),
-    Reading("A11", "best against worst whole trajectory, as the authors", {"pairs.whole_path": True}, ("w2s_dpo",)),
-    Reading("A11", "both sides to their ends", {"pairs.turns": None}, ("w2s_dpo",)),
-    Reading("A11", "G of a branch is its maximum", {"pairs.aggregate": "max"}, ("w2s_dpo",)),
-    Reading("A11", "gap of at least 0.1", {"pairs.minimum_gap": 0.1}, ("w2s_dpo",)),
-    Reading(
-        "A12",
-        "three of six runs by a policy of eq. 5",
-        {"explore.diversity": EQ5, "explore.schedule": HALF_DIVERSE},
-        BOTH,
-    ),
-    Reading("A13", "the authors' six runs, one by the base", {"explore.schedule": SIX_RUNS}, BOTH),
-    Reading("A13", "a narrow spread near greedy", {"explore.schedule": NARROW}, BOTH),
-    Reading("A14", "LoRA of the paper's size", {"dpo.lora": PAPERS_LORA, "imitate.lora": PAPERS_LORA}, BOTH),
-    Reading("A15", "cosine for DPO", {"dpo.optimization.schedule": "cosine"}, ("w2s_dpo",)),
-    Reading("A23", "imitation from the base", {"imitation.w2s_mcts.init": "base_strong"}, ("w2s_mcts",)),
-    Reading("A23", "no demonstrations mixed in", {"imitation.w2s_mcts.expert_share": 0.0}, ("w2s_mcts",)),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
+class SensitivityRow:
     """One line of docs/sensitivity.csv.
 
     Attributes:
@@ -190,14 +120,14 @@ def snakemake(values: Values, groups: Sequence[str], *, folder: Path, cores: str
 
 def compare(
     reading: Reading, episodes: Sequence[Episode], default: Sequence[Episode], *, values: Values, confidence: float
-) -> list[Row]:
+) -> list[SensitivityRow]:
     """One row per environment and method that the reading concerns."""
     rows = []
-    for environment in metrics.environments(default):
+    these, those = GroupedEpisodes(episodes), GroupedEpisodes(default)
+    for environment in those.environments:
         for method in reading.methods:
             new, old = (
-                metrics.per_task_and_seed(those, environment=environment, model=method, split=SPLIT, measure=MEASURE)
-                for those in (episodes, default)
+                grouped.values(environment, SPLIT, average_reward).get(method, {}) for grouped in (these, those)
             )
             result = paired_difference(
                 new,
@@ -207,7 +137,7 @@ def compare(
                 rng=np.random.default_rng(values["seeds"][0]),
             )
             rows.append(
-                Row(
+                SensitivityRow(
                     question=reading.question,
                     reading=reading.text,
                     changes=json.dumps(dict(reading.changes)),
@@ -247,27 +177,29 @@ def measure(values: Values, readings: Sequence[Reading], *, run: Runner, table: 
     return failed
 
 
-def read(table: Path) -> list[Row]:
+def read(table: Path) -> list[SensitivityRow]:
     """The rows of the table; none where there is no file."""
     if not table.exists():
         return []
-    kinds: dict[str, Any] = {field.name: field.type for field in fields(Row)}
+    kinds: dict[str, Any] = {field.name: field.type for field in fields(SensitivityRow)}
     with table.open(encoding="utf-8", newline="") as file:
-        return [Row(**{name: kinds[name](text) for name, text in line.items()}) for line in csv.DictReader(file)]
+        return [
+            SensitivityRow(**{name: kinds[name](text) for name, text in line.items()}) for line in csv.DictReader(file)
+        ]
 
 
-def write(table: Path, rows: Sequence[Row]) -> None:
+def write(table: Path, rows: Sequence[SensitivityRow]) -> None:
     """Write the table, rows in the order of READINGS."""
     order = {(reading.question, reading.text): number for number, reading in enumerate(READINGS)}
     kept = sorted(rows, key=lambda row: order.get((row.question, row.reading), len(order)))
     with files.replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Row)], lineterminator="\n")
+        writer = csv.DictWriter(file, [field.name for field in fields(SensitivityRow)], lineterminator="\n")
         writer.writeheader()
         for row in kept:
             writer.writerow({k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in asdict(row).items()})
 
 
-def markdown(rows: Sequence[Row]) -> str:
+def markdown(rows: Sequence[SensitivityRow]) -> str:
     """The rows for people, in points of task score."""
     if not rows:
         return "Not measured yet: `make sensitivity`.\n"
@@ -281,13 +213,13 @@ def markdown(rows: Sequence[Row]) -> str:
         gain = f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]".replace("-", "−")
         gain = gain if row.wins or row.losses else "no task differs"
         lines.append(
-            f"| {row.question} | {row.reading} | {metrics.label(row.method)} |{place} {100 * row.reward:.1f} | {gain} |"
+            f"| {row.question} | {row.reading} | {label(row.method)} |{place} {100 * row.reward:.1f} | {gain} |"
             f" {row.wins}, {row.losses} of {row.tasks} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def page(text: str, rows: Sequence[Row]) -> str:
+def page(text: str, rows: Sequence[SensitivityRow]) -> str:
     """The page with the table between its marks.
 
     Raises:

@@ -1,7 +1,8 @@
 """Make a workspace with another configuration: `python workflow/studies/workspace.py params/smoke.yaml .smoke`.
 
-The folder gets the project's files as they are now and the given parameters; its outputs and its DVC cache stay its
-own. Called again, it refreshes the files and keeps the outputs, so nothing is computed twice.
+The folder gets the project's files as they are now and, as its params.yaml, the given parameters: those of a complete
+file, or what an overlay makes of the file that it lies on. Its outputs and its DVC cache stay its own. Called again, it
+refreshes the files and keeps the outputs, so nothing is computed twice.
 """
 
 import shutil
@@ -9,15 +10,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+from w2sg.config.overlays import merged
+from w2sg.config.params import validated
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError
+
 
 def main() -> int:
-    """Copy, then swap the parameters."""
-    if len(sys.argv) != 3 or not Path(sys.argv[1]).is_file():
-        print(
-            "usage: python workflow/studies/workspace.py PARAMS.yaml FOLDER (PARAMS.yaml must exist)", file=sys.stderr
-        )
+    """Merge, copy, write the parameters, say what they are."""
+    if len(sys.argv) != 3:
+        print("usage: python workflow/studies/workspace.py PARAMS.yaml FOLDER", file=sys.stderr)
         return 2
     source, target = Path(sys.argv[1]), Path(sys.argv[2])
+    try:
+        made = merged(source)
+        validated(made.values, source=source)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return 2
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         check=True,
@@ -27,11 +37,13 @@ def main() -> int:
     for name in listed.stdout.split("\0"):
         file = Path(name)
         # dvc.lock records this workspace's outputs, the copy writes its own, and its own grid.
-        own = name == "dvc.lock" or (file.parts[:1] == ("results",) and (target / file).exists())
+        own = name in ("dvc.lock", "params.yaml")
+        own |= file.parts[:1] == ("results",) and (target / file).exists()
         if name and not own and file.is_file():
             (target / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(file, target / file)
-    shutil.copy2(source, target / "params.yaml")
+    files.write_text(target / "params.yaml", made.text())
+    print(f"{target / 'params.yaml'}: {made.summary()}")
     if not (target / ".git").exists():
         subprocess.run(["git", "init", "--quiet", str(target)], check=True)
     return 0

@@ -5,12 +5,13 @@ Without --write nothing is changed; the exit code is 1 where the page differs (a
 """
 
 import sys
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from w2sg.config.yaml_files import read_yaml
+from w2sg.config.overlays import merged
 from w2sg.contracts.errors import UserError
 
 PAGE = Path("docs/presets.md")
@@ -18,20 +19,27 @@ COLUMNS = {
     "recommended": Path("params/recommended.yaml"),
     "paper": Path("params/paper.yaml"),
     "authors": Path("params/authors.yaml"),
-    "embedded default": Path("params.yaml"),
+    "default": Path("params.yaml"),
 }
 SECOND_PAIR = Path("params/paper_llama3.yaml")
+WIDTH = 120
 HEAD = """# Four readings of the paper
 
 Made from the parameter files by `python workflow/upkeep/presets.py --write`; a test compares them.
-`params/recommended.yaml` is what we would run with models of the paper's size, `params/paper.yaml` the text to the
-letter, `params/authors.yaml` their public code as far as settings reach, `params.yaml` the embedded default: small
-models trained from scratch on small tasks. To run one:
-`python workflow/studies/workspace.py params/paper.yaml .paper && cd .paper && snakemake --cores all`,
-with the official data in the folders below .paper that `data_dir` names.
 
-"Same": as in the first column. "Fixed": no setting, what all four do. What each reading changes on the embedded
-default: [method.md](method.md#what-each-reading-changes).
+- `params/recommended.yaml`: what we would run with models of the paper's size
+- `params/paper.yaml`: the text to the letter
+- `params/authors.yaml`: their public code, as far as settings reach
+- `params.yaml`: the embedded default, small models trained from scratch on small tasks
+
+Each file says only what differs from its base; `w2sg params params/paper.yaml` prints it whole.
+To run one, with the official data in the folders below .paper that `data_dir` names:
+
+    python workflow/studies/workspace.py params/paper.yaml .paper
+    cd .paper && snakemake --cores all
+
+What each reading changes on the embedded default: [method.md](method.md#what-each-reading-changes).
+"Fixed" is what no setting changes; "not reproduced" is what the authors' code does and we do not.
 """
 Values: TypeAlias = Mapping[str, Any]
 
@@ -131,42 +139,56 @@ def shown(value: Any, *, names: bool = False) -> str:
             return "none"
         case bool():
             return str(value).lower()
-        case {"temperature": temperature, "top_p": top_p, **rest}:
-            return f"{' '.join(map(str, [*rest.values()]))} ({temperature}, {top_p})".strip()
+        case {"temperature": temperature, "top_p": top_p, "model": model}:
+            return f"({temperature}, {top_p})" if model == "sft" else f"{model} ({temperature}, {top_p})"
         case list():
             return " ".join(map(shown, value))
         case Mapping():
             return ", ".join(f"{key} {shown(inner)}" for key, inner in value.items())
+        case str() if len(value) == 40:  # a commit
+            return value[:10]
     return f"{value:g}" if isinstance(value, float) else str(value).removeprefix("sentence-transformers/")
 
 
-def _cell(question: Question, values: Values) -> str:
-    parts = []
-    for key in question.keys:
-        label = " ".join(part for part in key.split(".") if part not in ("optimization", "environments"))
-        parts.append(f"{label}: {shown(at(values, key), names=key == 'imitation')}")
-    return "<br>".join(parts)
+def _section(question: Question, files: Mapping[str, Values]) -> list[str]:
+    """Heading, a table of the keys that differ, and lines for what does not."""
+    lines = ["", f"## {question.number}: {question.text}", ""]
+    rows = {
+        key: [shown(at(values, key), names=key == "imitation") for values in files.values()] for key in question.keys
+    }
+    differing = {key: cells for key, cells in rows.items() if len(set(cells)) > 1}
+    if differing:
+        lines += _table(differing)
+    same = [f"`{key}` {cells[0]}" for key, cells in rows.items() if key not in differing]
+    notes = [f"Same in all: {', '.join(same)}."] if same else []
+    notes += [f"Fixed: {question.fixed}."] if question.fixed else []
+    notes += [f"Not reproduced: {question.theirs}."] if question.theirs else []
+    wrapped = [textwrap.fill(note, WIDTH, break_long_words=False, break_on_hyphens=False) for note in notes]
+    between = [""] if differing and notes else []
+    return lines + between + "\n\n".join(wrapped).splitlines()
 
 
-def _row(question: Question, files: Mapping[str, Values]) -> str:
-    cells = {column: _cell(question, values) for column, values in files.items()}
-    first = next(iter(cells.values()))
-    fixed = f"fixed: {question.fixed}" if question.fixed else ""
-    for number, column in enumerate(cells):
-        if number and cells[column] == first:
-            cells[column] = "same"
-        if number == 0 and fixed:
-            cells[column] = "<br>".join(part for part in (cells[column], fixed) if part)
-        if column == "authors" and question.theirs:
-            cells[column] += f"<br>not reproduced: {question.theirs}"
-    return f"| {question.number} | {question.text} | {' | '.join(cells.values())} |"
+def _inner(key: str, files: Mapping[str, Values]) -> Iterable[str]:
+    """The keys below one that is a section somewhere; of a roster the names are shown."""
+    sections = [found for values in files.values() if isinstance(found := at(values, key), Mapping)]
+    if not sections or key == "imitation":
+        return [key]
+    return dict.fromkeys(f"{key}.{inner}" for section in sections for inner in leaves(section))
+
+
+def _table(rows: Mapping[str, list[str]]) -> list[str]:
+    head = ["key", *COLUMNS]
+    return [
+        f"| {' | '.join(head)} |",
+        "|---" * len(head) + "|",
+        *(f"| `{key}` | {' | '.join(cells)} |" for key, cells in rows.items()),
+    ]
 
 
 def others(files: Mapping[str, Values]) -> list[str]:
     """Keys in which the files differ and that no question names."""
     known = [key for question in QUESTIONS for key in question.keys]
     keys = dict.fromkeys(key for values in files.values() for key in leaves(values))
-
     keys = dict.fromkeys(key for key in keys if not _below(key, (*known, *LEFT_OUT)))
     return [key for key in keys if len({shown(at(values, key)) for values in files.values()}) > 1]
 
@@ -177,16 +199,14 @@ def _below(key: str, sections: Iterable[str]) -> bool:
 
 def page() -> str:
     """The text of docs/presets.md."""
-    files = {column: read_yaml(path) for column, path in COLUMNS.items()}
-    rule = "|---" * (2 + len(COLUMNS)) + "|"
-    lines = [HEAD, f"| | question | {' | '.join(COLUMNS)} |", rule]
-    lines += [_row(question, files) for question in QUESTIONS]
-    lines += ["", "## What else differs", "", f"| key | {' | '.join(COLUMNS)} |", "|---" * (1 + len(COLUMNS)) + "|"]
-    for key in others(files):
-        lines.append(f"| `{key}` | {' | '.join(shown(at(values, key)) for values in files.values())} |")
-    paper, second = files["paper"], read_yaml(SECOND_PAIR)
-    keys = dict.fromkeys((*leaves(paper), *leaves(second)))
-    differing = [key for key in keys if not _below(key, LEFT_OUT) and at(paper, key) != at(second, key)]
+    files = {column: merged(path).values for column, path in COLUMNS.items()}
+    lines = HEAD.splitlines()
+    for question in QUESTIONS:
+        lines += _section(question, files)
+    lines += ["", "## What else differs", ""]
+    lines += _table({key: [shown(at(values, key)) for values in files.values()] for key in others(files)})
+    paper, second = files["paper"], merged(SECOND_PAIR).values
+    differing = [key for key in leaves(second) if at(paper, key) != at(second, key)]
     lines += ["", "## The second pair of models (Table 2)", "", f"`{SECOND_PAIR}` is `{COLUMNS['paper']}` but for", ""]
     lines += [f"- `{key}`: {shown(at(second, key))}, not {shown(at(paper, key))}" for key in differing]
     return "\n".join(lines) + "\n"

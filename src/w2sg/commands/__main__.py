@@ -31,6 +31,9 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="what works on this machine, what is missing, and the remedy")
 
+    params = commands.add_parser("params", help="print the complete parameters that an overlay stands for")
+    params.add_argument("file", type=Path, help="params/NAME.yaml")
+
     play = commands.add_parser("play", help="watch an agent on one task, or play it")
     play.add_argument("environment", help="its name in params.yaml")
     who = play.add_mutually_exclusive_group()
@@ -56,6 +59,15 @@ def _run(arguments: argparse.Namespace) -> int:
             from w2sg.commands import doctor
 
             return doctor.run()
+        case "params":
+            from w2sg.config.overlays import merged
+            from w2sg.config.params import validated
+
+            made = merged(arguments.file)
+            validated(made.values, source=arguments.file)
+            print(made.text(), end="")
+            print(made.summary(), file=sys.stderr)
+            return 0
         case "play":
             from w2sg.commands import play as terminal
 

@@ -1,36 +1,47 @@
 """What the sections of params.yaml are made of."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0.0)]
+NotNegative = Annotated[float, Field(ge=0.0)]
+TopP = Annotated[float, Field(gt=0.0, le=1.0)]
+Item = TypeVar("Item")
 
 
 class Section(BaseModel):
-    """A part of params.yaml."""
+    """A part of params.yaml. The text below a field is its description in the schema and in docs/parameters.md."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=False, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=False, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+def distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
+    """The values, which must differ from each other."""
+    if len(set(values)) != len(values):
+        raise ValueError(f"must differ from each other, found {list(values)}")
+    return values
 
 
 class Splits(Section):
-    """Number of tasks per split.
-
-    Train tasks are explored and give the experts; unseen ones come from other floor plans.
-    """
+    """Number of tasks per split."""
 
     train: Count
+    """Tasks that are explored and give the experts."""
     seen: Count
+    """Held-out tasks like the train tasks."""
     unseen: Count
+    """Held-out tasks in places, or with things, that no train task has."""
 
 
 class EnvironmentSettings(Section):
-    """What the section of every environment has; its own keys are in environments/NAME/settings.py.
-
-    `prompt`: that of appendix F ("paper") or none ("short"), which also decides how the experts' thoughts are worded.
-    """
+    """What the section of every environment has; its own keys are in environments/NAME/settings.py."""
 
     tasks: Splits
+    """Tasks of each split."""
     prompt: Literal["paper", "short"]
+    """That of appendix F, or none (`short`), which also decides how the experts' thoughts are worded (A25)."""

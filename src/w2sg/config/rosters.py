@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from w2sg.config.fields import Count, Section
+from w2sg.config.fields import Count, NotNegative, Section, TopP
 
 PairKind = Literal["tree", "random", "eto", "ceiling"]
 PathKind = Literal["mcts", "best_of_m", "demonstrations"]
@@ -19,28 +19,35 @@ MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class PreferenceMethod(Section):
-    """One method trained by preferences: where it starts, what it learns from, its fixed reference."""
+    """One method trained by preferences."""
 
     init: SftName
+    """The model that it starts from."""
     data: PairKind
+    """The pairs that it learns from."""
     reference: SftName
+    """The fixed reference of its loss (A9)."""
 
 
 class ImitationMethod(Section):
-    """One method trained by imitation of paths (eq. 8).
-
-    `expert_share`: expert demonstrations mixed in, as a share of all conversations.
-    """
+    """One method trained by imitation of paths (eq. 8)."""
 
     init: ModelName
+    """The model that it starts from (A23)."""
     data: PathKind
+    """The paths that it imitates."""
     expert_share: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """Expert demonstrations mixed in, as a share of all conversations."""
 
 
 class InferenceMethod(Section):
-    """One method that trains nothing: of `samples` episodes per task the environment's own reward picks the best."""
+    """One method that trains nothing: of several episodes per task the environment's own reward picks the best."""
 
     model: SftName
+    """The model that plays."""
     samples: Count
-    temperature: Annotated[float, Field(ge=0.0)]
-    top_p: Annotated[float, Field(gt=0.0, le=1.0)]
+    """N, episodes of each task."""
+    temperature: NotNegative
+    """Of the softmax; 0 is greedy."""
+    top_p: TopP
+    """Nucleus: the most probable tokens that together have this share."""

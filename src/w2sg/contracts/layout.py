@@ -4,6 +4,7 @@ from pathlib import Path
 
 DATA, MODELS, RESULTS = Path("data"), Path("models"), Path("results")
 GRID = RESULTS / "grid.csv"  # of `make grid`, no stage's output: git keeps it, with a heading alone at first
+EVALUATION_GROUPS = ("base", "sft", "preference", "imitation", "inference")  # of models, evaluated by one job each
 
 
 def run_name(environment: str, seed: int) -> str:
@@ -83,7 +84,7 @@ def trees(environment: str, seed: int) -> Path:
 
 
 def tree_quality(environment: str, seed: int) -> Path:
-    """Tree quality (M7)."""
+    """Tree quality (section 3.2)."""
     return RESULTS / "trees" / f"{run_name(environment, seed)}.json"
 
 

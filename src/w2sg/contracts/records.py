@@ -157,7 +157,7 @@ class Trajectory:
     def messages(self, *, prompt: str = "") -> list[Message]:
         """The conversation: observations as user turns, responses as assistant turns; the last observation is left out.
 
-        A `prompt` (appendix F; M19) opens the first user turn.
+        A `prompt` (appendix F) opens the first user turn.
         """
         return conversation(self.steps, prompt=prompt)
 

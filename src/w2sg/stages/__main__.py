@@ -6,9 +6,9 @@ import inspect
 import sys
 from typing import Any, get_args
 
-from w2sg.config import params, threads
+from w2sg.config import data, params, threads
 from w2sg.contracts.errors import UserError
-from w2sg.stages.groups import GROUPS
+from w2sg.contracts.layout import EVALUATION_GROUPS
 
 STAGES = (
     "tasks", "experts", "play", "tokenizer", "pretrain", "sft", "diversify", "explore", "embed", "trees",
@@ -46,9 +46,9 @@ def _check(settings: params.Params, *, stage: str, options: dict[str, Any], want
     """Refuse options that the stage does not have, and values that the parameters do not know."""
     allowed = {
         "environment": [name for name, _ in settings.environments.items()],
-        "role": get_args(params.Role),
+        "role": get_args(data.Role),
         "method": settings.imitation if stage in ("paths", "imitation") else settings.preference,
-        "group": GROUPS,
+        "group": EVALUATION_GROUPS,
     }
     if missing := [f"--{name}" for name in wanted if name not in options]:
         raise UserError(f"{', '.join(missing)}: missing")

@@ -1,4 +1,4 @@
-"""Stage diversify: a second exploration policy, SFT weak with a bonus for unlikeness to itself (eq. 5; M5, A12).
+"""Stage diversify: a second exploration policy, SFT weak with a bonus for unlikeness to itself (eq. 5, A12).
 
 Off by default (`explore.diversity: null`); the folder then holds a note alone, because the stage explore names it.
 """

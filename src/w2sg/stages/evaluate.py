@@ -1,6 +1,6 @@
-"""Stage evaluate: every model of one group on held-out tasks, seen and unseen (M14, M15), every step kept.
+"""Stage evaluate: every model of one group on held-out tasks, seen and unseen (section 4.1, Table 4), every step kept.
 
-An inference method plays several episodes per task, and the environment's own reward picks which one counts (M12).
+An inference method plays several episodes per task, and the environment's own reward picks which one counts (A17).
 """
 
 from collections.abc import Iterable
@@ -11,8 +11,9 @@ from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import Episode, Task, Trajectory, write_episodes
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.metrics import table1
-from w2sg.stages.groups import Entrant, entrants
+from w2sg.stages.groups import Contestant, contestants
 from w2sg.stages.rollouts import Play, playing
 
 
@@ -28,8 +29,8 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
     episodes: list[Episode] = []
     cohort = params.evaluate.cohort
     with playing(params, stage="evaluate", environment=environment, seed=seed, cohort=cohort) as rollouts:
-        for name, entrant in entrants(params, environment=environment, seed=seed, group=group).items():
-            trajectories = _played(rollouts.player(entrant.checkpoint, name=name), entrant, chosen)
+        for name, contestant in contestants(params, environment=environment, seed=seed, group=group).items():
+            trajectories = _played(rollouts.player(contestant.checkpoint, name=name), contestant, chosen)
             episodes += [Episode(name, seed, split_of[each.task_id], each) for each in best_by_task(trajectories)]
         write_episodes(layout.episodes(environment, seed, group), episodes)
         _write_metrics(layout.metrics(environment, seed, group), episodes)
@@ -38,7 +39,7 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
 def _write_metrics(path: Path, episodes: list[Episode]) -> None:
     """Average reward, success and completion by model and split, in the shape that `dvc metrics` shows."""
     values: dict[str, dict[str, dict[str, float]]] = {}
-    for row in table1(episodes) if episodes else []:
+    for row in table1(GroupedEpisodes(episodes)) if episodes else []:
         values.setdefault(row.model, {})[row.split] = {
             "average_reward": row.average_reward,
             "success_rate": row.success_rate,
@@ -55,14 +56,14 @@ def best_by_task(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
     return [min(own, key=lambda sample: (-sample.score, len(sample.steps), sample.sample)) for own in samples.values()]
 
 
-def _played(play: Play, entrant: Entrant, tasks: list[Task]) -> list[Trajectory]:
+def _played(play: Play, contestant: Contestant, tasks: list[Task]) -> list[Trajectory]:
     """All episodes, one sample of every task after the other.
 
     A task that is won (G = 1) is not played again: no further sample could be better.
     """
     played: list[Trajectory] = []
-    for sample in range(entrant.samples):
+    for sample in range(contestant.samples):
         won = {trajectory.task_id for trajectory in played if trajectory.success}
         left = [task for task in tasks if task.task_id not in won]
-        played += play([rollout.Request(task, sample, entrant.temperature, entrant.top_p) for task in left])
+        played += play([rollout.Request(task, sample, contestant.temperature, contestant.top_p) for task in left])
     return played

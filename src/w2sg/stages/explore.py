@@ -1,11 +1,12 @@
-"""Stage explore: M trajectories per training task by an SFT model, over a spread of (T, top-p) (section 3.1, M4).
+"""Stage explore: M trajectories per training task by an SFT model, over a spread of (T, top-p) (section 3.1).
 
-An entry of the schedule may let the weak base (A13) or the policy of eq. 5 (M5) play in place of SFT weak. The strong
+An entry of the schedule may let the weak base (A13) or the policy of eq. 5 play in place of SFT weak. The strong
 model's samples are all its own: they are what eto and ceiling set against the best.
 """
 
 from w2sg.agents import rollout
-from w2sg.config.params import Params, Role
+from w2sg.config.data import Role
+from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.records import Task, Trajectory, write_trajectories
 from w2sg.stages.rollouts import playing

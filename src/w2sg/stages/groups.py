@@ -7,11 +7,9 @@ from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 
-GROUPS = ("base", "sft", "preference", "imitation", "inference")
-
 
 @dataclass(frozen=True, slots=True)
-class Entrant:
+class Contestant:
     """A row of Table 1: a checkpoint and how it plays.
 
     Attributes:
@@ -24,22 +22,22 @@ class Entrant:
     top_p: float
 
 
-def entrants(params: Params, *, environment: str, seed: int, group: str) -> dict[str, Entrant]:
-    """Name and entrant of every model of a group, in the order of the tables.
+def contestants(params: Params, *, environment: str, seed: int, group: str) -> dict[str, Contestant]:
+    """Name and contestant of every model of a group, in the order of the tables.
 
     Raises:
         UserError: there is no such group.
     """
     if group == "inference":
         return {
-            name: Entrant(
+            name: Contestant(
                 layout.model(environment, seed, method.model), method.samples, method.temperature, method.top_p
             )
             for name, method in params.inference.items()
         }
     checkpoints = _checkpoints(params, environment=environment, seed=seed, group=group)
     settings = params.evaluate
-    return {name: Entrant(path, 1, settings.temperature, settings.top_p) for name, path in checkpoints.items()}
+    return {name: Contestant(path, 1, settings.temperature, settings.top_p) for name, path in checkpoints.items()}
 
 
 def _checkpoints(params: Params, *, environment: str, seed: int, group: str) -> dict[str, Path]:
@@ -51,4 +49,4 @@ def _checkpoints(params: Params, *, environment: str, seed: int, group: str) -> 
             return {method: layout.preference(environment, seed, method) for method in params.preference}
         case "imitation":
             return {method: layout.imitation(environment, seed, method) for method in params.imitation}
-    raise UserError(f"--group {group}: unknown; allowed are {', '.join(GROUPS)}")
+    raise UserError(f"--group {group}: unknown; allowed are {', '.join(layout.EVALUATION_GROUPS)}")

@@ -1,4 +1,4 @@
-"""Stage imitation: a strong model learns from paths by SFT (eq. 8, M11, A23).
+"""Stage imitation: a strong model learns from paths by SFT (eq. 8, A23).
 
 `expert_share` mixes the experts that the model already knows into the paths, so that a few paths do not wash them out.
 """

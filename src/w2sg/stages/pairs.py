@@ -1,4 +1,4 @@
-"""Stage pairs: the preference pairs of one method (M8, M12, M13), from the source that its roster entry names."""
+"""Stage pairs: the preference pairs of one method (sections 3.2, 4.1), from the source that its roster entry names."""
 
 from collections.abc import Callable
 

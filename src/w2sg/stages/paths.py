@@ -1,4 +1,4 @@
-"""Stage paths: one path per task for imitation (eq. 8, M10): e* of the tree search, or the best of the M samples (A7).
+"""Stage paths: one path per task for imitation (eq. 7 and 8): e* of the tree search, or the best of the M samples (A7).
 
 As a control, an expert demonstration stands in the place of every path: what further training alone would do.
 

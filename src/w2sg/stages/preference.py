@@ -1,4 +1,4 @@
-"""Stage preference: a strong model learns from preference pairs by DPO (eq. 6, M9)."""
+"""Stage preference: a strong model learns from preference pairs by DPO (eq. 6)."""
 
 from w2sg.config.params import Params
 from w2sg.contracts import layout

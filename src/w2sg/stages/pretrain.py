@@ -7,7 +7,9 @@ or local folder, unchanged.
 
 from transformers import PreTrainedTokenizerFast
 
-from w2sg.config.params import Params, Role
+from w2sg.config.data import Role
+from w2sg.config.models import Pretrained
+from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import read_trajectories
@@ -22,7 +24,7 @@ def main(params: Params, *, role: Role) -> None:
     """Read play and the tokenizer, write the base of one role and its learning curve."""
     architecture = getattr(params.models, role)
     log_path = layout.log("pretrain", role)
-    if architecture.base is not None:
+    if isinstance(architecture, Pretrained):
         model, tokenizer = bases.load(architecture.base, revision=architecture.revision)
         bases.save(
             model,

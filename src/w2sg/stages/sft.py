@@ -1,6 +1,7 @@
-"""Stage sft: pi_SFT of one role, by supervised fine-tuning of its base on expert demonstrations (eq. 4, M3)."""
+"""Stage sft: pi_SFT of one role, by supervised fine-tuning of its base on expert demonstrations (eq. 4)."""
 
-from w2sg.config.params import Params, Role
+from w2sg.config.data import Role
+from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.records import read_trajectories

@@ -1,4 +1,4 @@
-"""Stage tasks: the instructions u of one environment in their splits (M14), and what its resets need."""
+"""Stage tasks: the instructions u of one environment in their splits (Table 4), and what its resets need."""
 
 from w2sg.config.params import Params
 from w2sg.contracts import layout

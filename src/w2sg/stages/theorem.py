@@ -1,4 +1,4 @@
-"""Stage theorem: the quantities of theorem 1 (eq. 10; M18). A diagnostic: nothing is trained on what it plays.
+"""Stage theorem: the quantities of theorem 1 (section 3.3, eq. 10). A diagnostic: nothing is trained on what it plays.
 
 The stand-in for pi* plays held-out tasks at temperature 1, and the mean of log pi*(e) - log pi_w(e) over its own
 trajectories estimates KL(pi* || pi_w), because the environment's share cancels. Expert trajectories in their place

@@ -1,4 +1,4 @@
-"""Stage trees: one trajectory tree per explored task (section 3.2), and how good the trees are (M7)."""
+"""Stage trees: one trajectory tree per explored task (section 3.2), and how good the trees are."""
 
 from dataclasses import asdict
 from itertools import groupby

@@ -14,7 +14,7 @@ from transformers import (
 )
 from transformers.utils.logging import disable_progress_bar
 
-from w2sg.config.params import Architecture
+from w2sg.config.models import FromScratch
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
 from w2sg.training.chat_templates import ensure_generation_marks
@@ -28,15 +28,14 @@ def device() -> torch.device:
 
 
 def create(
-    architecture: Architecture, *, tokenizer: PreTrainedTokenizerBase, context: int, seed: int
+    architecture: FromScratch, *, tokenizer: PreTrainedTokenizerBase, context: int, seed: int
 ) -> LlamaForCausalLM:
     """A LLaMA-shaped model with random weights and tied embeddings; equal arguments give equal weights.
 
     Args:
-        architecture: sizes; `base` must be None.
+        architecture: its sizes.
         context: the longest conversation in tokens.
     """
-    assert architecture.base is None, "a model with a base is loaded, not created"
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=architecture.hidden,

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from w2sg.config.params import Copying
+from w2sg.config.training import Copying
 
 
 def copying_rows(settings: Copying, *, vocabulary: int, first: int, seed: int) -> list[dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""A second exploration policy by a diversity bonus (paper, eq. 5; M5): L_SFT - lambda * KL(pi || pi'_explore).
+"""A second exploration policy by a diversity bonus (paper, eq. 5): L_SFT - lambda * KL(pi || pi'_explore).
 
 Departure from the paper (A12): minimised as it stands, the bonus has no lower bound, since a policy can move away from
 pi' for ever. The sign is kept and the KL is clamped, token by token, so that the objective stays above -lambda * clamp.
@@ -15,7 +15,8 @@ from datasets import Dataset
 from peft import get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArguments, set_seed
 
-from w2sg.config.params import Diversity, Lora
+from w2sg.config.data import Diversity
+from w2sg.config.training import Lora
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Message
 from w2sg.training.encoding import encode, pad

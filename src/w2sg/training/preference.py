@@ -1,4 +1,4 @@
-"""Direct preference optimisation at divergence points (TreeDPO; paper, eq. 6, M8, M9), through TRL's DPOTrainer.
+"""Direct preference optimisation at divergence points (TreeDPO; paper, section 3.2, eq. 6), through TRL's DPOTrainer.
 
 The reference is another model than the policy (A9): its log-probabilities come in as data, so that it need not be in
 memory and may have another vocabulary. Scored are whole assistant turns from the diverging turn on; observations in
@@ -15,8 +15,8 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 
-from w2sg.config.params import Dpo
 from w2sg.config.rosters import PreferenceMethod
+from w2sg.config.training import Dpo
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Pair, ReferenceTurn
 from w2sg.training.encoding import last_turns, pad
@@ -101,16 +101,9 @@ def train_dpo(
         columns["kl"] = "kl"
     log = TrainingLog("dpo", extra=columns)
     with tempfile.TemporaryDirectory() as folder:
-        settings = DPOConfig(
-            **trainer_arguments(dpo.optimization, rows=len(encoded), folder=folder, seed=seed),
-            beta=dpo.beta,
-            loss_type=["sigmoid"],
-            precompute_ref_log_probs=True,
-            remove_unused_columns=False,
-        )
         trainer = _Trainer(
             model=model,
-            args=settings,
+            args=_settings(dpo, rows=len(rows), folder=folder, seed=seed),
             data_collator=_collate,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
@@ -120,6 +113,17 @@ def train_dpo(
         if dpo.eq6 == "literal" and reference is not None:
             trainer.literal_reference = reference[0].eval().requires_grad_(False)
         return run(trainer), [before, *log.rows]
+
+
+def _settings(dpo: Dpo, *, rows: int, folder: str, seed: int) -> DPOConfig:
+    """Plain sigmoid DPO (Rafailov et al., 2023) against the reference log-probabilities that come with the rows."""
+    return DPOConfig(
+        **trainer_arguments(dpo.optimization, rows=rows, folder=folder, seed=seed),
+        beta=dpo.beta,
+        loss_type=["sigmoid"],
+        precompute_ref_log_probs=True,
+        remove_unused_columns=False,
+    )
 
 
 def _row(pair: EncodedPair, reference: dict[tuple[int, str], float]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning (paper, eq. 4 and 8; M3, M11) and, over all tokens, pretraining of a base from scratch.
+"""Supervised fine-tuning (paper, eq. 4 and 8) and, over all tokens, pretraining of a base from scratch.
 
 Departure from the authors' code: the loss covers assistant tokens only, each turn's end token included (A16).
 """
@@ -11,7 +11,7 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
-from w2sg.config.params import Lora, Optimization
+from w2sg.config.training import Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.records import Message
 from w2sg.training.encoding import encode

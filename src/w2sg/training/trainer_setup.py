@@ -13,7 +13,7 @@ from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl.trainer.utils import FusedCausalLMOutput
 
-from w2sg.config.params import Lora, Optimization
+from w2sg.config.training import Lora, Optimization
 from w2sg.training.batches import GroupedSampler
 
 

@@ -121,7 +121,7 @@ def extract(tree: TrajectoryTree, *, statistics: Statistics, ties: Ties) -> Opti
         path.append(max(children, key=merit))
     steps = tuple(tree.step(number) for number in path[:-1])
     leaf = tree.nodes[path[-1]]
-    samples = [tree.trajectories[sample] for sample in leaf.samples]
+    samples = [tree.trajectories[member] for member in leaf.members]
     said = [(step.observation, step.response) for step in steps]
     own = [sample.sample for sample in samples if [(s.observation, s.response) for s in sample.steps] == said]
     return OptimizedPath(tuple(path), steps, leaf.mean_score, own[0] if own else -1)

@@ -52,7 +52,7 @@ class _Growing:
     depth: int
     step: Step | None
     children: list[int] = field(default_factory=list)
-    samples: list[int] = field(default_factory=list)
+    members: list[int] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ def count_merges(tree: TrajectoryTree) -> Merges:
     for number, node in enumerate(tree.nodes):
         if number == ROOT or node.stop:
             continue
-        observations = [tree.trajectories[sample].steps[node.depth - 1].observation for sample in node.samples]
+        observations = [tree.trajectories[member].steps[node.depth - 1].observation for member in node.members]
         steps += len(observations)
         merged += len(observations) - 1
         differing += sum(observation != observations[0] for observation in observations[1:])
@@ -109,9 +109,9 @@ def build(
         nodes.append(_Growing(parent=parent, depth=nodes[parent].depth + (step is not None), step=step))
         return len(nodes) - 1
 
-    for sample, trajectory in enumerate(trajectories):
+    for position, trajectory in enumerate(trajectories):
         at = ROOT
-        nodes[at].samples.append(sample)
+        nodes[at].members.append(position)
         for step in (*trajectory.steps, None):
             likeness = {
                 number: _likeness(step, nodes[number].step, merge_key=merge_key, embeddings=embeddings)
@@ -119,7 +119,7 @@ def build(
             }
             closest = max(likeness, key=likeness.__getitem__, default=None)  # the oldest of equals
             at = closest if closest is not None and likeness[closest] >= xi else child(at, step)
-            nodes[at].samples.append(sample)
+            nodes[at].members.append(position)
     return TrajectoryTree(tuple(trajectories), tuple(_frozen(node, trajectories) for node in nodes))
 
 
@@ -139,7 +139,7 @@ def _frozen(node: _Growing, trajectories: Sequence[Trajectory]) -> Node:
         parent=node.parent,
         depth=node.depth,
         children=tuple(node.children),
-        samples=tuple(node.samples),
+        members=tuple(node.members),
         stop=stop,
-        total_reward=sum((trajectories[sample].score for sample in node.samples), 0.0) if stop else 0.0,
+        total_reward=sum((trajectories[member].score for member in node.members), 0.0) if stop else 0.0,
     )

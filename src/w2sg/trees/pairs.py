@@ -93,7 +93,7 @@ def tree_pairs(
         turns: sigma+ and sigma- end after this many turns of the agent's, the diverging one being the first; None keeps
             them to their ends. What follows the first turns tells good from bad all too easily: it is where the worse
             one has gone astray already. Whole paths are not cut.
-        prompt: opens the first user turn (M19).
+        prompt: opens the first user turn (appendix F).
     """
     pairs = []
     for tree in trees:
@@ -127,7 +127,7 @@ def random_pairs(
 
 
 def eto_pairs(trajectories: Iterable[Trajectory], *, minimum_gap: float, prompt: str = "") -> list[Pair]:
-    """One pair per task whose gap clears `minimum_gap`: the best against the worst whole trajectory (ETO, M12).
+    """One pair per task whose gap clears `minimum_gap`: the best against the worst whole trajectory (ETO, section 4.1).
 
     Of equally good ones the shorter, then the first. Numbered from 0, tasks in the order of their first trajectory.
 
@@ -145,7 +145,7 @@ def eto_pairs(trajectories: Iterable[Trajectory], *, minimum_gap: float, prompt:
 def ceiling_pairs(
     trajectories: Iterable[Trajectory], *, experts: Iterable[Trajectory], minimum_gap: float, prompt: str = ""
 ) -> list[Pair]:
-    """One pair per explored task: the expert's whole trajectory against the policy's own worst (ceiling, M13).
+    """One pair per explored task: the expert's whole trajectory against the policy's own worst (ceiling, section 4.1).
 
     A task without an expert, or whose worst trajectory is not below the expert's by `minimum_gap`, gives none. Numbered
     from 0, tasks in the order of their first trajectory.
@@ -181,8 +181,8 @@ def numbered(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def _pair_at(tree: TrajectoryTree, divergence: Divergence, *, turns: int | None, prompt: str) -> Pair:
-    chosen = _highest([tree.trajectories[sample] for sample in tree.nodes[divergence.best].samples])
-    rejected = _lowest([tree.trajectories[sample] for sample in tree.nodes[divergence.worst].samples])
+    chosen = _highest([tree.trajectories[member] for member in tree.nodes[divergence.best].members])
+    rejected = _lowest([tree.trajectories[member] for member in tree.nodes[divergence.worst].members])
     pair = _pair(
         chosen,
         rejected,

@@ -1,4 +1,4 @@
-"""How good a trajectory tree is: its diversity, representativeness and informativeness (paper, section 3.2; M7)."""
+"""How good a trajectory tree is: its diversity, representativeness and informativeness (paper, section 3.2)."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass

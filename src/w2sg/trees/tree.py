@@ -29,27 +29,27 @@ class Node:
         parent: number of the parent node, always below the node's own; -1 for the root.
         depth: execution steps from the root down to this node, itself included; a stop leaf adds none.
         children: numbers of the child nodes in the order of their insertion; empty for stop leaves alone.
-        samples: positions in `TrajectoryTree.trajectories` of those that pass through, ascending and never empty.
-        stop: the samples end here.
-        total_reward: sum of G(e) over the samples of a stop leaf; 0.0 elsewhere.
+        members: the samples that pass through, by position in `TrajectoryTree.trajectories`, ascending, never empty.
+        stop: the members end here.
+        total_reward: sum of G(e) over the members of a stop leaf; 0.0 elsewhere.
     """
 
     parent: int
     depth: int
     children: tuple[int, ...]
-    samples: tuple[int, ...]
+    members: tuple[int, ...]
     stop: bool
     total_reward: float
 
     @property
     def visits(self) -> int:
         """c_D(v): how many of the M trajectories pass through."""
-        return len(self.samples)
+        return len(self.members)
 
     @property
     def mean_score(self) -> float:
-        """Mean G(e), in [0, 1], of the samples of a stop leaf."""
-        return self.total_reward / len(self.samples)
+        """Mean G(e), in [0, 1], of the members of a stop leaf."""
+        return self.total_reward / len(self.members)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class TrajectoryTree:
         """(o_v, th_v, a_v) of an execution-step node: the step of the first sample that came through."""
         node = self.nodes[number]
         assert node.depth > 0 and not node.stop, "the root and the stop leaves are no execution steps"
-        return self.trajectories[node.samples[0]].steps[node.depth - 1]
+        return self.trajectories[node.members[0]].steps[node.depth - 1]
 
     def path(self, number: int) -> tuple[int, ...]:
         """Numbers of the nodes from the root to this one, both included."""
@@ -94,7 +94,7 @@ class TrajectoryTree:
 
     def scores(self, number: int) -> tuple[float, ...]:
         """G(e) of each sample that passes through the node; length c_D."""
-        return tuple(self.trajectories[sample].score for sample in self.nodes[number].samples)
+        return tuple(self.trajectories[member].score for member in self.nodes[number].members)
 
 
 def dump(path: Path, trees: Mapping[str, TrajectoryTree]) -> None:

@@ -1,8 +1,9 @@
 """ALFWorld's household games in text (paper, section 4.1), on an engine of our own that answers as TextWorld's does.
 
-The games are PDDL problems over ALFWorld's domain; the words come from ALFWorld's grammar. TextWorld's parsers and
-Fast Downward's PDDL front end read both; `engine` then plays them without the planner library, some hundred times
-faster, which the tests hold against the original step by step.
+The games are PDDL problems over ALFWorld's domain; the words come from ALFWorld's grammar. `world` reads and plays them
+without TextWorld and its planner library, some hundred times faster. The tests hold the readers against TextWorld's and
+Fast Downward's own, and the engine against the original step by step. Of the package `alfworld` a run uses the data
+(floor plans, domain, grammar) and two modules of constants.
 """
 
 import os

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from w2sg.contracts.errors import UserError
-from w2sg.environments.alfworld.experts.demonstrations import as_move, as_put, plan, play_handcoded
+from w2sg.environments.alfworld.shipped_experts import as_move, as_put, plan, play_handcoded
 from w2sg.environments.alfworld.tasks.official import game_folders, read_game
 from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.world.environment import answer, opening

@@ -1,4 +1,4 @@
-"""What exploration gave to learn from: the quality of the trees (M7), pairs and paths, by environment and seed."""
+"""What exploration gave to learn from: quality of the trees (section 3.2), pairs and paths, by environment and seed."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -53,7 +53,7 @@ class Exploration:
 
 
 def row(exploration: Exploration) -> dict[str, Any]:
-    """One line of tree_quality.csv (M7) with what was learnt from it."""
+    """One line of tree_quality.csv with what was learnt from it."""
     quality = exploration.quality
     mean, total, mixed, tasks = quality["mean"], quality["total"], quality["mixed"], quality["tasks"]
     counts = {f"pairs_{kind}": number for kind, number in sorted(exploration.pairs.items())}

@@ -15,9 +15,10 @@ from typing import Any, get_type_hints
 
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Episode
-from w2sg.evaluation.measures import metrics, statistics
-from w2sg.evaluation.measures.claims import Settings
+from w2sg.evaluation.measures import statistics
+from w2sg.evaluation.measures.comparisons import Resampling
+from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
+from w2sg.evaluation.measures.metrics import average_reward
 from w2sg.evaluation.measures.statistics import Interval
 
 MODELS = ("w2s_dpo", "w2s_mcts")
@@ -63,7 +64,7 @@ class GridRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class GridPoint:
     """What one point of the grid gave in one environment.
 
     Attributes:
@@ -74,7 +75,7 @@ class Point:
     environment: str
     breadth: int
     beta: float
-    episodes: Sequence[Episode]
+    episodes: GroupedEpisodes
     qualities: Sequence[Mapping[str, Any]]
 
 
@@ -87,7 +88,7 @@ def configuration(params: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 
-def rows(points: Iterable[Point], *, name: str, breadth: int, beta: float, settings: Settings) -> list[GridRow]:
+def rows(points: Iterable[GridPoint], *, name: str, breadth: int, beta: float, resampling: Resampling) -> list[GridRow]:
     """All rows, in the order of environment, model, split, breadth and beta.
 
     Args:
@@ -105,31 +106,28 @@ def rows(points: Iterable[Point], *, name: str, breadth: int, beta: float, setti
         if not own:
             raise UserError(f"grid: {environment} has no point at tree.breadth {breadth}, dpo.beta {beta}")
         for model in MODELS:
-            for split in metrics.splits(own[0].episodes):
+            for split in own[0].episodes.splits_of(environment):
                 base = _values(own[0], model=model, split=split)
                 found += [
-                    _row(p, base, name=name, model=model, split=split, settings=settings)
+                    _row(p, base, name=name, model=model, split=split, resampling=resampling)
                     for p in here
                     if base and _values(p, model=model, split=split)
                 ]
     return found
 
 
-def _values(point: Point, *, model: str, split: str) -> metrics.BySeed:
-    return metrics.per_task_and_seed(
-        point.episodes,
-        environment=point.environment,
-        model=model,
-        split=split,
-        measure=metrics.MEASURES["average_reward"],
-    )
+def _values(point: GridPoint, *, model: str, split: str) -> BySeed:
+    """Rewards by task and seed; empty where the model was not evaluated."""
+    return point.episodes.values(point.environment, split, average_reward).get(model, {})
 
 
-def _row(point: Point, base: metrics.BySeed, *, name: str, model: str, split: str, settings: Settings) -> GridRow:
+def _row(point: GridPoint, base: BySeed, *, name: str, model: str, split: str, resampling: Resampling) -> GridRow:
     values = _values(point, model=model, split=split)
-    resamples, confidence = settings.resamples, settings.confidence
-    own = statistics.interval(list(values.values()), resamples=resamples, confidence=confidence, rng=settings.rng())
-    result = statistics.paired_difference(values, base, resamples=resamples, confidence=confidence, rng=settings.rng())
+    resamples, confidence = resampling.resamples, resampling.confidence
+    own = statistics.interval(list(values.values()), resamples=resamples, confidence=confidence, rng=resampling.rng())
+    result = statistics.paired_difference(
+        values, base, resamples=resamples, confidence=confidence, rng=resampling.rng()
+    )
     return GridRow(
         configuration=name,
         environment=point.environment,

@@ -7,11 +7,8 @@ conditions, per environment, say whether weak-to-strong generalization could sho
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from w2sg.contracts.records import Episode
-from w2sg.evaluation.measures import claims, metrics
-from w2sg.evaluation.measures.claims import Comparison, Settings
-from w2sg.evaluation.paper.verdicts import points
-from w2sg.evaluation.report.tables import NO, Table
+from w2sg.evaluation.measures.comparisons import Comparison, Resampling, rewards_compared
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
 LEAST, MOST = 0.15, 0.85  # of the expert's reward, for SFT weak
 APART = 0.1  # between the best and the worst trajectory of a task, in G
@@ -66,11 +63,11 @@ class Learning:
 
 
 def learning(
-    episodes: Sequence[Episode],
+    episodes: GroupedEpisodes,
     *,
     experts: Mapping[str, float],
     spreads: Mapping[str, Sequence[float]],
-    settings: Settings,
+    resampling: Resampling,
 ) -> list[Learning]:
     """One entry for every environment with an evaluated SFT weak, known experts and explored tasks.
 
@@ -79,11 +76,9 @@ def learning(
         spreads: best minus worst G in the tree of each explored task, of all seeds, by environment.
     """
     found = []
-    for environment in metrics.environments(episodes):
-        here = [episode for episode in episodes if episode.trajectory.environment == environment]
-        split = metrics.splits(here)[-1]
-        last = [episode for episode in here if episode.split == split]
-        weak = [episode.trajectory.score for episode in last if episode.model == "sft_weak"]
+    for environment in episodes.environments:
+        split = episodes.last_split(environment)
+        weak = [episode.trajectory.score for episode in episodes.by_model(environment, split).get("sft_weak", ())]
         gaps = spreads.get(environment, ())
         if not weak or environment not in experts or not gaps:
             continue
@@ -94,60 +89,16 @@ def learning(
                 split=split,
                 expert=experts[environment],
                 weak=sum(weak) / len(weak),
-                gain=claims.rewards_compared(last, model="sft_weak", baseline="base_weak", settings=settings, **place),
-                room=claims.rewards_compared(last, model="sft_strong", baseline="sft_weak", settings=settings, **place),
+                gain=rewards_compared(episodes, model="sft_weak", baseline="base_weak", resampling=resampling, **place),
+                room=rewards_compared(
+                    episodes, model="sft_strong", baseline="sft_weak", resampling=resampling, **place
+                ),
                 apart=sum(gap >= APART - ROUNDING for gap in gaps) / len(gaps),
             )
         )
     return found
 
 
-def table(found: Sequence[Learning]) -> Table:
-    """The four conditions and whether they hold."""
-    rows = [
-        [
-            each.environment,
-            f"{100 * each.expert:.1f}",
-            f"{100 * each.weak:.1f} ({100 * each.of_expert:.0f} %)",
-            points(each.gain.result.difference) if each.gain else NO,
-            points(each.room.result.difference) if each.room else NO,
-            f"{100 * each.apart:.0f} %",
-            "; ".join(each.failed) or "all hold",
-        ]
-        for each in found
-    ]
-    note = (
-        "Comparisons of methods mean something only where there was something to learn: SFT weak between "
-        f"{100 * LEAST:.0f} and {100 * MOST:.0f} % of the expert's reward (of the demonstrations that SFT learned "
-        "from, without the expert's own failures), above its base, below SFT strong, each by the interval of the "
-        f"paired difference, and in {100 * SHARE_APART:.0f} % or more of the explored tasks one trajectory at least "
-        f"{APART:g} above another."
-    )
-    head = ["environment", "expert", "SFT weak", "above its base", "SFT strong above it", "apart", "conditions"]
-    return Table("Was there something to learn?", note, head, rows)
-
-
 def warnings(found: Sequence[Learning]) -> list[str]:
     """A line for every environment in which a condition fails."""
     return [f"{each.environment}: little to learn here: {'; '.join(each.failed)}" for each in found if each.failed]
-
-
-def row(each: Learning) -> dict[str, object]:
-    """A line of learning.csv; rewards and differences as fractions."""
-    gain = each.gain.result.difference if each.gain else None
-    room = each.room.result.difference if each.room else None
-    return {
-        "environment": each.environment,
-        "split": each.split,
-        "expert": each.expert,
-        "sft_weak": each.weak,
-        "of_expert": each.of_expert,
-        "above_base": gain.mean if gain else None,
-        "above_base_low": gain.low if gain else None,
-        "above_base_high": gain.high if gain else None,
-        "strong_above": room.mean if room else None,
-        "strong_above_low": room.low if room else None,
-        "strong_above_high": room.high if room else None,
-        "apart": each.apart,
-        "failed": "; ".join(each.failed),
-    }

@@ -1,4 +1,4 @@
-"""Theorem 1 as a diagnostic (paper, eq. 10; M18): its third term with our figures, and how far its assumptions hold.
+"""Theorem 1 as a diagnostic (paper, eq. 10): its third term with our figures, and how far its assumptions hold.
 
 What the figures can and cannot say is in docs/theorem.md. Nothing here needs a model: the stage theorem has measured.
 """
@@ -14,8 +14,7 @@ import numpy as np
 
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import read_json
-from w2sg.contracts.records import Episode
-from w2sg.evaluation.measures import metrics
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
 BASELINE = "sft_strong"
 
@@ -113,7 +112,7 @@ def pairs_needed(margin: float, *, kl: float, delta: float) -> int:
     return high
 
 
-def readings(quantities: Sequence[Quantities], episodes: Sequence[Episode]) -> list[Reading]:
+def readings(quantities: Sequence[Quantities], episodes: GroupedEpisodes) -> list[Reading]:
     """Eq. 10 for every environment and seed, rewards being those on the last held-out split that was evaluated."""
     rewards = held_out_rewards(episodes)
     found = []
@@ -141,41 +140,11 @@ def readings(quantities: Sequence[Quantities], episodes: Sequence[Episode]) -> l
     return found
 
 
-def held_out_rewards(episodes: Sequence[Episode]) -> dict[tuple[str, int, str], float]:
+def held_out_rewards(episodes: GroupedEpisodes) -> dict[tuple[str, int, str], float]:
     """Mean G by environment, seed and model, on the last split of each environment."""
     scores: dict[tuple[str, int, str], list[float]] = {}
-    for environment in metrics.environments(episodes):
-        here = [each for each in episodes if each.trajectory.environment == environment]
-        last = metrics.splits(here)[-1]
-        for each in here:
-            if each.split == last:
-                scores.setdefault((environment, each.seed, each.model), []).append(each.trajectory.score)
+    for environment in episodes.environments:
+        for model, own in episodes.by_model(environment, episodes.last_split(environment)).items():
+            for episode in own:
+                scores.setdefault((environment, episode.seed, model), []).append(episode.trajectory.score)
     return {key: fmean(values) for key, values in scores.items()}
-
-
-def row(reading: Reading) -> dict[str, Any]:
-    """One line of results/theorem.csv."""
-    each = reading.quantities
-    return {
-        "environment": each.environment,
-        "seed": each.seed,
-        "method": each.method,
-        "superior": each.superior,
-        "reference": each.reference,
-        "pairs": each.pairs,
-        "pair_tasks": each.pair_tasks,
-        "kl": each.kl,
-        "kl_error": each.kl_error,
-        "trajectories": each.trajectories,
-        "turns": each.turns,
-        "delta": each.delta,
-        "third_term": reading.term,
-        "margin": reading.margin,
-        "gain": reading.gain,
-        "largest_constant": reading.largest_constant,
-        "pairs_needed": reading.pairs_needed,
-        "ranked_superior": each.ranked.get(each.superior),
-        "ranked_method": each.ranked.get(each.method),
-        "successful": each.successful,
-        "mean_score": each.mean_score,
-    }

@@ -1,4 +1,4 @@
-"""Does a better tree give a better student? Tree quality (M7) against the gain of a method over SFT strong.
+"""Does a better tree give a better student? Tree quality (section 3.2) against the gain of a method over SFT strong.
 
 A point is one environment, seed and condition; `make grid` adds a condition for every tree breadth. Points are related
 within environments only: across them quality and gain differ for a hundred other reasons. The conditions of one
@@ -9,19 +9,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2sg.contracts.records import Episode
-from w2sg.evaluation.measures import metrics
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.theorem import BASELINE, held_out_rewards
-from w2sg.evaluation.report import figures
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 # Columns of results/tree_quality.csv and of results/grid.csv, and the words that a reader knows them by.
 FIGURES = {
@@ -33,11 +28,10 @@ FIGURES = {
 }
 METHODS = ("w2s_dpo", "w2s_mcts")  # those that learn from trees
 FEWEST = 5  # points; of four, one order in 24 is perfect by chance
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class GainPoint:
     """One environment, seed and condition.
 
     Attributes:
@@ -73,12 +67,12 @@ class Relation:
 
 def points(
     qualities: Mapping[tuple[str, int], Mapping[str, Any]],
-    episodes: Sequence[Episode],
+    episodes: GroupedEpisodes,
     grid: Sequence[GridRow],
     *,
     breadth: int,
     beta: float,
-) -> list[Point]:
+) -> list[GainPoint]:
     """A point for every environment and seed of the run, and one for every other breadth of the grid at the same beta.
 
     Args:
@@ -93,36 +87,35 @@ def points(
         here = {method: rewards.get((environment, seed, method)) for method in METHODS}
         gains = {method: value - base for method, value in here.items() if value is not None and base is not None}
         if gains:
-            found.append(Point(environment, seed, "", {name: float(quality[name]) for name in FIGURES}, gains))
+            found.append(GainPoint(environment, seed, "", {name: float(quality[name]) for name in FIGURES}, gains))
     return found + _grid_points(grid, episodes, rewards, breadth=breadth, beta=beta)
 
 
 def _grid_points(
     grid: Sequence[GridRow],
-    episodes: Sequence[Episode],
+    episodes: GroupedEpisodes,
     rewards: Mapping[tuple[str, int, str], float],
     *,
     breadth: int,
     beta: float,
-) -> list[Point]:
+) -> list[GainPoint]:
     """Means over seeds on the last split, in the order of the grid."""
     gains: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
     quality: dict[tuple[str, int], dict[str, float]] = {}
-    last = {e: metrics.splits(x for x in episodes if x.trajectory.environment == e)[-1] for e, _, _ in rewards}
     for row in grid:
         bases = [value for (e, _, model), value in rewards.items() if (e, model) == (row.environment, BASELINE)]
         wanted = row.beta == beta and row.breadth != breadth and row.model in METHODS
-        if wanted and bases and row.split == last[row.environment]:
+        if wanted and bases and row.split == episodes.last_split(row.environment):
             key = row.environment, row.breadth
             gains[key][row.model] = row.average_reward - fmean(bases)
             quality[key] = {name: getattr(row, name) for name in FIGURES}
-    return [Point(key[0], None, f"breadth {key[1]}", quality[key], gains[key]) for key in quality]
+    return [GainPoint(key[0], None, f"breadth {key[1]}", quality[key], gains[key]) for key in quality]
 
 
-def relations(found: Sequence[Point]) -> list[Relation]:
+def relations(found: Sequence[GainPoint]) -> list[Relation]:
     """One relation per method that has a gain somewhere, and figure."""
     result = []
-    for method in _methods(found):
+    for method in methods(found):
         for figure in FIGURES:
             groups: dict[str, list[tuple[float, float]]] = defaultdict(list)
             for point in found:
@@ -154,38 +147,6 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     return ranks
 
 
-def _methods(found: Sequence[Point]) -> list[str]:
+def methods(found: Sequence[GainPoint]) -> list[str]:
+    """Those that have a gain somewhere."""
     return [method for method in METHODS if any(method in point.gains for point in found)]
-
-
-def row(point: Point) -> dict[str, Any]:
-    """One line of results/tree_gain.csv."""
-    return {
-        "environment": point.environment,
-        "seed": point.seed,
-        "condition": point.condition,
-        **point.quality,
-        **{f"gain_{method}": point.gains.get(method) for method in METHODS},
-    }
-
-
-def chart(found: Sequence[Point], *, figure: str = "informative_total") -> str:
-    """Gain against one figure of the trees: a panel per method, a colour per environment; at least one point."""
-    environments = list(dict.fromkeys(point.environment for point in found))
-    methods = _methods(found)
-    with figures.canvas(1, len(methods), width=7.4, height=3.1) as (_, axes, buffer):
-        for axis, method in zip(axes, methods, strict=True):
-            axis.axhline(0, color=figures.INK, linewidth=1)
-            for number, environment in enumerate(environments):
-                here = [p for p in found if p.environment == environment and method in p.gains]
-                _dots(axis, here, method=method, figure=figure, name=environment, colour=COLOURS[number % len(COLOURS)])
-            axis.set(title=metrics.label(method), xlabel=FIGURES[figure])
-            axis.grid()
-        axes[0].set_ylabel("gain over SFT strong, points")
-        axes[0].legend()
-    return figures.svg(buffer, name="tree-gain", title="Gain over SFT strong against the quality of the trees")
-
-
-def _dots(axis: "Axes", here: Sequence[Point], *, method: str, figure: str, name: str, colour: str) -> None:
-    places = [point.quality[figure] for point in here]
-    axis.plot(places, [100 * point.gains[method] for point in here], "o", color=colour, markersize=5, label=name)

@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from w2sg.evaluation.measures.claims import MINUS, Comparison, Recovered
+from w2sg.evaluation.measures.comparisons import Comparison, Recovered
 from w2sg.evaluation.measures.grid import GridRow
-from w2sg.evaluation.measures.metrics import label
+from w2sg.evaluation.measures.models import label
 from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.wording import MINUS, points, share
 from w2sg.evaluation.paper import paper
 
 Direction = Literal["for", "against", "undecided", "missing"]
@@ -30,11 +31,11 @@ VERDICTS: tuple[Verdict, ...] = ("supported", "not supported", "not decidable at
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
+class Measured:
     """What was measured, on the split that is reported: unseen tasks where there are any.
 
     Attributes:
-        compared, recovered: as `claims` returns them; other splits are ignored.
+        compared, recovered: as `comparisons` returns them; other splits are ignored.
         grid: the rows of this configuration.
         repeats: Comparisons of the share of steps that repeat the one before, by environment, model and baseline.
         tasks: number of tasks by environment and split.
@@ -55,7 +56,7 @@ class Evidence:
     direction: Direction
 
 
-Test = Callable[[Findings], list[Evidence]]
+Test = Callable[[Measured], list[Evidence]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class JudgedClaim:
     """A claim with its evidence and verdict."""
 
     claim: Claim
@@ -109,9 +110,9 @@ def direction(comparison: Comparison, *, higher: bool = True) -> Direction:
 def better(*contrasts: tuple[str, str], environments: Sequence[str] = paper.ENVIRONMENTS, higher: bool = True) -> Test:
     """Average rewards of models against baselines, in points and as the relative gain that the paper speaks of."""
 
-    def test(findings: Findings) -> list[Evidence]:
+    def test(measured: Measured) -> list[Evidence]:
         return [
-            _compared(findings.compared, environment, model, baseline, higher=higher)
+            _compared(measured.compared, environment, model, baseline, higher=higher)
             for model, baseline in contrasts
             for environment in environments
         ]
@@ -135,26 +136,21 @@ def _compared(
     return Evidence(text, direction(found[-1], higher=higher))
 
 
-def points(value: Interval) -> str:
-    """A difference in points with its interval."""
-    return f"{100 * value.mean:+.1f} [{100 * value.low:+.1f}, {100 * value.high:+.1f}]".replace("-", MINUS)
-
-
 def recovers(model: str) -> Test:
     """The share of the way from SFT strong to the ceiling, and beside it that from SFT weak."""
 
-    def test(findings: Findings) -> list[Evidence]:
+    def test(measured: Measured) -> list[Evidence]:
         evidence = []
         for environment in paper.ENVIRONMENTS:
-            here = [r for r in findings.recovered if (r.environment, r.model) == (environment, model)]
+            here = [r for r in measured.recovered if (r.environment, r.model) == (environment, model)]
             by_name = {r.name: r for r in here}
             if "recovered ceiling" not in by_name:
                 evidence.append(Evidence(f"{environment}: no ceiling was run", "missing"))
                 continue
-            share = by_name["recovered ceiling"].result
+            value = by_name["recovered ceiling"].result.value
             speaks: Direction = "undecided"
-            if share.value and not share.value.low <= 0 <= share.value.high:
-                speaks = "for" if share.value.low > 0 else "against"
+            if value and not value.low <= 0 <= value.high:
+                speaks = "for" if value.low > 0 else "against"
             text = "; ".join(f"{r.name} {share_text(r)}" for r in by_name.values())
             evidence.append(Evidence(f"{environment}: {label(model)}: {text}", speaks))
         return evidence
@@ -167,17 +163,15 @@ def share_text(found: Recovered) -> str:
     way = f"ceiling {MINUS} {label(found.baseline)} = {points(found.result.denominator)}"
     if found.result.value is None:
         return f"undefined ({way})"
-    value = found.result.value
-    shown = f"{100 * value.mean:.0f} % [{100 * value.low:.0f}, {100 * value.high:.0f}]".replace("-", MINUS)
-    return f"{shown} of {way}"
+    return f"{share(found.result.value)} of {way}"
 
 
 def repeats_less(model: str, baseline: str, *, environment: str) -> Test:
     """Share of an episode's steps that say again what the step before said."""
 
-    def test(findings: Findings) -> list[Evidence]:
+    def test(measured: Measured) -> list[Evidence]:
         key = (environment, model, baseline)
-        found = [c for c in findings.repeats if (c.environment, c.model, c.baseline) == key]
+        found = [c for c in measured.repeats if (c.environment, c.model, c.baseline) == key]
         names = f"{environment}: share of repeated steps, {label(model)} against {label(baseline)}"
         if not found:
             return [Evidence(f"{names}: not run", "missing")]
@@ -187,9 +181,9 @@ def repeats_less(model: str, baseline: str, *, environment: str) -> Test:
     return test
 
 
-def higher_beta_is_worse(findings: Findings) -> list[Evidence]:
+def higher_beta_is_worse(measured: Measured) -> list[Evidence]:
     """Table 3: w2s_dpo at the greatest beta against the configuration's, on ScienceWorld."""
-    rows = _reported([r for r in findings.grid if (r.environment, r.model) == ("scienceworld", "w2s_dpo")])
+    rows = _reported([r for r in measured.grid if (r.environment, r.model) == ("scienceworld", "w2s_dpo")])
     lines = [[row for row in rows if row.breadth == breadth] for breadth in {row.breadth for row in rows}]
     line = max(lines, key=len, default=[])
     if len(line) < 2:
@@ -209,10 +203,10 @@ def rises_then_falls(environments: Sequence[str] = paper.ENVIRONMENTS) -> Test:
     the best is the last, and the first has an interval below it, or the other way round.
     """
 
-    def test(findings: Findings) -> list[Evidence]:
+    def test(measured: Measured) -> list[Evidence]:
         evidence = []
         for environment in environments:
-            rows = _reported([r for r in findings.grid if (r.environment, r.model) == (environment, "w2s_mcts")])
+            rows = _reported([r for r in measured.grid if (r.environment, r.model) == (environment, "w2s_mcts")])
             line = list({row.breadth: row for row in sorted(rows, key=lambda r: r.breadth)}.values())
             if len(line) < 3:
                 evidence.append(Evidence(f"{environment}: no grid over tree.breadth was run (make grid)", "missing"))
@@ -237,14 +231,14 @@ def _reported(rows: Sequence[GridRow]) -> list[GridRow]:
     return unseen or list(rows)
 
 
-def counts(findings: Findings) -> list[Evidence]:
+def counts(measured: Measured) -> list[Evidence]:
     """Table 4: the same numbers of tasks."""
     evidence = []
     for environment, official in paper.TABLE4.items():
-        if environment not in findings.tasks:
+        if environment not in measured.tasks:
             evidence.append(Evidence(f"{environment}: not run", "missing"))
             continue
-        own = dict(findings.tasks[environment])
+        own = dict(measured.tasks[environment])
         same = all(own.get(split) == number for split, number in official.items())
         shown = ", ".join(f"{split} {number}" for split, number in own.items())
         evidence.append(
@@ -258,4 +252,4 @@ def counts(findings: Findings) -> list[Evidence]:
 
 def not_run(reason: str) -> Test:
     """Nothing in this experiment bears on it."""
-    return lambda findings: [Evidence(reason, "missing")]
+    return lambda measured: [Evidence(reason, "missing")]

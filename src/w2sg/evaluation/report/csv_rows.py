@@ -1,11 +1,14 @@
-"""How comparisons and shares become lines of CSV: rewards and rates as fractions, six significant digits."""
+"""How measures become lines of CSV: rewards and rates as fractions, six significant digits."""
 
 import csv
 from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from w2sg.evaluation.measures.claims import Comparison, Recovered
+from w2sg.evaluation.measures.comparisons import Comparison, Recovered
+from w2sg.evaluation.measures.learning import Learning
+from w2sg.evaluation.measures.theorem import Reading
+from w2sg.evaluation.measures.tree_gain import METHODS, GainPoint
 
 DIGITS = 6  # significant ones
 
@@ -54,6 +57,66 @@ def recovered(found: Recovered) -> dict[str, Any]:
         "denominator_value": denominator.mean,
         "denominator_low": denominator.low,
         "denominator_high": denominator.high,
+    }
+
+
+def learning(each: Learning) -> dict[str, Any]:
+    """A line of learning.csv; rewards and differences as fractions."""
+    gain = each.gain.result.difference if each.gain else None
+    room = each.room.result.difference if each.room else None
+    return {
+        "environment": each.environment,
+        "split": each.split,
+        "expert": each.expert,
+        "sft_weak": each.weak,
+        "of_expert": each.of_expert,
+        "above_base": gain.mean if gain else None,
+        "above_base_low": gain.low if gain else None,
+        "above_base_high": gain.high if gain else None,
+        "strong_above": room.mean if room else None,
+        "strong_above_low": room.low if room else None,
+        "strong_above_high": room.high if room else None,
+        "apart": each.apart,
+        "failed": "; ".join(each.failed),
+    }
+
+
+def theorem(reading: Reading) -> dict[str, Any]:
+    """A line of theorem.csv."""
+    each = reading.quantities
+    return {
+        "environment": each.environment,
+        "seed": each.seed,
+        "method": each.method,
+        "superior": each.superior,
+        "reference": each.reference,
+        "pairs": each.pairs,
+        "pair_tasks": each.pair_tasks,
+        "kl": each.kl,
+        "kl_error": each.kl_error,
+        "trajectories": each.trajectories,
+        "turns": each.turns,
+        "delta": each.delta,
+        "third_term": reading.term,
+        "margin": reading.margin,
+        "gain": reading.gain,
+        "largest_constant": reading.largest_constant,
+        "pairs_needed": reading.pairs_needed,
+        "ranked_superior": each.ranked.get(each.superior),
+        "ranked_method": each.ranked.get(each.method),
+        "successful": each.successful,
+        "mean_score": each.mean_score,
+    }
+
+
+def tree_gain(point: GainPoint) -> dict[str, Any]:
+    """A line of tree_gain.csv."""
+    return {
+        "environment": point.environment,
+        "seed": point.seed,
+        "condition": point.condition,
+        **point.quality,
+        **{f"gain_{method}": point.gains.get(method) for method in METHODS},
     }
 
 

@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from w2sg.evaluation.measures import metrics
-from w2sg.evaluation.measures.claims import MINUS, SHARES, Recovered, Settings, Standing
+from w2sg.evaluation.measures import wording
+from w2sg.evaluation.measures.comparisons import SHARES, Recovered, Resampling, TableCell
 from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.learning import APART, LEAST, MOST, SHARE_APART, Learning
+from w2sg.evaluation.measures.metrics import MEASURES
+from w2sg.evaluation.measures.models import in_table_order, label
 from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval
 from w2sg.evaluation.paper import paper
-from w2sg.evaluation.paper.verdicts import points
 
-Cells = dict[tuple[str, str], Standing]
+Cells = dict[tuple[str, str], TableCell]
 NO = "–"
 
 
@@ -30,11 +32,11 @@ class Table:
         return "\n".join(lines) + "\n"
 
 
-def by_environment(standings: Sequence[Standing]) -> list[tuple[str, list[str], dict[str, Cells]]]:
+def by_environment(table_cells: Sequence[TableCell]) -> list[tuple[str, list[str], dict[str, Cells]]]:
     """Per environment: its splits, and the cells of every model by split and measure."""
     tables = []
-    for environment in sorted({cell.environment for cell in standings}):
-        here = [cell for cell in standings if cell.environment == environment]
+    for environment in sorted({cell.environment for cell in table_cells}):
+        here = [cell for cell in table_cells if cell.environment == environment]
         models: dict[str, Cells] = {}
         for cell in here:
             models.setdefault(cell.model, {})[cell.split, cell.measure] = cell
@@ -43,59 +45,59 @@ def by_environment(standings: Sequence[Standing]) -> list[tuple[str, list[str], 
 
 
 def table1_markdown(
-    standings: Sequence[Standing], *, settings: Settings, binary: Sequence[str] = (), after: Sequence[Table] = ()
+    table_cells: Sequence[TableCell], *, resampling: Resampling, binary: Sequence[str] = (), after: Sequence[Table] = ()
 ) -> str:
     """Table 1 in the paper's shape, the tables `after` it, then every environment, split and measure with intervals."""
     lines = [
         "# Table 1",
         "",
         "Task score is 100 times the average reward.",
-        f"In brackets: {settings.confidence:.0%} bootstrap intervals over tasks and, where there are several, seeds.",
+        f"In brackets: {resampling.confidence:.0%} bootstrap intervals over tasks and, where there are several, seeds.",
         "Completion is the share of the episodes that the environment ended by itself, in per cent.",
         "",
-        "\n".join(table.markdown() for table in (table1(standings, binary=binary), *after)).rstrip(),
+        "\n".join(table.markdown() for table in (table1(table_cells, binary=binary), *after)).rstrip(),
     ]
-    for environment, splits, models in by_environment(standings):
+    for environment, splits, models in by_environment(table_cells):
         heads = [f"{split}: {name}" for split in splits for name in ("task score", "success", "completion", "tasks")]
         lines += ["", f"## {environment}", "", f"| model | {' | '.join(heads)} |", "|---" + "|---:" * len(heads) + "|"]
         for model, cells in models.items():
             shown = [text for split in splits for text in _cells(cells, split=split)]
-            lines.append(f"| {metrics.label(model)} | {' | '.join(shown)} |")
+            lines.append(f"| {label(model)} | {' | '.join(shown)} |")
     return "\n".join(lines) + "\n"
 
 
 def _cells(cells: Cells, *, split: str) -> list[str]:
     if (split, "average_reward") not in cells:
         return ["", "", "", ""]
-    reward, *rates = (cells[split, measure].value for measure in metrics.MEASURES)
-    return [_score(reward), *(f"{100 * rate.mean:.1f}" for rate in rates), str(cells[split, "average_reward"].tasks)]
+    reward, *rates = (cells[split, measure].value for measure in MEASURES)
+    return [
+        wording.score(reward),
+        *(f"{100 * rate.mean:.1f}" for rate in rates),
+        str(cells[split, "average_reward"].tasks),
+    ]
 
 
-def _score(value: Interval) -> str:
-    return f"{100 * value.mean:.1f} [{100 * value.low:.1f}, {100 * value.high:.1f}]"
-
-
-def table1(standings: Sequence[Standing], *, binary: Sequence[str] = ()) -> Table:
+def table1(table_cells: Sequence[TableCell], *, binary: Sequence[str] = ()) -> Table:
     """All rows of Table 1 in the paper's order, the controls that it does not have below and in brackets.
 
     Args:
-        standings: of all splits; the last, unseen where there are unseen tasks, is shown.
+        table_cells: of all splits; the last, unseen where there are unseen tasks, is shown.
         binary: environments whose reward is 0 or 1 and which have one column (A19).
     """
-    found = {environment: (splits[-1], models) for environment, splits, models in by_environment(standings)}
+    found = {environment: (splits[-1], models) for environment, splits, models in by_environment(table_cells)}
     environments = [*(e for e in paper.ENVIRONMENTS if e in found), *sorted(found.keys() - set(paper.ENVIRONMENTS))]
     head = ["method"]
     for environment in environments:
         head += [f"{environment}: task score", *([] if environment in binary else [f"{environment}: completion"])]
     rows = []
-    for model in metrics.roster(model for _, models in found.values() for model in models):
-        name = metrics.label(model)
+    for model in in_table_order(model for _, models in found.values() for model in models):
+        name = label(model)
         row = [name if model in paper.TABLE1 else f"({name})"]
         for environment in environments:
             split, models = found[environment]
             cells = models.get(model, {})
             score = cells.get((split, "average_reward"))
-            row.append(_score(score.value) if score else NO)
+            row.append(wording.score(score.value) if score else NO)
             if environment not in binary:
                 rate = cells.get((split, "completion_rate"))
                 row.append(f"{100 * rate.value.mean:.1f}" if rate else NO)
@@ -111,7 +113,7 @@ def table1(standings: Sequence[Standing], *, binary: Sequence[str] = ()) -> Tabl
 def table2() -> Table:
     """Table 2, which a configuration of its own runs."""
     rows = [
-        [metrics.label(model), *(f"{paper.TABLE2[model][environment]:.1f}" for environment in paper.ENVIRONMENTS)]
+        [label(model), *(f"{paper.TABLE2[model][environment]:.1f}" for environment in paper.ENVIRONMENTS)]
         for model in paper.TABLE2
     ]
     note = (
@@ -121,22 +123,24 @@ def table2() -> Table:
     return Table("Table 2: a second pair of models", note, ["method", *paper.ENVIRONMENTS], rows)
 
 
-def table3(grid: Sequence[GridRow], standings: Sequence[Standing], *, environment: str = "scienceworld") -> Table:
+def table3(grid: Sequence[GridRow], table_cells: Sequence[TableCell], *, environment: str = "scienceworld") -> Table:
     """Table 3: tree breadth and beta, on ScienceWorld as in the paper or on the only environment there is."""
     here = sorted({row.environment for row in grid})
     if here and environment not in here:
         environment = here[0]
-    sft = [s for s in standings if (s.environment, s.model, s.measure) == (environment, "sft_strong", "average_reward")]
-    rows = [["SFT", NO, NO, _score(sft[-1].value) if sft else NO, NO, f"{paper.TABLE3_SFT}"]]
+    sft = [
+        s for s in table_cells if (s.environment, s.model, s.measure) == (environment, "sft_strong", "average_reward")
+    ]
+    rows = [["SFT", NO, NO, wording.score(sft[-1].value) if sft else NO, NO, f"{paper.TABLE3_SFT}"]]
     for model, name in (("w2s_dpo", "WTS (TreeDPO)"), ("w2s_mcts", "MCTS")):
         own = [row for row in grid if (row.environment, row.model) == (environment, model)]
         last = [row for row in own if row.split == own[-1].split]
         for row in sorted(last, key=lambda r: (r.breadth, r.beta)):
             official = paper.TABLE3_BETA.get(row.beta) if model == "w2s_dpo" else paper.TABLE3_BREADTH.get(row.breadth)
-            difference = points(Interval(row.difference, row.difference_low, row.difference_high))
+            difference = wording.points(Interval(row.difference, row.difference_low, row.difference_high))
             beta = f"{row.beta:g}" if model == "w2s_dpo" else NO
             rows.append(
-                [name, str(row.breadth), beta, _score(row.value), difference, str(official) if official else NO]
+                [name, str(row.breadth), beta, wording.score(row.value), difference, str(official) if official else NO]
             )
     note = (
         f"On {environment}. Against own point: the difference to the configuration's own breadth and β, paired by task."
@@ -165,11 +169,13 @@ def recovered_table(found: Sequence[Recovered]) -> Table:
     ways: dict[str, str] = {}
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in shown:
-        way = f"{row.environment}: ceiling {MINUS} {metrics.label(row.baseline)} = {points(row.result.denominator)}"
-        ways[f"{row.environment} {row.name}"] = way
-        cells.setdefault((row.model, row.environment), {})[row.name] = _share(row.result.value)
+        way = f"ceiling {wording.MINUS} {label(row.baseline)} = {wording.points(row.result.denominator)}"
+        ways[f"{row.environment} {row.name}"] = f"{row.environment}: {way}"
+        cells.setdefault((row.model, row.environment), {})[row.name] = (
+            wording.share(row.result.value) if row.result.value else "undefined"
+        )
     rows = [
-        [metrics.label(model), environment, *(shares.get(name, NO) for name in SHARES)]
+        [label(model), environment, *(shares.get(name, NO) for name in SHARES)]
         for (model, environment), shares in cells.items()
     ]
     least = 100 * SMALLEST_DENOMINATOR
@@ -182,7 +188,26 @@ def recovered_table(found: Sequence[Recovered]) -> Table:
     return Table("Shares recovered", note, ["method", "environment", *SHARES], rows)
 
 
-def _share(value: Interval | None) -> str:
-    if value is None:
-        return "undefined"
-    return f"{100 * value.mean:.0f} % [{100 * value.low:.0f}, {100 * value.high:.0f}]".replace("-", MINUS)
+def learning_table(found: Sequence[Learning]) -> Table:
+    """The four conditions and whether they hold."""
+    rows = [
+        [
+            each.environment,
+            f"{100 * each.expert:.1f}",
+            f"{100 * each.weak:.1f} ({100 * each.of_expert:.0f} %)",
+            wording.points(each.gain.result.difference) if each.gain else NO,
+            wording.points(each.room.result.difference) if each.room else NO,
+            f"{100 * each.apart:.0f} %",
+            "; ".join(each.failed) or "all hold",
+        ]
+        for each in found
+    ]
+    note = (
+        "Comparisons of methods mean something only where there was something to learn: SFT weak between "
+        f"{100 * LEAST:.0f} and {100 * MOST:.0f} % of the expert's reward (of the demonstrations that SFT learned "
+        "from, without the expert's own failures), above its base, below SFT strong, each by the interval of the "
+        f"paired difference, and in {100 * SHARE_APART:.0f} % or more of the explored tasks one trajectory at least "
+        f"{APART:g} above another."
+    )
+    head = ["environment", "expert", "SFT weak", "above its base", "SFT strong above it", "apart", "conditions"]
+    return Table("Was there something to learn?", note, head, rows)

@@ -6,7 +6,7 @@ from html import escape as escape_html
 from statistics import fmean, pvariance
 
 from w2sg.contracts.records import DemonstrationPath, Episode, Step
-from w2sg.evaluation.measures import metrics
+from w2sg.evaluation.measures.models import in_table_order
 from w2sg.trees.pairs import clears, divergences
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
@@ -46,7 +46,7 @@ def path_nodes(tree: TrajectoryTree, path: DemonstrationPath) -> frozenset[int]:
 
 
 def _informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float]:
-    """Largest gap in mean G at each node after which ways part that differ in it (M7)."""
+    """Largest gap in mean G at each node after which ways part that differ in it (section 3.2)."""
     gaps: dict[int, float] = {}
     for divergence in divergences(tree, aggregate="mean"):
         if clears(divergence.gap, minimum_gap=minimum_gap):
@@ -183,7 +183,7 @@ def _hover(tree: TrajectoryTree, number: int, *, gap: float | None = None) -> st
 
 
 def episodes_side_by_side(episodes: Sequence[Episode], *, split: str) -> list[Episode]:
-    """One episode per model on the task where the models' scores differ most, in roster order.
+    """One episode per model on the task where the models' scores differ most, in the order of Table 1.
 
     Only tasks of `split`, and the first seed of each model. Of equal tasks the one with the fewest steps in all wins,
     then the first by id: the choice does not look at who won. Empty where the scores differ nowhere.
@@ -202,5 +202,5 @@ def episodes_side_by_side(episodes: Sequence[Episode], *, split: str) -> list[Ep
     if not candidates:
         return []
     chosen = tasks[min(candidates, key=merit)]
-    order = metrics.roster(episode.model for episode in chosen)
+    order = in_table_order(episode.model for episode in chosen)
     return sorted(chosen, key=lambda episode: order.index(episode.model))

@@ -9,9 +9,10 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from w2sg.environments.alfworld.world.facts import Binding, Fact, Facts, Literal, solutions
-from w2sg.environments.alfworld.world.rules import GOAL, Schema
+from w2sg.environments.alfworld.world.pddl import Axiom, Schema
+from w2sg.environments.alfworld.world.rules import GOAL
 from w2sg.environments.alfworld.world.text import Writer, display_names
-from w2sg.environments.alfworld.world.translation import Condition, Game
+from w2sg.environments.alfworld.world.translation import Game
 
 NOTHING_HAPPENS = "Nothing happens."
 
@@ -105,7 +106,7 @@ class Engine:
             return (fact in self.facts) != literal.negated
         return any(self._is_met(way, fact[1:]) for way in ways) != literal.negated
 
-    def _is_met(self, axiom: Condition, arguments: Sequence[str]) -> bool:
+    def _is_met(self, axiom: Axiom, arguments: Sequence[str]) -> bool:
         start = {name: value for (name, _), value in zip(axiom.parameters, arguments, strict=False)}
         derived = [part for part in axiom.literals if part.predicate.startswith("new-axiom@")]
         plain = [part for part in axiom.literals if part not in derived]

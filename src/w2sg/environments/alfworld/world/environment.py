@@ -1,4 +1,4 @@
-"""ALFWorld as an environment of this project (paper, section 4.1; M14)."""
+"""ALFWorld as an environment of this project (paper, section 4.1)."""
 
 import json
 import re

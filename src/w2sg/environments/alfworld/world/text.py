@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.world.facts import Binding, Facts, in_order
-from w2sg.environments.alfworld.world.rules import Piece, Rules, Slot
+from w2sg.environments.alfworld.world.grammar import Piece, Slot
+from w2sg.environments.alfworld.world.rules import Rules
 
 _ESCAPES = (("_bar_", "|"), ("_minus_", "-"), ("_plus_", "+"), ("_dot_", "."), ("_comma_", ","))
 

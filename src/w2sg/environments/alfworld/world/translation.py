@@ -12,16 +12,8 @@ from typing import Any
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.world.facts import Fact, Literal
-from w2sg.environments.alfworld.world.rules import Rules, compile_rules, literals, parse_task, split_goal
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One way to meet a derived predicate: literals over parameters, each a variable and its type."""
-
-    name: str
-    parameters: tuple[tuple[str, str], ...]
-    literals: tuple[Literal, ...]
+from w2sg.environments.alfworld.world.pddl import Axiom, read_domain, read_problem
+from w2sg.environments.alfworld.world.rules import Rules, compile_rules, split_goal
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,7 +39,7 @@ class Game:
     objects: dict[str, str]
     facts: tuple[Fact, ...]
     goal: tuple[Literal, ...]
-    axioms: tuple[Condition, ...]
+    axioms: tuple[Axiom, ...]
     goal_pddl: str
 
     @property
@@ -75,12 +67,10 @@ def translate(data: Mapping[str, Any], trajectory: Mapping[str, Any] | None = No
             raise UserError(f"game file: no text under {key!r}, which every game.tw-pddl has")
     grammar, instruction = split_goal(data["grammar"])
     try:
-        task = parse_task(data["pddl_domain"], data["pddl_problem"])
+        problem = read_problem(read_domain(data["pddl_domain"]), data["pddl_problem"])
         goal_pddl = _section(data["pddl_problem"], ":goal")
-    except (Exception, SystemExit) as error:  # the parser raises whatever comes up and exits on others
+    except (ValueError, RecursionError) as error:
         raise UserError(f"game file: not a PDDL problem of its domain ({str(error)[:80]!r})") from None
-    # The translator names plain facts "Atom" and costs "Assign"; an equality is true of every object.
-    facts = {(a.predicate, *a.args) for a in task.init if type(a).__name__ == "Atom" and a.predicate != "="}
     details = trajectory or {}
     return Game(
         domain=data["pddl_domain"],
@@ -88,19 +78,12 @@ def translate(data: Mapping[str, Any], trajectory: Mapping[str, Any] | None = No
         instruction=instruction,
         task_type=str(details.get("task_type", "")),
         parameters={k: str(v) for k, v in details.get("pddl_params", {}).items()},
-        objects={o.name: o.type_name for o in task.objects},
-        facts=tuple(sorted(facts)),
-        goal=literals(task.goal),
-        axioms=tuple(
-            Condition(a.name, tuple((p.name, p.type_name) for p in a.parameters), literals(a.condition))
-            for a in task.axioms
-        ),
+        objects=problem.objects,
+        facts=tuple(sorted(problem.facts)),
+        goal=problem.goal,
+        axioms=problem.axioms,
         goal_pddl=goal_pddl,
     )
-
-
-def _condition(axiom: Any) -> Condition:
-    return Condition(axiom.name, tuple((p.name, p.type_name) for p in axiom.parameters), literals(axiom.condition))
 
 
 def _section(problem: str, keyword: str) -> str:
@@ -140,7 +123,7 @@ def load(directory: Path, name: str) -> Game:
         content["facts"] = tuple(tuple(fact) for fact in content["facts"])
         content["goal"] = _literals(content["goal"])
         content["axioms"] = tuple(
-            Condition(a["name"], tuple((n, kind) for n, kind in a["parameters"]), _literals(a["literals"]))
+            Axiom(a["name"], tuple((n, kind) for n, kind in a["parameters"]), _literals(a["literals"]))
             for a in content["axioms"]
         )
         return Game(**rules, **content)

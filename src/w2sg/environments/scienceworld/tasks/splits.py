@@ -1,4 +1,4 @@
-"""Which variations are train, seen and unseen, and after how many steps an episode is cut off (M14, A24).
+"""Which variations are train, seen and unseen, and after how many steps an episode is cut off (Table 4, A24).
 
 By the package's own ranges: train is its train range, seen its dev range, unseen its test range; no variation is in two
 of them.

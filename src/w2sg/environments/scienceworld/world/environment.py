@@ -1,4 +1,4 @@
-"""ScienceWorld as an environment of this project (paper, section 4.1; M14, A24)."""
+"""ScienceWorld as an environment of this project (paper, section 4.1; A24)."""
 
 import json
 from collections.abc import Callable, Sequence

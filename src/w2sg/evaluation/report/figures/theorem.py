@@ -1,4 +1,4 @@
-"""The chart of theorem 1's third term (M18)."""
+"""The chart of theorem 1's third term (paper, eq. 10)."""
 
 from collections.abc import Sequence
 from itertools import cycle
@@ -7,19 +7,17 @@ from math import ceil
 import numpy as np
 
 from w2sg.evaluation.measures.theorem import Reading, third_term
-from w2sg.evaluation.report import figures
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")  # of the environments, from Okabe and Ito's palette
+from w2sg.evaluation.report.figures.canvas import ENVIRONMENT_COLOURS, INK, canvas, svg
 
 
 def chart(found: Sequence[Reading]) -> str:
     """The third term against N_p with C = 1, a line per environment and seed, ours marked; dotted: R(pi*) - R(SFT)."""
     environments = list(dict.fromkeys(each.quantities.environment for each in found))
-    colours = dict(zip(environments, cycle(COLOURS), strict=False))
+    colours = dict(zip(environments, cycle(ENVIRONMENT_COLOURS), strict=False))
     most = max(each.quantities.pairs for each in found)
     counts = np.unique(np.geomspace(10, max(1e6, 10 * most), 120).astype(int))
-    with figures.canvas(1, 1, width=7.4, height=3.4) as (_, (axis,), buffer):
-        axis.axhline(1, color=figures.INK, linewidth=1)
+    with canvas(1, 1, width=7.4, height=3.4) as (_, (axis,), buffer):
+        axis.axhline(1, color=INK, linewidth=1)
         axis.annotate("the whole range of rewards", (counts[-1], 1), (0, 3), textcoords="offset points", ha="right")
         named = set()
         for each in found:
@@ -35,4 +33,4 @@ def chart(found: Sequence[Reading]) -> str:
         axis.set(xscale="log", xlabel="preference pairs N_p", ylabel="third term, C = 1", ylim=(0, top))
         axis.grid()
         axis.legend()
-    return figures.svg(buffer, name="theorem", title="The third term of theorem 1 against the number of pairs")
+    return svg(buffer, name="theorem", title="The third term of theorem 1 against the number of pairs")

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 
-from w2sg.evaluation.measures.metrics import label
+from w2sg.evaluation.measures.models import label
 from w2sg.evaluation.paper import paper, verdicts
 from w2sg.evaluation.paper.verdicts import (
     Claim,
-    Finding,
-    Findings,
+    JudgedClaim,
+    Measured,
     better,
     counts,
     higher_beta_is_worse,
@@ -18,13 +18,13 @@ from w2sg.evaluation.paper.verdicts import (
 )
 
 
-def judge(findings: Findings, *, claims: Iterable[Claim] | None = None) -> list[Finding]:
+def judge(measured: Measured, *, claims: Iterable[Claim] | None = None) -> list[JudgedClaim]:
     """Every claim with its verdict, in the order of the paper."""
     judged = []
     for claim in CLAIMS if claims is None else claims:
-        evidence = claim.test(findings)
+        evidence = claim.test(measured)
         found = verdicts.verdict([e.direction for e in evidence], everywhere=claim.everywhere)
-        judged.append(Finding(claim, evidence, found))
+        judged.append(JudgedClaim(claim, evidence, found))
     return judged
 
 
@@ -178,10 +178,10 @@ CLAIMS: tuple[Claim, ...] = (
         "Section 4.2, case study",
         "The strong model trained using SFT fails to complete the task correctly as it repeats incorrect actions",
         "one WebShop task: 0 for SFT strong, 0.5 for TreeDPO. Measured over all tasks: whether the methods repeat less",
-        lambda findings: [
+        lambda measured: [
             evidence
             for model in ("w2s_dpo", "w2s_mcts")
-            for evidence in repeats_less(model, "sft_strong", environment="webshop")(findings)
+            for evidence in repeats_less(model, "sft_strong", environment="webshop")(measured)
         ],
     ),
     Claim("Table 4", "[1,824 / 200, 1,483 / 194 / 211 and 3,119 / 140 / 134 tasks]", "the same", counts),
@@ -195,7 +195,7 @@ CLAIMS: tuple[Claim, ...] = (
 )
 
 
-def markdown(judged: Sequence[Finding]) -> str:
+def markdown(judged: Sequence[JudgedClaim]) -> str:
     """claims.md: how many of each verdict, all in one table, then one section per sentence."""
     tally = ", ".join(f"{sum(f.verdict == name for f in judged)} {name}" for name in verdicts.VERDICTS)
     lines = ["# The paper's claims", "", f"{len(judged)} sentences: {tally}.", "", "| | verdict | where | sentence |"]

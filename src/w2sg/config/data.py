@@ -1,0 +1,128 @@
+"""Sections about the data that models learn from: demonstrations, play, exploration, trees, pairs, paths."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from w2sg.config.fields import Count, NotNegative, Positive, Section, Share, TopP, distinct
+from w2sg.config.training import Optimization
+
+Role = Literal["weak", "strong"]
+Similarity = Annotated[float, Field(ge=-1.0, le=1.0)]
+
+
+class Experts(Section):
+    """Expert demonstrations for SFT (D_expert, eq. 4), one per training task; explored tasks get theirs besides."""
+
+    tasks: Count
+    """Training tasks with a demonstration at most, counted from the first."""
+
+
+class Play(Section):
+    """Exploratory play that a from-scratch base is pretrained on, invalid actions included."""
+
+    episodes_per_task: Count
+    """Episodes of every training task."""
+    expert_shares: tuple[Share, ...] = Field(min_length=1)
+    """Shares of actions that are the expert's; every episode draws one of them."""
+
+
+class Sampling(Section):
+    """Who plays one sample of the exploration schedule, and how."""
+
+    temperature: NotNegative
+    """Of the softmax; 0 is greedy."""
+    top_p: TopP
+    """Nucleus: the most probable tokens that together have this share."""
+    model: Literal["sft", "base", "diverse"]
+    """SFT weak, the weak base before it (A13), or the policy of `explore.diversity`; strong samples: SFT strong."""
+
+
+class Diversity(Section):
+    """A second exploration policy (eq. 5; A12): minimise L_SFT - weight * KL(pi || SFT weak), from SFT weak on."""
+
+    weight: NotNegative
+    """Of the KL term, a bonus."""
+    clamp: Positive
+    """Bound of the KL of each token, in nats; without it the objective has no minimum."""
+    optimization: Optimization
+    """How it is trained."""
+
+
+class Explore(Section):
+    """Samples of training tasks by the SFT models (section 3.1)."""
+
+    roles: Annotated[tuple[Role, ...], Field(min_length=1)]
+    """Who explores: the weak model for the trees, the strong for eto and ceiling."""
+    samples: Count
+    """M, samples of each task."""
+    tasks: Count
+    """Training tasks explored at most, counted from the last."""
+    schedule: tuple[Sampling, ...] = Field(min_length=1)
+    """Sample k is played as entry k mod length says."""
+    diversity: Diversity | None
+    """Training of the policy that entries with `model: diverse` ask for; null where none does."""
+    cohort: Count
+    """Episodes that are played side by side."""
+    max_new_tokens: Count
+    """Tokens of one answer at most, in exploration and evaluation."""
+
+    @field_validator("roles")
+    @classmethod
+    def _different_roles(cls, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+        return distinct(roles)
+
+
+class Embed(Section):
+    """The sentence embedder of the merge rule (A1)."""
+
+    model: str
+    """Sentence-transformers model; the default's comes with a package and needs no network."""
+    batch: Count
+    """Sentences embedded at once."""
+
+
+class TreeSettings(Section):
+    """Trajectory trees (section 3.2, A1)."""
+
+    breadth: Annotated[int, Field(ge=2)]
+    """Samples of each task, the first ones, that make its tree."""
+    similarity: Similarity
+    """xi, the least cosine similarity of texts that are merged."""
+    merge_key: Literal["observation", "observation+thought", "exact"]
+    """Which text is compared; `exact` merges equal observations alone."""
+
+
+class Merging(Section):
+    """Merging at other thresholds, beside exact merging: trees are rebuilt and every e* is replayed."""
+
+    similarities: tuple[Similarity, ...]
+    """The thresholds xi."""
+
+
+class Pairs(Section):
+    """Preference pairs at divergence points (section 3.2; A11)."""
+
+    minimum_gap: Share
+    """Least difference of the two sides' scores."""
+    whole_path: bool
+    """Pairs of whole trajectories, the best against the worst, in the place of branches."""
+    turns: Count | None
+    """Turns of the agent on each side, from the diverging one on; null keeps both sides to their ends."""
+    aggregate: Literal["mean", "max"]
+    """What the score of a branch is of the scores below it."""
+
+
+class Mcts(Section):
+    """Offline Monte Carlo tree search (eq. 7; A2-A4) and what happens to paths whose replay differs (A6)."""
+
+    gamma: NotNegative
+    """Weight of exploration in UCB."""
+    iterations: Count
+    """Searches from the root."""
+    ties: Literal["shortest", "visits"]
+    """Which of two equal children e* takes: the one nearest to its best leaf, or the one searched more often."""
+    minimum_score: Share
+    """Least score of a path that is imitated."""
+    uncertified: Literal["drop", "keep"]
+    """What happens to a path whose replay in the environment differs."""

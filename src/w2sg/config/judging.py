@@ -1,0 +1,48 @@
+"""Sections about judging: evaluation, Theorem 1, the report."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from w2sg.config.fields import Count, NotNegative, Section, TopP
+from w2sg.config.rosters import MethodName
+
+
+class Evaluate(Section):
+    """Evaluation of every model on the last tasks of each split.
+
+    So a choice that was made on some tasks is judged on others after `environments.NAME.tasks` is raised.
+    """
+
+    seen: Count
+    """Tasks of the seen split, the last ones."""
+    unseen: Count
+    """Tasks of the unseen split, the last ones."""
+    temperature: NotNegative
+    """Of the softmax; 0 is greedy."""
+    top_p: TopP
+    """Nucleus: the most probable tokens that together have this share."""
+    cohort: Count
+    """Episodes that are played side by side."""
+
+
+class Theorem(Section):
+    """Theorem 1 as a diagnostic (docs/theorem.md)."""
+
+    method: MethodName
+    """The TreeDPO policy of eq. 10, of the preference roster."""
+    superior: MethodName
+    """The method that stands in for pi*."""
+    tasks: Annotated[int, Field(ge=2)]
+    """Held-out tasks at most on which pi* is sampled for KL(pi* || pi_w), the unseen first."""
+    delta: Annotated[float, Field(gt=0.0, lt=1.0)]
+    """delta_0, the probability that the bound may fail with."""
+
+
+class Report(Section):
+    """Statistics of the tables."""
+
+    resamples: Annotated[int, Field(ge=100)]
+    """Resamples of the bootstrap."""
+    confidence: Annotated[float, Field(gt=0.5, lt=1.0)]
+    """Of every interval."""

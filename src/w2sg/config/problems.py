@@ -1,0 +1,54 @@
+"""What is wrong in params.yaml, one line a problem: the key, what is allowed, what was found."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from w2sg.config.models import KINDS
+
+
+def described(error: ValidationError, *, schema: Mapping[str, Any]) -> list[str]:
+    """One line for each problem of a field.
+
+    Args:
+        schema: JSON schema of the whole, which knows the keys that are allowed beside an unknown one.
+    """
+    # A list with a wrong element counts as too short as well: one line is enough.
+    found = [each for each in error.errors() if each["loc"] and not (each["type"] == "too_short" and each["input"])]
+    return [_line(problem, schema) for problem in found]
+
+
+def _line(problem: Any, schema: Mapping[str, Any]) -> str:
+    key = ".".join(str(part) for part in problem["loc"] if part not in KINDS)
+    found = problem.get("input")
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{key}: unknown key; allowed here: {', '.join(_keys(schema, problem['loc'][:-1]))}"
+        case "missing":
+            return f"{key}: missing"
+        case "too_short":
+            return f"{key}: is empty; give at least one"
+        case "value_error":
+            return f"{key}: {problem['ctx']['error']}"
+        case _:
+            shown = repr(found) if found is None or isinstance(found, int | float | str) else type(found).__name__
+            return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]} (found {shown})"
+
+
+def _keys(schema: Mapping[str, Any], loc: Sequence[Any]) -> list[str]:
+    """Names of the keys of the section at `loc`, in which a choice between sections is a part of its own."""
+    definitions = schema["$defs"]
+    here = schema
+    for part in loc:
+        if part in KINDS:
+            here = definitions[part]
+        elif "properties" in here:
+            here = here["properties"][part]
+        else:  # a roster or a list, below which all entries are alike
+            here = here["items"] if "items" in here else next(iter(here["patternProperties"].values()))
+        if "anyOf" in here:  # the section, or null
+            here = next(choice for choice in here["anyOf"] if "$ref" in choice)
+        if "$ref" in here:
+            here = definitions[here["$ref"].rpartition("/")[2]]
+    return list(here["properties"])

@@ -1,0 +1,116 @@
+"""Sections about training: bases from scratch, SFT, preference methods, imitation, and what they are made of."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from w2sg.config.fields import Count, NotNegative, Positive, Section, Share
+
+
+class Optimization(Section):
+    """How one model is trained: AdamW, whose first beta is 0.9."""
+
+    epochs: Positive
+    """Passes over the data; a part of one too."""
+    batch: Count
+    """Sequences of one update."""
+    learning_rate: Positive
+    """The highest, after warming up."""
+    schedule: Literal["cosine", "constant_with_warmup"]
+    """How the learning rate goes on after warming up."""
+    warmup: Share
+    """Share of all updates in which the learning rate rises."""
+    weight_decay: NotNegative
+    """Of AdamW."""
+    adam_beta2: Annotated[float, Field(gt=0.0, lt=1.0)]
+    """Second beta of AdamW."""
+    precision: Literal["auto", "bf16", "fp32"]
+    """`auto`: bf16 where the machine computes in it natively, else fp32."""
+
+
+class Copying(Section):
+    """Copying of random tokens, before a base trained from scratch reads any play (training/copying.py)."""
+
+    sequences: Count
+    """Random sequences, each said and repeated once."""
+    shortest: Annotated[int, Field(ge=2)]
+    """Tokens of the shortest sequence."""
+    longest: Annotated[int, Field(ge=2)]
+    """Tokens of the longest sequence."""
+    optimization: Optimization
+    """How it is trained."""
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.shortest > self.longest:
+            raise ValueError(f"shortest ({self.shortest}) must be at most longest ({self.longest})")
+        return self
+
+
+class PretrainRole(Section):
+    """How one base is trained from scratch: copying first, then language modelling of play."""
+
+    copying: Copying | None
+    """Copying of random tokens first; null leaves it out."""
+    play: Optimization
+    """Language modelling of play."""
+
+
+class Pretrain(Section):
+    """Training of the bases from scratch, one setting per role; a published model is not pretrained."""
+
+    weak: PretrainRole
+    """The weak base."""
+    strong: PretrainRole
+    """The strong base."""
+
+
+class Lora(Section):
+    """Low-rank adaptation of the attention projections (section 4.1; A14)."""
+
+    r: Count
+    """Rank of the adapters."""
+    alpha: Count
+    """Scale: the adapters count alpha / r."""
+    dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """Share of the adapters' inputs that is dropped in training."""
+    targets: tuple[str, ...] = Field(min_length=1)
+    """Names of the adapted projections."""
+
+
+class Sft(Section):
+    """Supervised fine-tuning on expert demonstrations (eq. 4)."""
+
+    optimization: Optimization
+    """How both models are trained."""
+    lora: Lora | None
+    """Adapters; null trains all weights."""
+
+
+class Reference(Section):
+    """Scoring of conversations under a fixed model, in the reference and theorem stages."""
+
+    batch: Count
+    """Sequences scored at once."""
+
+
+class Dpo(Section):
+    """TreeDPO (eq. 6) and its siblings."""
+
+    beta: Positive
+    """Strength of the tie to the reference."""
+    eq6: Literal["dpo", "literal"]
+    """`dpo`: the sigmoid loss of DPO; `literal` adds the KL term of eq. 6 to it (A8)."""
+    optimization: Optimization
+    """How every preference method is trained."""
+    lora: Lora | None
+    """Adapters; null trains all weights."""
+
+
+class Imitation(Section):
+    """Training of every imitation method (eq. 8)."""
+
+    optimization: Optimization
+    """How every imitation method is trained."""
+    lora: Lora | None
+    """Adapters; null trains all weights."""

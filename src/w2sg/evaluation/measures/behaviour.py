@@ -1,0 +1,70 @@
+"""How the models behaved: steps without an action, steps that the environment refused, steps said again."""
+
+from dataclasses import dataclass
+
+from w2sg.contracts.records import Step, Trajectory
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+
+_REFUSALS = ("Nothing happens", "No known action matches that input")  # ALFWorld, ScienceWorld
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """How a model behaved on a split, over all its seeds.
+
+    Attributes:
+        steps: mean number of steps of an episode.
+        unparsed: share of the steps whose response held no action.
+        refused: share of the steps that the environment answered with a refusal such as "Nothing happens".
+        repeated: share of the steps whose response is word for word the one before it.
+    """
+
+    environment: str
+    model: str
+    split: str
+    episodes: int
+    steps: float
+    unparsed: float
+    refused: float
+    repeated: float
+
+
+def behaviours(episodes: GroupedEpisodes) -> list[Behaviour]:
+    """One for every environment, model and split, in that order, seeds taken together."""
+    found = []
+    for environment in episodes.environments:
+        for model in episodes.models:
+            for split in episodes.splits_of(environment):
+                own = [episode.trajectory for episode in episodes.by_model(environment, split).get(model, ())]
+                if not own:
+                    continue
+                steps = [step for trajectory in own for step in trajectory.steps]
+                total = max(1, len(steps))
+                found.append(
+                    Behaviour(
+                        environment=environment,
+                        model=model,
+                        split=split,
+                        episodes=len(own),
+                        steps=len(steps) / len(own),
+                        unparsed=sum(not step.valid for step in steps) / total,
+                        refused=sum(refused(step) for step in steps) / total,
+                        repeated=sum(map(_repeats, own)) / total,
+                    )
+                )
+    return found
+
+
+def refused(step: Step) -> bool:
+    """The action was read, and the environment would not do it."""
+    return step.valid and step.next_observation.startswith(_REFUSALS)
+
+
+def repeated(trajectory: Trajectory) -> float:
+    """Share of an episode's steps whose response is word for word the one before it."""
+    return _repeats(trajectory) / max(1, len(trajectory.steps))
+
+
+def _repeats(trajectory: Trajectory) -> int:
+    pairs = zip(trajectory.steps, trajectory.steps[1:], strict=False)
+    return sum(after.response == before.response for before, after in pairs)

@@ -1,0 +1,33 @@
+"""The models of an evaluation: the names that a reader knows them by, and their order in every table."""
+
+from collections.abc import Iterable
+
+LABELS = {  # in the order of Table 1, then the controls that the paper does not have
+    "sft_weak": "SFT weak",
+    "w2s_dpo": "W2S TreeDPO",
+    "w2s_mcts": "W2S MCTS",
+    "sft_strong": "SFT strong",
+    "eto": "ETO",
+    "best_of_n": "Best of N (reward known)",
+    "ceiling": "Ceiling",
+    "random_dpo": "DPO on random pairs",
+    "best_of_m": "SFT on best of M",
+    "more_sft": "SFT strong, trained on",
+    "base_weak": "Base weak",
+    "base_strong": "Base strong",
+}
+CONTROLS = ("random_dpo", "best_of_m", "more_sft", "base_weak", "base_strong")
+
+
+def label(model: str) -> str:
+    """The name a reader knows a model by; a method of unknown name keeps its own."""
+    return LABELS.get(model, model)
+
+
+def in_table_order(models: Iterable[str]) -> list[str]:
+    """Distinct models in the order of Table 1; below it methods of other names as they come, then the controls."""
+    given = list(dict.fromkeys(models))
+    of_the_paper = [model for model in LABELS if model in given and model not in CONTROLS]
+    others = [model for model in given if model not in LABELS]
+    controls = [model for model in CONTROLS if model in given]
+    return [*of_the_paper, *others, *controls]

@@ -1,0 +1,152 @@
+"""What the report shows, gathered from what the other stages have written."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Any
+
+from w2sg.config.params import Params
+from w2sg.config.rosters import ImitationMethod, PreferenceMethod
+from w2sg.contracts import layout
+from w2sg.contracts.files import read_json
+from w2sg.contracts.records import DemonstrationPath, Episode, Pair, Task, read_episodes, read_trajectories
+from w2sg.evaluation.measures import grid
+from w2sg.evaluation.measures.comparisons import Resampling
+from w2sg.evaluation.measures.explorations import Exploration
+from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.theorem import Quantities
+from w2sg.evaluation.report.figures.training import LearningCurve
+from w2sg.trees.tree import TrajectoryTree, load
+
+
+@dataclass(frozen=True, slots=True)
+class ReportInputs:
+    """Everything the report shows.
+
+    Attributes:
+        params: the configuration as plain values, shown as it is.
+        resampling: how intervals are made.
+        minimum_gap: delta of the pairs, from which on a divergence counts as informative.
+        episodes: evaluation episodes of every environment, model, seed and split.
+        explorations: one per environment and seed.
+        trees: by environment and task id, of one seed; one of each environment is drawn.
+        mcts_paths: e* of the same trees, to be highlighted; may be empty.
+        curves: of every training run.
+        merging: what each merge threshold does, rows of the stage merging with their environment and seed.
+        tasks: the task tables of all environments.
+        theorem: the quantities of theorem 1, one per environment and seed.
+        experts: mean G of the demonstrations, by environment.
+        spreads: best minus worst G in each explored task's tree, of all seeds, by environment.
+        grid: rows of `make grid` that belong to this configuration; empty where it has not run.
+    """
+
+    params: Mapping[str, Any]
+    resampling: Resampling
+    minimum_gap: float
+    episodes: Sequence[Episode]
+    explorations: Sequence[Exploration]
+    trees: Mapping[str, Mapping[str, TrajectoryTree]] = field(default_factory=dict)
+    mcts_paths: Sequence[DemonstrationPath] = ()
+    curves: Sequence[LearningCurve] = ()
+    merging: Sequence[Mapping[str, Any]] = ()
+    tasks: Sequence[Task] = ()
+    theorem: Sequence[Quantities] = ()
+    experts: Mapping[str, float] = field(default_factory=dict)
+    spreads: Mapping[str, Sequence[float]] = field(default_factory=dict)
+    grid: Sequence[GridRow] = ()
+
+
+def gather(params: Params) -> ReportInputs:
+    """Read everything that the parameters name, and nothing else.
+
+    Raises:
+        UserError: a file is missing or is not what its stage writes.
+    """
+    environments = [name for name, _ in params.environments.items()]
+    runs = [(name, seed) for name in environments for seed in params.seeds]
+    first = params.seeds[0]
+    values = params.model_dump(mode="json")
+    own = grid.configuration(values)  # rows of another configuration's grid say nothing about this one
+    paths = {run: _paths(params, *run) for run in runs}
+    trees: dict[str, dict[str, TrajectoryTree]] = {}
+    spreads: dict[str, list[float]] = {name: [] for name in environments}
+    for name, seed in runs:
+        here = load(layout.trees(name, seed))
+        spreads[name] += map(_spread, here.values())
+        if seed == first:
+            trees[name] = here
+    return ReportInputs(
+        params=values,
+        resampling=Resampling(params.report.resamples, params.report.confidence, first),
+        minimum_gap=params.pairs.minimum_gap,
+        episodes=[
+            episode
+            for run in runs
+            for group in layout.EVALUATION_GROUPS
+            for episode in read_episodes(layout.episodes(*run, group))
+        ],
+        explorations=[_exploration(params, *run, paths=paths[run]) for run in runs],
+        trees=trees,
+        mcts_paths=[path for name in environments for path in paths[name, first] if path.kind == "mcts"],
+        curves=_curves(params, runs),
+        merging=[
+            {"environment": name, "seed": seed, **row}
+            for name, seed in runs
+            for row in read_json(layout.merging(name, seed))["rows"]
+        ],
+        tasks=[task for name in environments for task in Task.read(layout.tasks(name))],
+        theorem=[Quantities.read(layout.theorem(*run)) for run in runs],
+        experts={
+            name: fmean(expert.score for expert in read_trajectories(layout.experts(name))) for name in environments
+        },
+        spreads=spreads,
+        grid=[row for row in grid.read(layout.GRID) if row.configuration == own],
+    )
+
+
+def _paths(params: Params, environment: str, seed: int) -> list[DemonstrationPath]:
+    methods = _one_each(params.imitation)
+    return [path for method in methods for path in DemonstrationPath.read(layout.paths(environment, seed, method))]
+
+
+def _exploration(params: Params, environment: str, seed: int, *, paths: Sequence[DemonstrationPath]) -> Exploration:
+    grown = read_json(layout.tree_quality(environment, seed))
+    methods = _one_each(params.preference)
+    return Exploration.count(
+        environment,
+        seed=seed,
+        quality=grown["summary"],
+        by_policy=grown["by_policy"],
+        pairs=[pair for method in methods for pair in Pair.read(layout.pairs(environment, seed, method))],
+        paths=paths,
+    )
+
+
+def _curves(params: Params, runs: Sequence[tuple[str, int]]) -> list[LearningCurve]:
+    """Of the bases, then run by run of SFT, preference methods and imitation."""
+
+    def curve(stage: str, file: str, environment: str, model: str, seed: int) -> LearningCurve:
+        return LearningCurve(name=environment, model=model, seed=seed, rows=read_json(layout.log(stage, file)))
+
+    roles = ("weak", "strong")
+    found = [curve("pretrain", role, "all environments", f"base_{role}", params.seeds[0]) for role in roles]
+    for name, seed in runs:
+        run = layout.run_name(name, seed)
+        found += [curve("sft", f"{run}-{role}", name, f"sft_{role}", seed) for role in roles]
+        found += [curve("preference", f"{run}-{method}", name, method, seed) for method in params.preference]
+        found += [curve("imitation", f"{run}-{method}", name, method, seed) for method in params.imitation]
+    return found
+
+
+def _spread(tree: TrajectoryTree) -> float:
+    """Best minus worst G."""
+    scores = [trajectory.score for trajectory in tree.trajectories]
+    return max(scores) - min(scores)
+
+
+def _one_each(roster: Mapping[str, PreferenceMethod] | Mapping[str, ImitationMethod]) -> list[str]:
+    """Of the methods that learn from the same kind of data, which is the same data, the first."""
+    first: dict[str, str] = {}
+    for method, entry in roster.items():
+        first.setdefault(entry.data, method)
+    return list(first.values())

@@ -1,0 +1,51 @@
+"""Which charts and trees a report draws."""
+
+from collections import Counter
+
+from w2sg.evaluation.report import viewer
+from w2sg.evaluation.report.figures import progress, scores, theorem, training, tree_gain
+from w2sg.evaluation.report.inputs import ReportInputs
+from w2sg.evaluation.report.results import Results
+from w2sg.trees.tree import TrajectoryTree
+
+
+def drawn_trees(inputs: ReportInputs) -> list[tuple[TrajectoryTree, str]]:
+    """One tree of each environment that has one worth drawing, with its <svg> element."""
+    paths = {(path.environment, path.task_id): path for path in inputs.mcts_paths if path.kind == "mcts"}
+    drawn = []
+    for environment in sorted(inputs.trees):
+        tree = viewer.choose_tree(inputs.trees[environment], minimum_gap=inputs.minimum_gap)
+        if tree is not None:
+            path = paths.get((environment, tree.task_id))
+            nodes = viewer.path_nodes(tree, path) if path else frozenset[int]()
+            drawn.append((tree, viewer.tree_svg(tree, path=nodes, minimum_gap=inputs.minimum_gap)))
+    return drawn
+
+
+def charts(inputs: ReportInputs, results: Results) -> dict[str, str]:
+    """Every chart that there are numbers for, by name: <svg> elements."""
+    drawn = {"standings": scores.table1_chart(results.cells)}
+    if results.compared:
+        drawn["differences"] = scores.difference_chart(results.compared)
+    split = results.episodes.splits[-1]
+    drawn["progress"] = progress.progress_chart(results.episodes, split=split)
+    types = {task.task_id: task.task_type for task in inputs.tasks if task.environment == "scienceworld"}
+    here = results.episodes.by_model("scienceworld", split)
+    if types and any(model in progress.FIGURE3 for model in here):
+        drawn["task_types"] = progress.task_type_chart(here, task_types=types)
+    betas = Counter(row.beta for row in inputs.grid if row.model == "w2s_mcts")
+    splits = [row.split for row in inputs.grid]
+    if betas:
+        beta = max(betas, key=lambda value: (betas[value], -value))  # the one that breadth was varied at
+        last = "unseen" if "unseen" in splits else splits[-1]
+        drawn["breadth"] = scores.breadth_chart([row for row in inputs.grid if (row.beta, row.split) == (beta, last)])
+    if results.theorem:
+        drawn["theorem"] = theorem.chart(results.theorem)
+    if results.points:
+        drawn["tree_gain"] = tree_gain.chart(results.points)
+    preference = [curve for curve in inputs.curves if any("margin" in row for row in curve.rows)]
+    if plain := [curve for curve in inputs.curves if curve not in preference]:
+        drawn["learning_loss"] = training.learning_curves(plain, columns=("loss",))
+    if preference:
+        drawn["learning_preference"] = training.learning_curves(preference, columns=("loss", "margin", "accuracy"))
+    return drawn

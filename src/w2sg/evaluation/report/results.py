@@ -1,0 +1,95 @@
+"""What the report works out once and shows in several places."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from w2sg.evaluation.measures import comparisons, explorations, learning, metrics, theorem, tree_gain
+from w2sg.evaluation.measures.comparisons import Comparison, Recovered, TableCell
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.learning import Learning
+from w2sg.evaluation.measures.metrics import Table1Row
+from w2sg.evaluation.measures.theorem import Reading
+from w2sg.evaluation.measures.tree_gain import GainPoint
+from w2sg.evaluation.paper import claims
+from w2sg.evaluation.paper.verdicts import JudgedClaim, Measured
+from w2sg.evaluation.report import tables
+from w2sg.evaluation.report.inputs import ReportInputs
+from w2sg.evaluation.report.tables import Table
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Every measure of a run.
+
+    Attributes:
+        episodes: grouped once for all of them.
+        table1: by seed; `cells` over all seeds, with intervals.
+        binary: environments whose rewards are 0 or 1.
+        task_counts: by environment and split.
+    """
+
+    episodes: GroupedEpisodes
+    table1: Sequence[Table1Row]
+    cells: Sequence[TableCell]
+    learning: Sequence[Learning]
+    compared: Sequence[Comparison]
+    recovered: Sequence[Recovered]
+    judged: Sequence[JudgedClaim]
+    theorem: Sequence[Reading]
+    points: Sequence[GainPoint]
+    binary: Sequence[str]
+    task_counts: Mapping[str, Mapping[str, int]]
+
+
+def work_out(inputs: ReportInputs) -> Results:
+    """All measures of what was gathered.
+
+    Raises:
+        UserError: there are no episodes, or models were not evaluated on the same tasks (`metrics.check`).
+    """
+    episodes, resampling = GroupedEpisodes(inputs.episodes), inputs.resampling
+    table1 = metrics.table1(episodes)
+    compared = comparisons.comparisons(episodes, resampling=resampling)
+    recovered = comparisons.recovered(episodes, resampling=resampling)
+    repeats = comparisons.repeats(episodes, resampling=resampling)
+    last = {environment: episodes.last_split(environment) for environment in episodes.environments}
+    counts: dict[str, Counter[str]] = {}
+    for task in inputs.tasks:
+        counts.setdefault(task.environment, Counter())[task.split] += 1
+    measured = Measured(
+        compared=[c for c in compared if c.split == last[c.environment]],
+        recovered=[r for r in recovered if r.split == last[r.environment]],
+        grid=inputs.grid,
+        repeats=[c for c in repeats if c.split == last[c.environment]],
+        tasks=counts,
+    )
+    return Results(
+        episodes=episodes,
+        table1=table1,
+        cells=comparisons.table_cells(episodes, resampling=resampling),
+        learning=learning.learning(episodes, experts=inputs.experts, spreads=inputs.spreads, resampling=resampling),
+        compared=compared,
+        recovered=recovered,
+        judged=claims.judge(measured),
+        theorem=theorem.readings(inputs.theorem, episodes),
+        points=tree_gain.points(
+            {(each.environment, each.seed): explorations.row(each) for each in inputs.explorations},
+            episodes,
+            inputs.grid,
+            breadth=inputs.params["tree"]["breadth"],
+            beta=inputs.params["dpo"]["beta"],
+        ),
+        binary=[environment for environment in episodes.environments if episodes.binary(environment)],
+        task_counts=counts,
+    )
+
+
+def other_tables(inputs: ReportInputs, results: Results) -> list[Table]:
+    """The tables beside Table 1."""
+    return [
+        tables.recovered_table(results.recovered),
+        tables.table2(),
+        tables.table3(inputs.grid, results.cells),
+        tables.table4(results.task_counts),
+    ]
