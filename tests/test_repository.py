@@ -4,7 +4,9 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
+import pandas
 import rattler
 import yaml
 from packaging.requirements import Requirement
@@ -76,6 +78,31 @@ def test_the_picture_of_the_pipeline_shows_every_stage() -> None:
     assert set(re.findall(r"[a-z]+", picture.split("\n", 2)[2])) == stages
 
 
+def test_the_readme_has_the_study_s_numbers() -> None:
+    study = pandas.read_csv(ROOT / "docs/study/table1.csv")
+    means = 100 * study[study.split == "unseen"].groupby(["model", "environment"]).average_reward.mean()
+    models = ["sft_weak", "w2s_dpo", "w2s_mcts", "sft_strong", "eto", "best_of_n", "ceiling"]
+    rows = re.findall(
+        r"^\| [\w ()]+ \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert rows == [
+        tuple(f"{means[model, name]:.1f}" for name in ("webshop", "scienceworld", "alfworld")) for model in models
+    ]
+
+
+def test_the_picture_of_a_tree_needs_nothing_from_outside() -> None:
+    picture = (ROOT / "docs/pictures/tree.svg").read_text(encoding="utf-8")
+    assert ElementTree.fromstring(picture).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "<text" in picture and "prefers-color-scheme:dark" in picture
+    assert not re.search(r"href|url\(|@import|<image|<script", picture)
+
+
+def test_one_command_writes_every_page_that_is_made_from_code() -> None:
+    (named,) = re.findall(r"^PAGES := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    scripts = {path.stem for path in (ROOT / "workflow/upkeep").glob("*.py") if '"--write"' in path.read_text()}
+    assert set(named.split()) == scripts
+
+
 LOG = ROOT / "docs/log"
 
 
@@ -92,7 +119,7 @@ def test_the_log_lists_its_entries_newest_first() -> None:
 
 def hand_written() -> list[Path]:
     """Pages that no script writes."""
-    made = {"docs/presets.md", "docs/invalidation.md", "docs/parameters.md", "docs/method.md"}
+    made = {"docs/presets.md", "docs/invalidation.md", "docs/parameters.md"}
     listed = subprocess.run(
         ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
