@@ -64,7 +64,7 @@ def test_the_number_of_processes_changes_nothing(project, stage):
         table.write_text("".join([*lines[:at], *kept, f"    meta: {{threads: {threads}}}\n", *lines[end:]]))
         for out in outs:
             (project.path / out).unlink()
-        assert project.run(stage, "--environment", "alfworld")[0] == 0
+        assert project.run(stage, "--environment", "alfworld", "--threads", str(threads))[0] == 0
         assert [(project.path / out).read_bytes() for out in outs] == before
 
 

@@ -6,7 +6,8 @@ nothing is changed; the exit code is 1 where the page differs (a test runs this)
 
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -25,13 +26,17 @@ HEAD = """# What a change makes stale
 Made from dvc.yaml and params.yaml by `python workflow/upkeep/invalidation.py --write`.
 Tests compare it with both files, and with what `snakemake` and `dvc repro` run after a parameter was changed.
 
-*Names it*: the stage depends on the parameter, and runs. *After these*: the stage takes an output of such a stage,
-directly or not; it runs unless what it takes comes out as the same bytes.
+● names it: the stage depends on the parameter, and runs.
+○ comes after: the stage takes an output of such a stage, directly or not.
+It runs unless what it takes comes out as the same bytes.
+A change of one environment or one method concerns its own stages, and what comes after them.
 """
 MATRICES = """
-Some parameters also say which stages there are. A new entry adds stages; those that take the folder of all their
-outputs are stale then, and when an entry is removed.
+Some parameters also say which stages there are.
+A new entry adds stages; those that take the folder of all their outputs are stale then, and when an entry is removed.
 """
+WIDTH = 138  # of a line of the tables
+ROSTERS = ("environments", "preference", "imitation", "inference")
 
 Stages: TypeAlias = frozenset[str]
 
@@ -79,64 +84,86 @@ def _covers(name: str, key: str) -> bool:
     return name in ("", key) or key.startswith(f"{name}.")
 
 
-def rows(found: Mapping[str, Effect]) -> dict[Effect, list[str]]:
-    """Parameters by effect, in the file's order, as Markdown; a section stands for its parameters if most agree."""
-    table: dict[Effect, list[str]] = {}
+def rows(found: Mapping[str, Effect], stages: Sequence[str]) -> list[tuple[str, str]]:
+    """Parameters in the file's order, each with ● (names it), ○ (comes after) or a blank for each of `stages`.
+
+    Stages are entries of the table, and an entry of a roster is written `*`. A section is one row, or a row
+    for each set of its parameters that have the same marks, cut where the line would be too long.
+    """
+    marks: dict[str, str] = {}
     for key, effect in found.items():
-        labels = table.setdefault(effect, [])
-        if (label := _section(key, found)) not in labels:
-            labels.append(label)
-    return table
+        own = "".join(_mark(effect, stage) for stage in stages)
+        label = re.sub(rf"^({'|'.join(ROSTERS)})\.\w+", r"\1.*", key)
+        marks[label] = "".join(min(pair, key="●○ ".index) for pair in zip(own, marks.get(label, own), strict=True))
+    grouped: dict[tuple[str, str], list[str]] = {}
+    for name, mark in _sections(marks):
+        section, _, last = name.rpartition(".")
+        grouped.setdefault((section or name, mark), []).append(last if section else "")
+    return [
+        (f"`{section}`: {names}" if names else f"`{section}`", mark)
+        for (section, mark), lasts in grouped.items()
+        for names in textwrap.wrap(", ".join(filter(None, lasts)), WIDTH - len(section) - 4 * len(stages) - 12) or [""]
+    ]
 
 
-def _section(key: str, found: Mapping[str, Effect]) -> str:
-    """The largest section around `key` most of whose parameters have its effect, and the others; or `key` itself."""
-    for depth in range(1, key.count(".") + 1):
-        section = ".".join(key.split(".")[:depth])
-        inside = [other for other in found if _covers(section, other)]
-        others = [other.removeprefix(f"{section}.") for other in inside if found[other] != found[key]]
-        if len(others) < len(inside) / 2:
-            exceptions = f" except {', '.join(f'`{other}`' for other in others)}" if others else ""
-            return f"`{section}`{exceptions}"
-    return f"`{key}`"
+def _mark(effect: Effect, stage: str) -> str:
+    for names, mark in ((effect.direct, "●"), (effect.after, "○")):
+        if any(name.partition("@")[0] == stage for name in names):
+            return mark
+    return " "
+
+
+def _sections(marks: Mapping[str, str]) -> dict[tuple[str, str], None]:
+    """The largest section around each parameter all of whose parameters have the same marks, with these marks."""
+    found: dict[tuple[str, str], None] = {}
+    for key, mark in marks.items():
+        parts = key.split(".")
+        around = (".".join(parts[:depth]) for depth in range(1, len(parts) + 1))
+        section = next(one for one in around if all(marks[other] == mark for other in marks if _covers(one, other)))
+        found[section, mark] = None
+    return found
 
 
 def page(repo: Repo) -> str:
     """The text of docs/invalidation.md."""
     found = effects(repo, yaml.safe_load(PARAMS.read_text(encoding="utf-8")))
-    stages = [stage.addressing for stage in repo.index.stages]
-    always = frozenset.intersection(*(effect.direct for effect in found.values()))
+    names = list(dict.fromkeys(stage.addressing.partition("@")[0] for stage in repo.index.stages))
+    always = {name for name in names if all(_mark(effect, name) == "●" for effect in found.values())}
     lines = [HEAD]
     if always:
-        lines += [f"Left out below: {_show(always, stages)} names all parameters, so it runs after every change.", ""]
-    lines += ["| parameter | names it | after these |", "|---|---|---|"]
-    for effect, labels in rows(found).items():
-        direct, after = (_show(names - always, stages) for names in (effect.direct, effect.after))
-        lines.append(f"| {'; '.join(labels)} | {direct} | {after} |")
-    lines += [MATRICES, "| entries of | make one each of |", "|---|---|"]
-    lines += [f"| `{key}` | {', '.join(names)} |" for key, names in _matrices().items()]
+        lines += [f"Left out below: {', '.join(always)} names all parameters, so it runs after every change.", ""]
+    marked = [name for name in names if any(_mark(effect, name) != " " for effect in found.values())]
+    for stages in _side_by_side([name for name in marked if name not in always]):
+        lines += [f"| | {' | '.join(stages)} |", f"|---|{':-:|' * len(stages)}"]
+        lines += [f"| {label} | {' | '.join(mark)} |" for label, mark in rows(found, stages) if mark.strip()]
+        lines.append("")
+    lines += [MATRICES.lstrip(), "| entries of | make one each of |", "|---|---|"]
+    lines += [f"| `{key}` | {shown} |" for key, shown in _matrices(names).items()]
     return "\n".join(lines) + "\n"
 
 
-def _show(names: Iterable[str], stages: Iterable[str]) -> str:
-    """Stages in the table's order, a whole matrix by its name alone."""
-    wanted, shown = set(names), list[str]()
-    for name in stages:
-        entry = name.partition("@")[0]
-        whole = all(other in wanted for other in stages if other.partition("@")[0] == entry)
-        if name in wanted and (label := entry if whole else name) not in shown:
-            shown.append(label)
-    return ", ".join(shown) or "-"
+def _side_by_side(stages: Sequence[str]) -> list[list[str]]:
+    """The stages cut into tables whose lines are short enough."""
+    tables: list[list[str]] = [[]]
+    for stage in stages:
+        if sum(len(each) + 3 for each in ("", *tables[-1], stage)) > WIDTH - 4:
+            tables.append([])
+        tables[-1].append(stage)
+    return tables
 
 
-def _matrices() -> dict[str, list[str]]:
-    """Entries of the stage table by the parameter that spans them."""
+def _matrices(names: Sequence[str]) -> dict[str, str]:
+    """Entries of the stage table by the parameter that spans them; all but a few by what they are not."""
     found: dict[str, list[str]] = {}
     for name, entry in yaml.safe_load(TABLE.read_text(encoding="utf-8"))["stages"].items():
         for axis in (entry.get("matrix") or {}).values():
             if isinstance(axis, str) and (key := re.fullmatch(r"\$\{(.+)\}", axis)):
                 found.setdefault(key[1].strip(), []).append(name)
-    return found
+    others = {key: [name for name in names if name not in spanned] for key, spanned in found.items()}
+    return {
+        key: ", ".join(spanned) if len(spanned) < len(others[key]) else f"all but {', '.join(others[key])}"
+        for key, spanned in found.items()
+    }
 
 
 def main() -> int:
