@@ -8,8 +8,12 @@ from typing import Any
 from w2sg.config.params import Params
 from w2sg.config.rosters import ImitationMethod, PreferenceMethod
 from w2sg.contracts import layout
+from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.files import read_json
-from w2sg.contracts.records import DemonstrationPath, Episode, Pair, Task, read_episodes, read_trajectories
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures import grid
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.explorations import Exploration
