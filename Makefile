@@ -13,7 +13,7 @@ export PATH := $(BIN):$(PATH)
 export PYTHONPATH :=
 CORES ?= all
 INSTALLED := .venv/.installed
-PAGES := code_deps invalidation parameters presets
+PAGES := invalidation parameters presets
 
 .PHONY: install run smoke sensitivity grid study check test lint docs format lock clean
 
