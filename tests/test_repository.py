@@ -17,33 +17,35 @@ import lock
 ROOT = Path(__file__).parents[1]
 
 
+def pins(name: str) -> list[str]:
+    """The pinned packages of a lock file."""
+    return [line for line in (ROOT / name).read_text().splitlines() if line[0] not in "#-"]
+
+
 def test_the_lock_file_pins_every_dependency_within_its_bounds() -> None:
-    locked = dict(
-        line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")
-    )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    for requirement in wanted:
-        name, bound = re.fullmatch(r"([\w-]+)(?:\[\w+\])?(.*)", requirement).groups()  # type: ignore[union-attr]
-        assert name.lower() in locked, f"{name} is not in requirements.lock"
-        if bound.startswith("=="):
-            assert locked[name.lower()] == bound[2:], name
+    run = dict(pin.split("==") for pin in pins("requirements.lock"))
+    both = run | dict(pin.split("==") for pin in pins("requirements-test.lock"))
+    for locked, wanted in ((run, project["dependencies"]), (both, project["optional-dependencies"]["test"])):
+        for requirement in map(Requirement, wanted):
+            assert requirement.specifier.contains(locked[requirement.name.lower()]), requirement
 
 
 def test_the_conda_environment_is_the_lock_file() -> None:
-    pins = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    locked = pins("requirements.lock")
     text = (ROOT / "environment.yml").read_text()
     (python,) = re.findall(r"^  - python=(\S+)$", text, flags=re.MULTILINE)
-    assert text == lock.format_environment(pins, python=python), "`make lock` writes both"
+    assert text == lock.format_environment(locked, python=python), "`make lock` writes both"
     environment = yaml.safe_load(text)
     assert environment["channels"] == ["conda-forge"]
-    assert environment["dependencies"][-1] == {"pip": pins}
+    alone = [pin for pin in locked if pin.split("==")[0] in lock.WITHOUT_DEPENDENCIES]
+    assert environment["dependencies"][-1] == {"pip": [*lock.OPTIONS, *(pin for pin in locked if pin not in alone)]}
     assert [strict_spec(entry).name.normalized for entry in environment["dependencies"][:-1]] == [
         "python",
         "pip",
         "git",
     ]
-    assert all(str(Requirement(pin).specifier).startswith("==") for pin in pins)
+    assert all(str(Requirement(pin).specifier).startswith("==") for pin in locked)
 
 
 def strict_spec(text: str) -> rattler.MatchSpec:
@@ -142,12 +144,10 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (path.parent / target).exists(), f"{path.relative_to(ROOT)}: {target}"
 
 
-def test_every_reading_that_the_code_names_has_a_row_in_the_method() -> None:
-    """`A11` in a docstring is a row of docs/method.md; any other such code would be a legend that nobody has."""
-    rows = re.findall(
-        r"^\| ([^|]*A\d[^|]*) \|", (ROOT / "docs/method.md").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
-    known = {code for row in rows for code in row.split(", ")}
+def test_every_reading_that_the_code_names_is_in_the_method() -> None:
+    """`A11` in a docstring has an entry in docs/method.md; any other such code would be a legend that nobody has."""
+    page = (ROOT / "docs/method.md").read_text(encoding="utf-8")
+    known = set(re.findall(r"^- \*\*(A\d+)\b", page, flags=re.MULTILINE))
     assert len(known) == 25
     named = set()
     for path in (ROOT / "src").rglob("*.py"):
