@@ -71,6 +71,7 @@ def gather(params: Params) -> ReportInputs:
     first = params.seeds[0]
     values = params.model_dump(mode="json")
     own = grid.configuration(values)  # rows of another configuration's grid say nothing about this one
+    curves = _curves(params, runs)
     paths = {run: _paths(params, *run) for run in runs}
     trees: dict[str, dict[str, TrajectoryTree]] = {}
     spreads: dict[str, list[float]] = {name: [] for name in environments}
@@ -92,7 +93,7 @@ def gather(params: Params) -> ReportInputs:
         explorations=[_exploration(params, *run, paths=paths[run]) for run in runs],
         trees=trees,
         mcts_paths=[path for name in environments for path in paths[name, first] if path.kind == "mcts"],
-        curves=_curves(params, runs),
+        curves=curves,
         merging=[
             {"environment": name, "seed": seed, **row}
             for name, seed in runs
