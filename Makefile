@@ -4,6 +4,7 @@
 # make grid  tree breadth and beta varied (Table 3, Figure 5), then the report with them
 # make study all environments, five seeds: params/study.yaml in .study/; what it finds goes to docs/study
 # make install       what a run needs; make install-test adds what tests and checks need
+# make check style, types and every test that is not slow: a few minutes, before each commit
 # make test  all tests, the end-to-end run included
 # make lint  what CI checks besides tests
 # make docs  write every page that is made from code
