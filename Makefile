@@ -3,6 +3,8 @@
 # make sensitivity  what each reading of the paper changes, into docs/method.md; goes on where it was stopped
 # make grid  tree breadth and beta varied (Table 3, Figure 5), then the report with them
 # make study all environments, five seeds: params/study.yaml in .study/; what it finds goes to docs/study
+# make install       what a run needs; make install-test adds what tests and checks need
+# make check style, types and every test that is not slow: a few minutes, before each commit
 # make test  all tests, the end-to-end run included
 # make lint  what CI checks besides tests
 # make docs  write every page that is made from code
@@ -13,17 +15,40 @@ export PATH := $(BIN):$(PATH)
 export PYTHONPATH :=
 CORES ?= all
 INSTALLED := .venv/.installed
-PAGES := code_deps invalidation presets
+INSTALLED_TEST := .venv/.installed-test
+PAGES := invalidation parameters presets
 
-.PHONY: install run smoke sensitivity grid study check test lint docs format lock clean
+.PHONY: install install-test run smoke sensitivity grid study check test lint docs format lock clean
+
+# A virtual environment is taken as it is only if it is whole: not left half-made, not moved, its Python still there.
+WHOLE := test ! -e .venv/.unfinished && grep -qsF '$(BIN)/' .venv/bin/pip && .venv/bin/python -c 'import pip' 2> /dev/null
+$(shell $(WHOLE) || rm -f $(INSTALLED) $(INSTALLED_TEST))
+PIP := .venv/bin/python -m pip --quiet --disable-pip-version-check
+# All processors compile what pip, which would use one, leaves; some packages carry files of newer Pythons.
+COMPILE := .venv/bin/python -m compileall -qq -j 0 -x '/tests/' .venv/lib || true
 
 install: $(INSTALLED)
 
+install-test: $(INSTALLED_TEST)
+
+# The lock files are complete, so nothing is resolved. What has no wheel is pure Python, built with the setuptools pinned first.
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "w2sg needs Python 3.11 or newer, found " + sys.version.split()[0])'
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements.lock
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(WHOLE) || $(PYTHON) -m venv --clear .venv
+	touch .venv/.unfinished
+	$(PIP) install --no-deps --no-compile `grep '^setuptools==' requirements.lock`
+	$(PIP) install --no-deps --no-compile --no-build-isolation --requirement requirements.lock
+	$(PIP) install --no-deps --no-compile --no-build-isolation --editable .
+	$(COMPILE)
+	rm .venv/.unfinished
+	touch $@
+
+# TextWorld and its planner are compiled: this needs C and C++ compilers and CMake.
+$(INSTALLED_TEST): requirements-test.lock $(INSTALLED)
+	touch .venv/.unfinished
+	$(PIP) install --no-deps --no-compile --requirement requirements-test.lock
+	$(COMPILE)
+	rm .venv/.unfinished
 	touch $@
 
 run: install
@@ -49,10 +74,10 @@ study: install
 check: lint
 	python -m pytest --numprocesses 2 --dist loadfile -m 'not slow'
 
-test: install
+test: install-test
 	python -m pytest --numprocesses 2 --dist loadfile
 
-lint: install
+lint: install-test
 	ruff check .
 	ruff format --check .
 	mypy
@@ -62,13 +87,13 @@ lint: install
 docs: install
 	for page in $(PAGES); do python workflow/upkeep/$$page.py --write || exit 1; done
 
-format: install
+format: install-test
 	ruff check --fix .
 	ruff format .
 	snakefmt Snakefile
 
-# The lock file pins what this installs, and environment.yml repeats it for conda; torch keeps its plain version, whose build (CPU, CUDA) the registry chooses.
-lock: install
+# The lock files pin what this installs, and environment.yml repeats the first for conda; torch keeps its plain version, whose build (CPU, CUDA) the registry chooses.
+lock: install-test
 	python workflow/upkeep/lock.py
 
 clean:

@@ -8,6 +8,7 @@ from typing import get_args
 import yaml
 
 from w2sg.config import params
+from w2sg.config.data import Role
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.layout import EVALUATION_GROUPS
@@ -81,7 +82,7 @@ def test_every_stage_is_there(stage_table, root):
     assert {command for command, _ in runs} == {"code", *STAGES}
     assert {chosen["group"] for command, chosen in runs if command == "evaluate"} == set(EVALUATION_GROUPS)
     assert {chosen["seed"] for _, chosen in runs if "seed" in chosen} == {0, 7}
-    assert {chosen["role"] for command, chosen in runs if command == "explore"} == set(get_args(params.Role))
+    assert {chosen["role"] for command, chosen in runs if command == "explore"} == set(get_args(Role))
     rosters = params.load(root / "params.yaml")
     for roster, commands in (
         (rosters.preference, ("pairs", "reference", "preference")),

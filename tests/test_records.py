@@ -7,21 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.contracts import files, records
+from w2sg.contracts import files
+from w2sg.contracts.episodes import EPISODES, Episode, read_episodes, write_episodes
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import (
-    DemonstrationPath,
-    Episode,
-    Message,
-    Pair,
-    ReferenceTurn,
+from w2sg.contracts.messages import Message
+from w2sg.contracts.pairs import Pair, ReferenceTurn
+from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.tasks import SPLITS, Task
+from w2sg.contracts.trajectories import (
+    TRAJECTORIES,
     Step,
-    Task,
     Trajectory,
     conversation,
-    read_episodes,
     read_trajectories,
-    write_episodes,
     write_trajectories,
 )
 
@@ -49,7 +47,7 @@ trajectories = st.builds(
 )  # fmt: skip
 scores = st.tuples(share, share).filter(lambda drawn: drawn[0] != drawn[1]).map(sorted)
 ROWS = {
-    Task: st.builds(Task, text, text, st.sampled_from(records.SPLITS), text, text, text, st.integers(1, 1000)),
+    Task: st.builds(Task, text, text, st.sampled_from(SPLITS), text, text, text, st.integers(1, 1000)),
     Pair: st.builds(
         lambda drawn, **rest: Pair(**rest, rejected_score=drawn[0], chosen_score=drawn[1]),
         scores, environment=text, task_id=text, kind=text, pair_id=count, divergence=count,
@@ -110,7 +108,7 @@ def test_trajectories_round_trip(drawn, tmp_path_factory):
     assert path.read_bytes() == first
 
 
-@given(drawn=st.lists(st.tuples(text, count, st.sampled_from(records.SPLITS), trajectories), max_size=3))
+@given(drawn=st.lists(st.tuples(text, count, st.sampled_from(SPLITS), trajectories), max_size=3))
 def test_episodes_round_trip(drawn, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "episodes.parquet"
     episodes = [
@@ -169,7 +167,7 @@ def test_every_other_table_is_refused(tmp_path, kind):
 def stored(path, rows, *, episodes):
     """Write the rows of PLAYED, changed, as a table of trajectories or of episodes."""
     head = {"model": "m", "seed": 0, "split": "seen"} if episodes else {}
-    schema = records.EPISODES if episodes else records.TRAJECTORIES
+    schema = EPISODES if episodes else TRAJECTORIES
     files.write_parquet(path, pa.Table.from_pylist([head | row for row in rows], schema=schema))
 
 
@@ -177,7 +175,7 @@ def stored(path, rows, *, episodes):
 def rows(tmp_path):
     """The two steps of PLAYED as rows."""
     write_trajectories(tmp_path / "played.parquet", [PLAYED])
-    return files.read_parquet(tmp_path / "played.parquet", records.TRAJECTORIES).to_pylist()
+    return files.read_parquet(tmp_path / "played.parquet", TRAJECTORIES).to_pylist()
 
 
 @pytest.mark.parametrize("episodes", [False, True])

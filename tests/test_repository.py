@@ -4,7 +4,9 @@ import re
 import subprocess
 import tomllib
 from pathlib import Path
+from xml.etree import ElementTree
 
+import pandas
 import rattler
 import yaml
 from packaging.requirements import Requirement
@@ -15,33 +17,35 @@ import lock
 ROOT = Path(__file__).parents[1]
 
 
+def pins(name: str) -> list[str]:
+    """The pinned packages of a lock file."""
+    return [line for line in (ROOT / name).read_text().splitlines() if line[0] not in "#-"]
+
+
 def test_the_lock_file_pins_every_dependency_within_its_bounds() -> None:
-    locked = dict(
-        line.split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")
-    )
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["dev"]
-    for requirement in wanted:
-        name, bound = re.fullmatch(r"([\w-]+)(?:\[\w+\])?(.*)", requirement).groups()  # type: ignore[union-attr]
-        assert name.lower() in locked, f"{name} is not in requirements.lock"
-        if bound.startswith("=="):
-            assert locked[name.lower()] == bound[2:], name
+    run = dict(pin.split("==") for pin in pins("requirements.lock"))
+    both = run | dict(pin.split("==") for pin in pins("requirements-test.lock"))
+    for locked, wanted in ((run, project["dependencies"]), (both, project["optional-dependencies"]["test"])):
+        for requirement in map(Requirement, wanted):
+            assert requirement.specifier.contains(locked[requirement.name.lower()]), requirement
 
 
 def test_the_conda_environment_is_the_lock_file() -> None:
-    pins = [line for line in (ROOT / "requirements.lock").read_text().splitlines() if not line.startswith("#")]
+    locked = pins("requirements.lock")
     text = (ROOT / "environment.yml").read_text()
     (python,) = re.findall(r"^  - python=(\S+)$", text, flags=re.MULTILINE)
-    assert text == lock.format_environment(pins, python=python), "`make lock` writes both"
+    assert text == lock.format_environment(locked, python=python), "`make lock` writes both"
     environment = yaml.safe_load(text)
     assert environment["channels"] == ["conda-forge"]
-    assert environment["dependencies"][-1] == {"pip": pins}
+    alone = [pin for pin in locked if pin.split("==")[0] in lock.WITHOUT_DEPENDENCIES]
+    assert environment["dependencies"][-1] == {"pip": [*lock.OPTIONS, *(pin for pin in locked if pin not in alone)]}
     assert [strict_spec(entry).name.normalized for entry in environment["dependencies"][:-1]] == [
         "python",
         "pip",
         "git",
     ]
-    assert all(str(Requirement(pin).specifier).startswith("==") for pin in pins)
+    assert all(str(Requirement(pin).specifier).startswith("==") for pin in locked)
 
 
 def strict_spec(text: str) -> rattler.MatchSpec:
@@ -76,6 +80,31 @@ def test_the_picture_of_the_pipeline_shows_every_stage() -> None:
     assert set(re.findall(r"[a-z]+", picture.split("\n", 2)[2])) == stages
 
 
+def test_the_readme_has_the_study_s_numbers() -> None:
+    study = pandas.read_csv(ROOT / "docs/study/table1.csv")
+    means = 100 * study[study.split == "unseen"].groupby(["model", "environment"]).average_reward.mean()
+    models = ["sft_weak", "w2s_dpo", "w2s_mcts", "sft_strong", "eto", "best_of_n", "ceiling"]
+    rows = re.findall(
+        r"^\| [\w ()]+ \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert rows == [
+        tuple(f"{means[model, name]:.1f}" for name in ("webshop", "scienceworld", "alfworld")) for model in models
+    ]
+
+
+def test_the_picture_of_a_tree_needs_nothing_from_outside() -> None:
+    picture = (ROOT / "docs/pictures/tree.svg").read_text(encoding="utf-8")
+    assert ElementTree.fromstring(picture).tag == "{http://www.w3.org/2000/svg}svg"
+    assert "<text" in picture and "prefers-color-scheme:dark" in picture
+    assert not re.search(r"href|url\(|@import|<image|<script", picture)
+
+
+def test_one_command_writes_every_page_that_is_made_from_code() -> None:
+    (named,) = re.findall(r"^PAGES := (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    scripts = {path.stem for path in (ROOT / "workflow/upkeep").glob("*.py") if '"--write"' in path.read_text()}
+    assert set(named.split()) == scripts
+
+
 LOG = ROOT / "docs/log"
 
 
@@ -92,7 +121,7 @@ def test_the_log_lists_its_entries_newest_first() -> None:
 
 def hand_written() -> list[Path]:
     """Pages that no script writes."""
-    made = {"docs/presets.md", "docs/invalidation.md", "docs/parameters.md", "docs/method.md"}
+    made = {"docs/presets.md", "docs/invalidation.md", "docs/parameters.md"}
     listed = subprocess.run(
         ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
@@ -115,12 +144,11 @@ def test_links_between_pages_lead_somewhere() -> None:
             assert (path.parent / target).exists(), f"{path.relative_to(ROOT)}: {target}"
 
 
-def test_every_reading_that_the_code_names_has_a_row_in_the_method() -> None:
-    """`A11` in a docstring is a row of docs/method.md; any other such code would be a legend that nobody has."""
-    rows = re.findall(
-        r"^\| ([^|]*A\d[^|]*) \|", (ROOT / "docs/method.md").read_text(encoding="utf-8"), flags=re.MULTILINE
-    )
-    known = {code for row in rows for code in row.split(", ")}
+def test_every_reading_that_the_code_names_is_in_the_method() -> None:
+    """`A11` in a docstring has an entry in docs/method.md; any other such code would be a legend that nobody has."""
+    page = (ROOT / "docs/method.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^- \*\*(A\d+(?:, A\d+)*)", page, flags=re.MULTILINE)
+    known = {code for entry in entries for code in entry.split(", ")}
     assert len(known) == 25
     named = set()
     for path in (ROOT / "src").rglob("*.py"):

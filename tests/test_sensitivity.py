@@ -14,8 +14,9 @@ import yaml
 import readings
 import sensitivity
 from w2sg.config import params
+from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Episode, Step, Trajectory
+from w2sg.contracts.trajectories import Step, Trajectory
 
 ROOT = Path(__file__).parents[1]
 READINGS = {(reading.question, reading.text): reading for reading in readings.READINGS}
@@ -130,7 +131,7 @@ from pathlib import Path
 import yaml
 sys.path.insert(0, "tests")
 from test_sensitivity import episodes
-from w2sg.contracts.records import write_episodes
+from w2sg.contracts.episodes import write_episodes
 
 group, out = sys.argv[1:]
 beta = yaml.safe_load(Path("params.yaml").read_text())["dpo"]["beta"]

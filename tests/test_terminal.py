@@ -9,7 +9,7 @@ from w2sg.commands import play as terminal
 from w2sg.config import params
 from w2sg.config.fields import Splits
 from w2sg.contracts import layout
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.opener import opener
 from w2sg.environments.tasks import make_tasks
 

@@ -11,7 +11,7 @@ from w2sg.agents.policies import TransformersPolicy
 from w2sg.agents.rollout import NO_ACTION, Request, cohorts, play, play_cohort, reset_all, uniforms
 from w2sg.contracts.environment import StepResult
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 
 
 class Letters:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import pytest
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.scienceworld.world.java import find_java
 from w2sg.environments.scienceworld.world.simulator import Simulator
 

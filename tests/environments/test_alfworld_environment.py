@@ -10,7 +10,7 @@ import pytest
 
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.alfworld.world.engine import NOTHING_HAPPENS
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, answer, make_task, opening
 from w2sg.environments.alfworld.world.translation import load, save

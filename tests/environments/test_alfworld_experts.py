@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task, Trajectory
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.contracts.turns import parse_response
 from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory, searcher
 from w2sg.environments.alfworld.experts.exploratory import play_trajectory

@@ -8,7 +8,7 @@ import pytest
 
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.scienceworld.world.environment import Memory, ScienceworldEnvironment, read_spec
 from w2sg.environments.scienceworld.world.simulator import REFUSED, Simulator
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.contracts.turns import parse_response
 from w2sg.environments.scienceworld.experts.demonstrations import expert_trajectory
 from w2sg.environments.scienceworld.experts.exploratory import play_trajectory

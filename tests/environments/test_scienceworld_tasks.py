@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import SPLITS
+from w2sg.contracts.tasks import SPLITS
 from w2sg.environments.scienceworld.tasks import splits
 from w2sg.environments.scienceworld.tasks.task_table import make_tasks, simplification_string
 from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, read_spec

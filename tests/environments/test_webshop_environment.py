@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.webshop.world.environment import WebshopEnvironment, make_task, read_spec
 from w2sg.environments.webshop.world.session import open_shop
 

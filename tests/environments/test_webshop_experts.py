@@ -9,7 +9,8 @@ from statistics import mean
 import numpy as np
 import pytest
 
-from w2sg.contracts.records import Task, Trajectory
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.contracts.turns import parse_response
 from w2sg.environments.webshop.experts.demonstrations import expert_trajectory
 from w2sg.environments.webshop.experts.reading import SEPARATOR, read_instruction, read_page

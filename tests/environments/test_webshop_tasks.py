@@ -9,7 +9,7 @@ from typing import get_args
 import pytest
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.webshop.settings import Aisle
 from w2sg.environments.webshop.tasks.generator import generate
 from w2sg.environments.webshop.tasks.task_table import make_tasks

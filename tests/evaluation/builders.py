@@ -4,7 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from w2sg.contracts.records import DemonstrationPath, Episode, Pair, Step, Task, Trajectory, conversation
+from w2sg.contracts.episodes import Episode
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Step, Trajectory, conversation
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow

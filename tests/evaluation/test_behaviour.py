@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from w2sg.contracts.records import Episode
+from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures import behaviour
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.contracts.records import Episode
+from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures import comparisons
 from w2sg.evaluation.measures.comparisons import Comparison, Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes

@@ -1,6 +1,6 @@
 """Episodes grouped by environment, split and model."""
 
-from w2sg.contracts.records import Trajectory
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.metrics import average_reward
 

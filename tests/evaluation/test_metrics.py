@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Episode
 from w2sg.evaluation.measures import metrics
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Episode
 from w2sg.evaluation.measures.comparisons import contrasts
 from w2sg.evaluation.paper import claims
 from w2sg.evaluation.report import report

@@ -4,9 +4,10 @@ from math import exp, log
 
 import pytest
 
+from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import write_json
-from w2sg.contracts.records import Episode, Step, Trajectory
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.theorem import Quantities, divergence, pairs_needed, readings, third_term
 from w2sg.evaluation.report import report

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from w2sg.contracts.records import Episode, Step, Trajectory
+from w2sg.contracts.episodes import Episode
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.tree_gain import FIGURES, GainPoint, points, relations, spearman

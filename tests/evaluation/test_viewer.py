@@ -3,7 +3,7 @@
 from dataclasses import replace
 from xml.etree import ElementTree
 
-from w2sg.contracts.records import Step
+from w2sg.contracts.trajectories import Step
 from w2sg.evaluation.report import viewer
 from w2sg.trees import merging
 

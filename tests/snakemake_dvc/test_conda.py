@@ -144,9 +144,7 @@ def test_stages_run_in_the_environment(conda_toy):
     assert conda_toy.ran() == ["prepare-a", "prepare-b"]
     assert found(conda_toy) == [first, "src", "1", "1", "1.0"]
     scripts = (conda_toy.base / "trace").read_text().split()
-    assert sorted(scripts) == ["stage.py"] * 2 + ["src/snakemake_dvc/__main__.py"] * 2, (
-        "DVC runs in the environment too"
-    )
+    assert sorted(scripts) == ["src/snakemake_dvc/__main__.py"] * 2 + ["stage.py"] * 2, "DVC runs there too"
 
     conda_toy.edit("params.yaml", "count: 10", "count: 11")
     conda_toy.run(*call)
@@ -161,6 +159,18 @@ def test_stages_run_in_the_environment(conda_toy):
     (_, second) = (conda_toy.base / "created").read_text().split()
     assert second != first
     assert found(conda_toy) == [second, "src", "2", "2", "1.0"], "what a library needs follows it"
+
+
+def test_what_is_first_runs_before_there_is_an_environment(conda_toy):
+    """By the interpreter of Snakemake, whatever the stages' own is to be."""
+    prefix = "import sys\nopen('prefix', 'w').write(sys.prefix)\n"
+    (conda_toy.path / "prefix.py").write_text(prefix)
+    stage = "{cmd: python prefix.py, deps: [prefix.py], outs: [prefix], meta: {first: true}}"
+    (conda_toy.path / "dvc.yaml").write_text(f"stages:\n  prefix: {stage}\n")
+    screen = conda_toy.run("snakemake", "--cores", "1", "--use-conda", "prefix").stdout
+    assert screen.index("running first: prefix") < screen.index("Creating conda environment")
+    assert "Nothing to be done" in screen
+    assert (conda_toy.path / "prefix").read_text() == sys.prefix
 
 
 def found(toy) -> list[str]:

@@ -1,8 +1,11 @@
 """What the Snakefile is told, and the job of a rule."""
 
 import inspect
+import os
 import re
 import shutil
+import subprocess
+import sys
 import types
 from pathlib import Path
 
@@ -182,3 +185,15 @@ def test_what_the_user_must_mend_is_one_line(here, tmp_path, name, message):
     with pytest.raises(BridgeError, match=message) as error:
         load_pipeline(Mode.SHOW, [], scratch=tmp_path)
     assert "\n" not in str(error.value)
+
+
+PACKAGE = Path(jobs.__file__).parent
+
+
+@pytest.mark.parametrize("call", [["-m", "snakemake_dvc"], [PACKAGE], [PACKAGE / "__main__.py"]], ids=str)
+def test_the_job_is_a_module_a_folder_and_a_file(call, tmp_path):
+    """By its path it needs nothing to be installed, and puts none of its modules in the way of others."""
+    path = {"PYTHONPATH": str(PACKAGE.parent)} if "-m" in call else {}
+    env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | path
+    done = subprocess.run([sys.executable, *call], cwd=tmp_path, env=env, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "usage: python -m snakemake_dvc run STAGE STAMP\n")

@@ -17,7 +17,8 @@ import yaml
 
 from w2sg.config import params
 from w2sg.contracts import layout
-from w2sg.contracts.records import Task, read_trajectories, write_trajectories
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import read_trajectories, write_trajectories
 from w2sg.environments.demonstrations import play
 from w2sg.environments.opener import opener
 from w2sg.stages.__main__ import main

@@ -117,7 +117,7 @@ def test_comments_docstrings_and_formatting_change_nothing(source: Path) -> None
 
 def test_a_key_of_the_configuration_changes_nothing(source: Path) -> None:
     """Its value is a parameter, which the stages that read it name."""
-    edit(source / "w2sg/config/params.py", lambda text: text.replace("    gamma: ", "    another: int\n    gamma: "))
+    edit(source / "w2sg/config/data.py", lambda text: text.replace("    gamma: ", "    another: int\n    gamma: "))
     settings = source / "w2sg/environments/alfworld/settings.py"
     edit(settings, lambda text: text.replace("    distractors: ", "    another: int\n    distractors: "))
     assert changed(source) == set()

@@ -10,7 +10,7 @@ from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import read_json
-from w2sg.contracts.records import Trajectory, read_trajectories
+from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.stages import diversify, explore
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from w2sg.contracts import layout
-from w2sg.contracts.records import read_trajectories
+from w2sg.contracts.trajectories import read_trajectories
 from w2sg.trees.embeddings import read_embeddings
 
 RUN = ("--environment", "alfworld", "--seed", "0")

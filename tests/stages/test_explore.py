@@ -9,8 +9,10 @@ import pytest
 from w2sg.agents import rollout
 from w2sg.config import params
 from w2sg.contracts import layout
+from w2sg.contracts.episodes import read_episodes
 from w2sg.contracts.files import read_json
-from w2sg.contracts.records import Step, Task, Trajectory, read_episodes, read_trajectories
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Step, Trajectory, read_trajectories
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.metrics import table1
 from w2sg.stages import evaluate, explore

@@ -43,3 +43,15 @@ def test_training_and_embedding_keep_apart(root):
 
 def test_the_runner_sets_the_threads_before_any_numeric_library(root):
     assert not loaded(root, "w2sg.stages.__main__") & {"numpy", "pyarrow", "torch", "pandas"}
+
+
+def test_a_run_imports_nothing_that_only_tests_install(root):
+    found = loaded(root, *stages(*sorted(STAGES)), "w2sg.commands.doctor", "w2sg.commands.play", *everything(root))
+    assert {"alfworld", "py4j"} <= found
+    assert not found & {"textworld", "fast_downward", "jericho", "tatsu", "spacy", "pytest", "moto"}
+
+
+def everything(root) -> list[str]:
+    """All modules of the environments."""
+    paths = sorted((root / "src/w2sg/environments").rglob("*.py"))
+    return [".".join(path.relative_to(root / "src").with_suffix("").parts).removesuffix(".__init__") for path in paths]

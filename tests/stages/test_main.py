@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from w2sg.contracts import layout
-from w2sg.contracts.records import read_trajectories, write_trajectories
+from w2sg.contracts.trajectories import read_trajectories, write_trajectories
 from w2sg.stages.__main__ import STAGES
 
 RUN = ("--environment", "alfworld", "--seed", "0")
@@ -27,7 +27,6 @@ INPUTS = [
     (("trees", *RUN), EMBEDDED),
     (("pairs", *RUN, "--method", "w2s_dpo"), TREES),
     (("pairs", *RUN, "--method", "random_dpo"), TREES),
-    (("pairs", *RUN, "--method", "random_dpo"), EXPLORED),
     (("pairs", *RUN, "--method", "eto"), layout.explore("alfworld", 0, "strong")),
     (("pairs", *RUN, "--method", "ceiling"), layout.explored_experts("alfworld")),
     (("paths", *RUN, "--method", "w2s_mcts"), TREES),

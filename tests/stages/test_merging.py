@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from w2sg.contracts import layout
-from w2sg.contracts.records import DemonstrationPath
+from w2sg.contracts.paths import DemonstrationPath
 from w2sg.trees import embeddings as embedding
 from w2sg.trees.merging import build
 from w2sg.trees.tree import dump, load

@@ -7,7 +7,9 @@ import pytest
 
 from w2sg.config import params
 from w2sg.contracts import layout
-from w2sg.contracts.records import DemonstrationPath, Task, read_trajectories, write_trajectories
+from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import read_trajectories, write_trajectories
 from w2sg.environments.certification import act_out
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt

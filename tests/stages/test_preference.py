@@ -8,7 +8,8 @@ from w2sg.config import params
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import read_json
-from w2sg.contracts.records import Pair, read_trajectories
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.trajectories import read_trajectories
 from w2sg.stages import preference, reference
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer

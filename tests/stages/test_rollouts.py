@@ -7,7 +7,8 @@ import pytest
 from w2sg.agents import rollout
 from w2sg.config import params
 from w2sg.contracts import layout
-from w2sg.contracts.records import Step, Task, Trajectory
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.stages import rollouts
 from w2sg.stages.rollouts import playing
 

@@ -8,7 +8,10 @@ import pytest
 
 from w2sg.config.rosters import PairKind
 from w2sg.contracts import layout
-from w2sg.contracts.records import DemonstrationPath, Pair, Task, read_trajectories
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import read_trajectories
 from w2sg.stages.experts import key
 from w2sg.stages.pairs import BUILDERS
 from w2sg.trees.tree import load

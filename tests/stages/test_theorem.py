@@ -10,7 +10,8 @@ from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Pair, Step, Trajectory, read_trajectories
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.trajectories import Step, Trajectory, read_trajectories
 from w2sg.evaluation.measures.theorem import Quantities
 from w2sg.stages import reference, theorem
 from w2sg.training import bases

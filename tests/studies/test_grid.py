@@ -21,7 +21,8 @@ sys.path.insert(0, "{src}")
 from pathlib import Path
 import yaml
 from w2sg.contracts import files, layout
-from w2sg.contracts.records import Episode, Step, Trajectory, write_episodes
+from w2sg.contracts.episodes import Episode, write_episodes
+from w2sg.contracts.trajectories import Step, Trajectory
 
 stage = sys.argv[1]
 params = yaml.safe_load(Path("params.yaml").read_text())

@@ -9,7 +9,8 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from w2sg.config.models import FromScratch
 from w2sg.config.training import Optimization
-from w2sg.contracts.records import Message, Pair
+from w2sg.contracts.messages import Message
+from w2sg.contracts.pairs import Pair
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer
 

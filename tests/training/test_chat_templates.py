@@ -3,7 +3,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Message
+from w2sg.contracts.messages import Message
 from w2sg.training.chat_templates import ensure_generation_marks
 from w2sg.training.encoding import encode
 

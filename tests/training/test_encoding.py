@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Message
+from w2sg.contracts.messages import Message
 from w2sg.training.encoding import Encoded, encode, last_turns, pad, turn_spans
 from w2sg.training.tokenizer import ASSISTANT, CHAT_TEMPLATE, END, PAD, UNKNOWN, USER
 

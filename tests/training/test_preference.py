@@ -9,7 +9,7 @@ from trl import DPOConfig, DPOTrainer
 from w2sg.config.rosters import PreferenceMethod
 from w2sg.config.training import Dpo, Lora, Optimization
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Pair
+from w2sg.contracts.pairs import Pair
 from w2sg.training import trainer_setup
 from w2sg.training.preference import card, train_dpo
 from w2sg.training.reference import side_logprobs, turn_logprobs

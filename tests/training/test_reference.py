@@ -5,7 +5,8 @@ import torch
 from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Message, Pair, ReferenceTurn
+from w2sg.contracts.messages import Message
+from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training.encoding import encode, turn_spans
 from w2sg.training.reference import check_reference, encode_pairs, side_logprobs, turn_logprobs
 

@@ -7,7 +7,7 @@ from trl import SFTTrainer
 
 from w2sg.config.training import Lora, Optimization
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Message
+from w2sg.contracts.messages import Message
 from w2sg.training import sft, trainer_setup
 from w2sg.training.batches import GroupedSampler
 from w2sg.training.encoding import encode

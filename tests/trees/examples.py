@@ -5,7 +5,7 @@ from zlib import crc32
 
 from hypothesis import strategies as st
 
-from w2sg.contracts.records import Step, Trajectory
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.trees.merging import build
 from w2sg.trees.tree import TrajectoryTree
 

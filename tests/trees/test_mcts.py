@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from w2sg.contracts.records import Trajectory
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.trees import mcts
 from w2sg.trees.merging import build
 from w2sg.trees.tree import ROOT, TrajectoryTree

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Step, Trajectory
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.trees.merging import Merges, build, count_merges, key_text, similarity
 from w2sg.trees.tree import ROOT, TrajectoryTree
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.contracts.records import Pair, Trajectory
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.trees.merging import build
 from w2sg.trees.pairs import ceiling_pairs, clears, divergences, eto_pairs, random_pairs, tree_pairs, whole_pair
 

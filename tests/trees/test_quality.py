@@ -4,7 +4,7 @@ from dataclasses import asdict, replace
 import pytest
 from hypothesis import given
 
-from w2sg.contracts.records import Trajectory
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.trees.pairs import tree_pairs
 from w2sg.trees.quality import TreeQuality, by_policy, summarize, tree_quality
 

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import files, layout
+from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Episode, read_episodes
 from w2sg.evaluation.measures import grid
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes

@@ -25,8 +25,8 @@ from readings import GROUPS, READINGS, Reading
 from w2sg.config import params
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
+from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Episode, read_episodes
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.metrics import average_reward
 from w2sg.evaluation.measures.models import label

@@ -1,19 +1,39 @@
-"""Write requirements.lock and environment.yml: every package of this environment with its version, without hashes.
+"""Write requirements.lock, requirements-test.lock and environment.yml: what is installed here, pinned, without hashes.
 
-environment.yml repeats the lock file instead of naming it: Snakemake hands conda a copy that lies in another folder,
-where the name would lead nowhere, and makes a new environment only when the text of environment.yml itself changes.
-The version of torch stays plain: which build it is (CPU here, CUDA there) is the registry's choice.
+requirements.lock is what a run needs: all that pyproject's dependencies lead to. requirements-test.lock is what its
+extra `test` adds. Both are complete and are installed with `pip install --no-deps`. The version of torch stays plain:
+which build it is (CPU here, CUDA there) is the registry's choice.
+
+environment.yml repeats requirements.lock instead of naming it: Snakemake hands conda a copy that lies in another
+folder, where the name would lead nowhere, and makes a new environment only when the text of environment.yml itself
+changes. conda's pip section knows no --no-deps, so what is used without its dependencies comes after it, in
+environment.post-deploy.sh, which Snakemake runs in the new environment.
 """
 
 import os
 import sys
-from collections.abc import Iterable
-from importlib.metadata import distributions
+import tomllib
+from collections.abc import Collection, Iterable
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
-LEFT_OUT = {"w2sg", "pip", "setuptools", "wheel"}
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+WITHOUT_DEPENDENCIES = ("alfworld",)
+"""Packages of which a run uses data and constants alone; what they ask for (TextWorld) belongs to the tests."""
+
+FROM_SOURCE = ("antlr4-python3-runtime", "connection-pool")
+"""Packages of a run whose registry has no wheel of them; pure Python, so that they need no compiler."""
+
+OPTIONS = ("--only-binary :all:", *(f"--no-binary {name}" for name in FROM_SOURCE))
+
 LOCK = """\
-# Made by `make lock`; versions pinned, without hashes. Installed by `make`.
+# Made by `make lock`; what a run needs, installed by `make install` with --no-deps. Wheels only, but for pure Python.
+{pins}
+"""
+TEST_LOCK = """\
+# Made by `make lock`; what tests and checks need besides requirements.lock, installed by `make install-test`.
 {pins}
 """
 ENVIRONMENT = """\
@@ -28,32 +48,86 @@ dependencies:
   - pip:
 {pins}
 """
+POST_DEPLOY = """\
+# Made by `make lock`; Snakemake runs it in the new environment of environment.yml.
+python -m pip install --no-deps {pins}
+"""
 
 
-def find_pins() -> list[str]:
-    """`name==version` for each installed package, names sorted; setuptools first, as others build with it."""
-    found = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in distributions()}
-    pinned = ["setuptools", *sorted(name for name in found if name not in LEFT_OUT)]
-    return [f"{name}=={found[name].split('+')[0]}" for name in pinned]
+def closure(requirements: Iterable[str], *, leaves: Collection[str] = ()) -> dict[str, str]:
+    """Names and versions of the installed packages that `requirements` lead to; `leaves` lead no further.
+
+    Raises:
+        SystemExit: one of them is not installed.
+    """
+    found: dict[str, str] = {}
+    seen: set[tuple[str, str]] = set()
+    waiting = [(Requirement(text), "") for text in requirements]
+    while waiting:
+        requirement, extra = waiting.pop()
+        if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
+            continue
+        name = canonicalize_name(requirement.name)
+        try:
+            package = distribution(name)
+        except PackageNotFoundError:
+            raise SystemExit(f"{requirement} is not installed here: run `make install-test` first") from None
+        found[name] = package.version.split("+")[0]
+        for wanted in ("", *requirement.extras):
+            if (name, wanted) not in seen and name not in leaves:
+                seen.add((name, wanted))
+                waiting += [(Requirement(text), wanted) for text in package.requires or ()]
+    return found
+
+
+def find_pins(pyproject: Path = Path("pyproject.toml")) -> tuple[list[str], list[str]]:
+    """`name==version` of each package that a run needs, and of each that the extra `test` adds; names sorted.
+
+    setuptools is first in the run's, as others are built with it.
+    """
+    project = tomllib.loads(pyproject.read_text())["project"]
+    run = closure(["setuptools", *project["dependencies"]], leaves=WITHOUT_DEPENDENCIES)
+    both = closure([*project["dependencies"], *project["optional-dependencies"]["test"]])
+    names = ["setuptools", *sorted(run.keys() - {"setuptools"})]
+    return [f"{name}=={run[name]}" for name in names], [f"{name}=={both[name]}" for name in sorted(both.keys() - run)]
 
 
 def format_lock(pins: Iterable[str]) -> str:
     """The text of requirements.lock."""
-    return LOCK.format(pins="\n".join(pins))
+    return LOCK.format(pins="\n".join((*OPTIONS, *pins)))
+
+
+def format_test_lock(pins: Iterable[str]) -> str:
+    """The text of requirements-test.lock."""
+    return TEST_LOCK.format(pins="\n".join(pins))
 
 
 def format_environment(pins: Iterable[str], *, python: str) -> str:
     """The text of environment.yml; `python` is a version such as 3.11."""
-    return ENVIRONMENT.format(python=python, pins="\n".join(f"      - {pin}" for pin in pins))
+    entries = (*OPTIONS, *(pin for pin in pins if not _alone(pin)))
+    return ENVIRONMENT.format(
+        python=python, pins="\n".join(f'      - "{e}"' if e[0] == "-" else f"      - {e}" for e in entries)
+    )
+
+
+def format_post_deploy(pins: Iterable[str]) -> str:
+    """The text of environment.post-deploy.sh."""
+    return POST_DEPLOY.format(pins=" ".join(filter(_alone, pins)))
+
+
+def _alone(pin: str) -> bool:
+    return pin.split("==")[0] in WITHOUT_DEPENDENCIES
 
 
 def main() -> None:
-    """Write both files into the working folder."""
-    pins = find_pins()
+    """Write the files into the working folder."""
+    run, test = find_pins()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     for name, text in {
-        "requirements.lock": format_lock(pins),
-        "environment.yml": format_environment(pins, python=python),
+        "requirements.lock": format_lock(run),
+        "requirements-test.lock": format_test_lock(test),
+        "environment.yml": format_environment(run, python=python),
+        "environment.post-deploy.sh": format_post_deploy(run),
     }.items():
         new = Path(f"{name}.new")
         new.write_text(text)

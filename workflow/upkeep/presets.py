@@ -153,9 +153,8 @@ def shown(value: Any, *, names: bool = False) -> str:
 def _section(question: Question, files: Mapping[str, Values]) -> list[str]:
     """Heading, a table of the keys that differ, and lines for what does not."""
     lines = ["", f"## {question.number}: {question.text}", ""]
-    rows = {
-        key: [shown(at(values, key), names=key == "imitation") for values in files.values()] for key in question.keys
-    }
+    keys = [inner for key in question.keys for inner in _inner(key, files)]
+    rows = {key: [shown(at(values, key), names=key == "imitation") for values in files.values()] for key in keys}
     differing = {key: cells for key, cells in rows.items() if len(set(cells)) > 1}
     if differing:
         lines += _table(differing)

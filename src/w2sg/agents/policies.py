@@ -8,7 +8,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.agents.generation import Conversations
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Message
+from w2sg.contracts.messages import Message
 
 
 class Batch(Protocol):

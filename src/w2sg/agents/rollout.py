@@ -21,7 +21,8 @@ import numpy as np
 from w2sg.agents.policies import Policy
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.files import digest
-from w2sg.contracts.records import Step, Task, Trajectory, read_trajectories, write_trajectories
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Step, Trajectory, read_trajectories, write_trajectories
 from w2sg.contracts.turns import parse_response
 
 # Finished cohorts of unfinished runs; outside the stages' outputs, which DVC deletes before a stage runs.

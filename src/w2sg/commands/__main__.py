@@ -6,7 +6,7 @@ from pathlib import Path
 
 from w2sg.config.environments import FOLDER, NAMES
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import SPLITS
+from w2sg.contracts.tasks import SPLITS
 from w2sg.environments.optional import optional
 
 REPLAYED = tuple(name for name in NAMES if (FOLDER / name / "replay.py").exists())

@@ -11,7 +11,8 @@ from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task, Trajectory
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.contracts.turns import format_response, parse_response
 from w2sg.environments.demonstrations import expert
 from w2sg.environments.opener import opener

@@ -6,7 +6,7 @@ An environment object is reused for many tasks. Every method is deterministic gi
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 
 
 class StepResult(NamedTuple):

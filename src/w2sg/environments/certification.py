@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from w2sg.contracts.environment import Environment
-from w2sg.contracts.records import Step, Task
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Step
 
 ROUNDING = 1e-9  # a tree's value is a mean of scores
 

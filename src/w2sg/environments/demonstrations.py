@@ -6,7 +6,8 @@ import numpy as np
 
 from w2sg.config.params import Params
 from w2sg.contracts.environment import Environment
-from w2sg.contracts.records import Task, Trajectory
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.environments.parts import provided
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from w2sg.config.params import Params
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.parts import provided
 
 

@@ -5,7 +5,7 @@ Off by default (`explore.diversity: null`); the folder then holds a note alone, 
 
 from w2sg.config.params import Params
 from w2sg.contracts import files, layout
-from w2sg.contracts.records import read_trajectories
+from w2sg.contracts.trajectories import read_trajectories
 from w2sg.environments.prompts import prompt
 
 

@@ -2,7 +2,7 @@
 
 from w2sg.config.params import Params
 from w2sg.contracts import layout
-from w2sg.contracts.records import read_trajectories
+from w2sg.contracts.trajectories import read_trajectories
 from w2sg.trees.embeddings import encode, write_embeddings
 from w2sg.trees.merging import key_text
 

@@ -9,8 +9,10 @@ from pathlib import Path
 from w2sg.agents import rollout
 from w2sg.config.params import Params
 from w2sg.contracts import layout
+from w2sg.contracts.episodes import Episode, write_episodes
 from w2sg.contracts.files import write_json
-from w2sg.contracts.records import Episode, Task, Trajectory, write_episodes
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.metrics import table1
 from w2sg.stages.groups import Contestant, contestants

@@ -8,7 +8,8 @@ from w2sg.agents import rollout
 from w2sg.config.data import Role
 from w2sg.config.params import Params
 from w2sg.contracts import layout
-from w2sg.contracts.records import Task, Trajectory, write_trajectories
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Trajectory, write_trajectories
 from w2sg.stages.rollouts import playing
 
 

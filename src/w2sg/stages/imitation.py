@@ -9,7 +9,9 @@ from w2sg.config.params import Params
 from w2sg.config.rosters import ImitationMethod
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
-from w2sg.contracts.records import DemonstrationPath, Message, read_trajectories
+from w2sg.contracts.messages import Message
+from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.trajectories import read_trajectories
 from w2sg.environments.prompts import prompt
 from w2sg.training import bases
 from w2sg.training.sft import train_sft

@@ -13,7 +13,7 @@ from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.files import write_json
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.certification import act_out, expected
 from w2sg.environments.opener import opener
 from w2sg.trees.embeddings import read_embeddings

@@ -8,7 +8,8 @@ from w2sg.config.params import Params
 from w2sg.config.rosters import PairKind
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Pair, Trajectory, read_trajectories
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.environments.prompts import prompt
 from w2sg.trees.pairs import ceiling_pairs, eto_pairs, random_pairs, tree_pairs
 from w2sg.trees.tree import TrajectoryTree, load

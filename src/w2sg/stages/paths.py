@@ -15,7 +15,9 @@ from w2sg.config.params import Params
 from w2sg.config.rosters import PathKind
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import DemonstrationPath, Step, Task, conversation, read_trajectories
+from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Step, conversation, read_trajectories
 from w2sg.environments.certification import act_out, expected
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt

@@ -12,7 +12,8 @@ import numpy as np
 from w2sg.config import threads
 from w2sg.config.params import Params
 from w2sg.contracts import layout
-from w2sg.contracts.records import Task, Trajectory, write_trajectories
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Trajectory, write_trajectories
 from w2sg.environments.demonstrations import key, play
 from w2sg.environments.opener import opener
 from w2sg.stages.workers import spread

@@ -3,7 +3,7 @@
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
-from w2sg.contracts.records import Pair, ReferenceTurn
+from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training import bases
 from w2sg.training.preference import card, train_dpo
 

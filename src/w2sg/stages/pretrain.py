@@ -1,9 +1,11 @@
 """Stage pretrain: the base models (pi_base, section 2).
 
 A base trained from scratch is a language model of exploratory play, invalid actions and all: the counterpart of a
-pretrained model that has seen what failing looks like. With `models.<role>.base` set, the base is that model of the hub
-or local folder, unchanged.
+pretrained model that has seen what failing looks like. A published model is the base as it is, of
+the hub or a local folder.
 """
+
+import os
 
 from transformers import PreTrainedTokenizerFast
 
@@ -12,7 +14,7 @@ from w2sg.config.models import Pretrained
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
-from w2sg.contracts.records import read_trajectories
+from w2sg.contracts.trajectories import read_trajectories
 from w2sg.environments.prompts import prompt
 from w2sg.training import bases
 
@@ -25,13 +27,9 @@ def main(params: Params, *, role: Role) -> None:
     architecture = getattr(params.models, role)
     log_path = layout.log("pretrain", role)
     if isinstance(architecture, Pretrained):
-        model, tokenizer = bases.load(architecture.base, revision=architecture.revision)
-        bases.save(
-            model,
-            tokenizer,
-            layout.base(role),
-            card=f"# {role} base\n\n{architecture.base} at {architecture.revision}\n",
-        )
+        model, tokenizer = bases.load(os.path.expanduser(architecture.base), revision=architecture.revision)
+        source = architecture.base + (f" at {architecture.revision}" if architecture.revision else "")
+        bases.save(model, tokenizer, layout.base(role), card=f"# {role} base\n\n{source}\n")
         write_json(log_path, [])
         return
     from w2sg.training.copying import copying_rows

@@ -2,7 +2,7 @@
 
 from w2sg.config.params import Params
 from w2sg.contracts import layout
-from w2sg.contracts.records import Pair, ReferenceTurn
+from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training import bases
 from w2sg.training.reference import turn_logprobs
 

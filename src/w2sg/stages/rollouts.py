@@ -12,7 +12,7 @@ from w2sg.agents.policies import TransformersPolicy
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import digest
-from w2sg.contracts.records import Trajectory
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
 from w2sg.training import bases

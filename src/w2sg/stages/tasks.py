@@ -3,7 +3,7 @@
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import replacing
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.tasks import make_tasks
 
 

@@ -15,7 +15,10 @@ from w2sg.agents import rollout
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
-from w2sg.contracts.records import Message, Pair, ReferenceTurn, Task, Trajectory, read_trajectories
+from w2sg.contracts.messages import Message
+from w2sg.contracts.pairs import Pair, ReferenceTurn
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.environments.prompts import prompt
 from w2sg.evaluation.measures.theorem import Quantities, divergence
 from w2sg.stages.rollouts import playing

@@ -3,7 +3,7 @@
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import replacing
-from w2sg.contracts.records import read_trajectories
+from w2sg.contracts.trajectories import read_trajectories
 
 
 def main(params: Params) -> None:

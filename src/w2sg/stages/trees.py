@@ -6,7 +6,7 @@ from itertools import groupby
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
-from w2sg.contracts.records import Trajectory, read_trajectories
+from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.trees.embeddings import read_embeddings
 from w2sg.trees.merging import build
 from w2sg.trees.quality import TreeQuality, by_policy, summarize, tree_quality

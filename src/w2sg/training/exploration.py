@@ -18,7 +18,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 from w2sg.config.data import Diversity
 from w2sg.config.training import Lora
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Message
+from w2sg.contracts.messages import Message
 from w2sg.training.encoding import encode, pad
 from w2sg.training.trainer_log import LogRow, TrainingLog
 from w2sg.training.trainer_setup import OwnBatches, lora_config, run, trainer_arguments

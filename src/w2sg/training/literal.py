@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Pair
+from w2sg.contracts.pairs import Pair
 from w2sg.training.reference import EncodedPair, encode_pairs
 
 

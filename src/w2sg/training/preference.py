@@ -18,7 +18,7 @@ from trl import DPOConfig, DPOTrainer
 from w2sg.config.rosters import PreferenceMethod
 from w2sg.config.training import Dpo
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Pair, ReferenceTurn
+from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training.encoding import last_turns, pad
 from w2sg.training.literal import check_one_vocabulary, side_kl
 from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, score_turns, side_logprobs

@@ -12,7 +12,8 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Message, Pair, ReferenceTurn
+from w2sg.contracts.messages import Message
+from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training.encoding import Encoded, encode, pad, turn_spans
 
 

@@ -13,7 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 from w2sg.config.training import Lora, Optimization
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Message
+from w2sg.contracts.messages import Message
 from w2sg.training.encoding import encode
 from w2sg.training.trainer_log import LogRow, TrainingLog
 from w2sg.training.trainer_setup import OwnBatches, lora_config, plain_attention, run, trainer_arguments

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from w2sg.contracts.records import Step
+from w2sg.contracts.trajectories import Step
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
 Ties: TypeAlias = Literal["shortest", "visits"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Step, Trajectory
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.trees.tree import ROOT, Node, TrajectoryTree
 
 MergeKey = Literal["observation", "observation+thought", "exact"]

@@ -8,7 +8,8 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from w2sg.contracts.records import Pair, Trajectory
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.trees.merging import action_key
 from w2sg.trees.tree import Node, TrajectoryTree
 

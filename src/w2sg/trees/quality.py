@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
-from w2sg.contracts.records import Trajectory
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.trees.pairs import Aggregate, clears, divergences
 from w2sg.trees.tree import TrajectoryTree
 

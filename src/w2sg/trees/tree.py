@@ -16,7 +16,7 @@ from typing import Any
 
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import replacing
-from w2sg.contracts.records import Step, Trajectory
+from w2sg.contracts.trajectories import Step, Trajectory
 
 ROOT = 0
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from w2sg.contracts.records import Step, Trajectory
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
 _REFUSALS = ("Nothing happens", "No known action matches that input")  # ALFWorld, ScienceWorld

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from w2sg.contracts.records import SPLITS, Episode, Trajectory
+from w2sg.contracts.episodes import Episode
+from w2sg.contracts.tasks import SPLITS
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures.models import in_table_order
 
 Measure = Callable[[Trajectory], float]

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from w2sg.contracts.records import DemonstrationPath, Pair
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.paths import DemonstrationPath
 
 
 @dataclass(frozen=True, slots=True)

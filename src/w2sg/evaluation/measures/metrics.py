@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Episode, Trajectory
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures.episodes import GroupedEpisodes, Measure
 
 

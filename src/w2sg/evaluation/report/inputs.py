@@ -8,8 +8,12 @@ from typing import Any
 from w2sg.config.params import Params
 from w2sg.config.rosters import ImitationMethod, PreferenceMethod
 from w2sg.contracts import layout
+from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.files import read_json
-from w2sg.contracts.records import DemonstrationPath, Episode, Pair, Task, read_episodes, read_trajectories
+from w2sg.contracts.pairs import Pair
+from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures import grid
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.explorations import Exploration
@@ -67,6 +71,7 @@ def gather(params: Params) -> ReportInputs:
     first = params.seeds[0]
     values = params.model_dump(mode="json")
     own = grid.configuration(values)  # rows of another configuration's grid say nothing about this one
+    curves = _curves(params, runs)
     paths = {run: _paths(params, *run) for run in runs}
     trees: dict[str, dict[str, TrajectoryTree]] = {}
     spreads: dict[str, list[float]] = {name: [] for name in environments}
@@ -88,7 +93,7 @@ def gather(params: Params) -> ReportInputs:
         explorations=[_exploration(params, *run, paths=paths[run]) for run in runs],
         trees=trees,
         mcts_paths=[path for name in environments for path in paths[name, first] if path.kind == "mcts"],
-        curves=_curves(params, runs),
+        curves=curves,
         merging=[
             {"environment": name, "seed": seed, **row}
             for name, seed in runs

@@ -7,7 +7,7 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
-from w2sg.contracts.records import Episode
+from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures import behaviour, explorations, tree_gain
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import label

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from html import escape as escape_html
 from statistics import fmean, pvariance
 
-from w2sg.contracts.records import DemonstrationPath, Episode, Step
+from w2sg.contracts.episodes import Episode
+from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.trajectories import Step
 from w2sg.evaluation.measures.models import in_table_order
 from w2sg.trees.pairs import clears, divergences
 from w2sg.trees.tree import ROOT, TrajectoryTree

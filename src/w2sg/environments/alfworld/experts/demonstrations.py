@@ -6,7 +6,8 @@ import numpy as np
 
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Step, Task, Trajectory
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.contracts.turns import format_response
 from w2sg.environments.alfworld.experts.goals import parse_goal
 from w2sg.environments.alfworld.experts.searcher import Searcher, Style

@@ -17,7 +17,7 @@ import alfworld.gen.goal_library as goal_library
 from alfworld.info import ALFRED_PDDL_PATH, ALFRED_TWL2_PATH
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.alfworld.tasks.floor_plans import FITS, ROOMS, FloorPlan, Receptacle, floor_plan, numbers
 from w2sg.environments.alfworld.world.environment import make_task
 from w2sg.environments.alfworld.world.rules import GOAL

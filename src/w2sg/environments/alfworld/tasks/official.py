@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.alfworld.tasks.games import shipped_rules
 from w2sg.environments.alfworld.world.environment import make_task
 from w2sg.environments.alfworld.world.rules import GOAL, split_goal

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.alfworld.settings import Settings
 from w2sg.environments.alfworld.tasks.games import GameSettings, generated_tasks
 from w2sg.environments.alfworld.tasks.official import official_tasks

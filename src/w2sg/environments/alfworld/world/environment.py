@@ -8,7 +8,7 @@ from typing import Any
 
 from w2sg.contracts.environment import StepResult
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.alfworld.world import translation
 from w2sg.environments.alfworld.world.engine import Engine
 

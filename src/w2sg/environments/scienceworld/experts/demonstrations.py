@@ -5,7 +5,8 @@ from functools import lru_cache
 import numpy as np
 
 from w2sg.contracts.environment import Environment
-from w2sg.contracts.records import Step, Task, Trajectory
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.contracts.turns import format_response
 from w2sg.environments.scienceworld.experts.gold import Follower, solution
 from w2sg.environments.scienceworld.experts.seeker import Seeker, Style, knows

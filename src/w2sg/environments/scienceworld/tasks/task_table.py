@@ -9,7 +9,7 @@ from pathlib import Path
 
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import SPLITS, Task
+from w2sg.contracts.tasks import SPLITS, Task
 from w2sg.environments.scienceworld.settings import Settings
 from w2sg.environments.scienceworld.tasks import splits
 from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, Spec

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from w2sg.contracts.environment import StepResult
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.scienceworld.world.simulator import Answer, Episode, Simulator
 
 Result = TypeVar("Result")

@@ -3,7 +3,8 @@
 import numpy as np
 
 from w2sg.contracts.environment import Environment
-from w2sg.contracts.records import Step, Task, Trajectory
+from w2sg.contracts.tasks import Task
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.contracts.turns import format_response
 from w2sg.environments.webshop.experts.shopper import Shopper, Style
 

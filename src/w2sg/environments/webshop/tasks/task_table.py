@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.webshop.settings import Settings
 from w2sg.environments.webshop.tasks.generator import catalogue_files, generate
 from w2sg.environments.webshop.world.catalogue import Catalogue, load

@@ -7,7 +7,7 @@ from typing import Any
 
 from w2sg.contracts.environment import StepResult
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.records import Task
+from w2sg.contracts.tasks import Task
 from w2sg.environments.webshop.world.goals import Goal
 from w2sg.environments.webshop.world.session import Session, open_shop
 

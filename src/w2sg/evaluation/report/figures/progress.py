@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from w2sg.contracts.records import Episode
+from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures import metrics
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import in_table_order, label

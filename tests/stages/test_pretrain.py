@@ -1,0 +1,34 @@
+"""Stage pretrain with a published model: nothing is trained, the base is that model."""
+
+from pathlib import Path
+
+import pytest
+from transformers import AutoModelForCausalLM
+
+from w2sg.config.models import FromScratch
+from w2sg.contracts import layout
+from w2sg.contracts.files import read_json
+from w2sg.training import bases
+from w2sg.training.tokenizer import train_tokenizer
+
+from .conftest import Project
+
+
+@pytest.mark.parametrize("at_home", [False, True])
+def test_a_folder_is_taken_as_it_is(
+    empty_project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, at_home: bool
+) -> None:
+    sizes = FromScratch(hidden=16, layers=1, heads=2, feedforward=32)
+    tokenizer = train_tokenizer(["Thought: so. Action: look"], vocabulary=300, context=128)
+    published = bases.create(sizes, tokenizer=tokenizer, context=128, seed=3)
+    bases.save(published, tokenizer, tmp_path / "published")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    project = empty_project.copy(tmp_path / "project")
+    base = "~/published" if at_home else str(tmp_path / "published")
+    project.edit(models={"weak": {"base": base, "revision": None}})
+    assert project.run("pretrain", "--role", "weak") == (0, [])
+    folder = project.path / layout.base("weak")
+    assert (folder / "README.md").read_text() == f"# weak base\n\n{base}\n"
+    assert read_json(project.path / layout.log("pretrain", "weak")) == []
+    found = AutoModelForCausalLM.from_pretrained(folder).state_dict()
+    assert all((found[name] == weight).all() for name, weight in published.state_dict().items())

@@ -1,0 +1,89 @@
+"""`make lock`: which package belongs to a run, which to the tests."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+import yaml
+
+import lock
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that makes packages findable: name, version, what each requires."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def make(name: str, version: str, *requires: str, extras: tuple[str, ...] = ()) -> None:
+        folder = tmp_path / f"{name.replace('-', '_')}-{version}.dist-info"
+        folder.mkdir()
+        lines = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {text}" for text in requires)]
+        lines += [f"Provides-Extra: {extra}" for extra in extras]
+        (folder / "METADATA").write_text("\n".join(["Metadata-Version: 2.1", *lines, ""]))
+
+    return make
+
+
+def test_the_closure_follows_extras_and_markers_and_stops_at_leaves(install: Callable[..., None]) -> None:
+    install("toy-app", "1.0", "toy-part[fast]>=1", "toy.data", 'toy-old; python_version < "3"', "toy-app")
+    install("toy-part", "2.0+cpu", 'toy-speed; extra == "fast"', 'toy-paint; extra == "nice"', extras=("fast", "nice"))
+    install("toy-speed", "3.0")
+    install("toy-data", "4.0", "toy-compiled")
+    install("toy-compiled", "5.0")
+    run = {"toy-app": "1.0", "toy-part": "2.0", "toy-speed": "3.0", "toy-data": "4.0"}
+    assert lock.closure(["Toy_App"], leaves=("toy-data",)) == run
+    assert lock.closure(["toy-app"]) == run | {"toy-compiled": "5.0"}
+
+
+def test_what_is_not_installed_is_named() -> None:
+    with pytest.raises(SystemExit, match=r"^no-such-package>=1 is not installed here: run `make install-test` first$"):
+        lock.closure(["no-such-package>=1"])
+
+
+def test_the_extra_of_the_tests_adds_to_what_a_run_needs(tmp_path: Path, install: Callable[..., None]) -> None:
+    install("alfworld", "0.4.2", "toy-engine", "toy-shared")
+    install("toy-engine", "1.0", "toy-shared")
+    install("toy-shared", "2.0")
+    install("toy-run", "3.0", "toy-shared")
+    project = '[project]\ndependencies = ["alfworld", "toy-run"]\noptional-dependencies = {test = ["toy-engine"]}\n'
+    (tmp_path / "pyproject.toml").write_text(project)
+    run, test = lock.find_pins(tmp_path / "pyproject.toml")
+    setuptools = f"setuptools=={distribution('setuptools').version}"
+    assert run == [setuptools, "alfworld==0.4.2", "toy-run==3.0", "toy-shared==2.0"]
+    assert test == ["toy-engine==1.0"]
+
+
+def test_the_lock_files_are_what_is_installed_here() -> None:
+    run, test = lock.find_pins(ROOT / "pyproject.toml")
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    if f"  - python={python}\n" in (ROOT / "environment.yml").read_text():
+        assert (ROOT / "requirements.lock").read_text() == lock.format_lock(run)
+        assert (ROOT / "requirements-test.lock").read_text() == lock.format_test_lock(test)
+    assert not set(run) & set(test)
+
+
+def test_a_run_needs_nothing_compiled_from_source() -> None:
+    """All are wheels, which pip holds to; the exceptions are pure Python."""
+    locked = (ROOT / "requirements.lock").read_text().splitlines()
+    options = [line for line in locked if line.startswith("-")]
+    assert options == ["--only-binary :all:", *(f"--no-binary {name}" for name in lock.FROM_SOURCE)]
+    for name in lock.FROM_SOURCE:
+        package = distribution(name)
+        assert "Root-Is-Purelib: true" in (package.read_text("WHEEL") or ""), name
+        assert not [file for file in package.files or () if file.suffix in (".so", ".pyd", ".dylib")], name
+    assert not {"textworld", "fast-downward-textworld", "jericho"} & {line.split("==")[0] for line in locked}
+
+
+def test_the_environment_of_conda_is_completed_without_dependencies() -> None:
+    run, _ = lock.find_pins(ROOT / "pyproject.toml")
+    script = (ROOT / "environment.post-deploy.sh").read_text()
+    assert script == lock.format_post_deploy(run)
+    assert script.endswith("python -m pip install --no-deps alfworld==0.4.2\n")
+    subprocess.run(["sh", "-n"], input=script, text=True, check=True)
+    pip = yaml.safe_load((ROOT / "environment.yml").read_text())["dependencies"][-1]["pip"]
+    assert not [entry for entry in pip if entry.startswith("alfworld")]
