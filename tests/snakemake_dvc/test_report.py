@@ -29,7 +29,7 @@ def test_find_caption(figure, caption, tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_figures_tables_and_captions_are_in_the_report(toy, tmp_path):
     toy.edit("dvc.yaml", 'report: ["out/report/*.svg"]', 'report: ["out/report/*.svg", "out/score/a.json"]')
-    (toy.path / "workflow/report").mkdir()
+    (toy.path / "workflow/report").mkdir(parents=True)
     (toy.path / "workflow/report/figure.rst").write_text("What the figure of {{ snakemake.rule }} shows.\n")
     (toy.path / "workflow/report/a.rst").write_text("What the table says.\n")
     log = toy.snakemake("--report", str(tmp_path / "report.zip"))
