@@ -80,6 +80,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml", "requirements.lock", ".dvcignore"):
         shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "data/outside", folder / "data/outside")
     (folder / "results").mkdir()
     shutil.copy(ROOT / "results/grid.csv", folder / "results")
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -93,7 +94,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     table = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     for name, entry in table["stages"].items():
-        if name != "code":
+        if name not in ("outside", "code"):
             entry["cmd"] = "python stand_in.py"
     shutil.copytree(ROOT / "src/w2sg", folder / "src/w2sg", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "dvc.yaml").write_text(yaml.safe_dump(table, sort_keys=False))

@@ -34,11 +34,11 @@ def refused(values: dict, tmp_path: Path) -> Callable[[], list[str]]:
 
 
 def test_a_folder_that_is_read_is_declared(values: dict, refused: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("HOME", "/people/me")
     values["environments"]["alfworld"]["data_dir"] = "~/games"
     values["models"]["weak"] = {"base": "./llama", "revision": None}
     lines = [
-        "environments.alfworld.data_dir: ~/games is no input yet; write `alfworld: /home/me/games` under outside",
+        "environments.alfworld.data_dir: ~/games is no input yet; write `alfworld: /people/me/games` under outside",
         "models.weak.base: ./llama is no input yet; write `weak: ./llama` under outside",
     ]
     assert refused() == lines
