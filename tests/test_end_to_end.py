@@ -156,7 +156,7 @@ def test_one_job_at_a_time_killed_and_resumed_gives_the_same_bytes(finished: Pat
         command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
     )
     deadline = time.monotonic() + 600
-    while not list(folder.glob(".resume/explore-*/cohort-0000.parquet")):
+    while not list(folder.glob(".resume/explore-*/**/cohort-0000.parquet")):
         assert process.poll() is None, "the run ended before it could be killed"
         assert time.monotonic() < deadline, "exploration never began"
         time.sleep(0.05)
