@@ -7,6 +7,7 @@ page says; and after an edit of the source, exactly what the digests of `code` s
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -79,6 +80,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "workflow", folder / "workflow", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "environment.yml", "requirements.lock", ".dvcignore"):
         shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "data/outside", folder / "data/outside")
     (folder / "results").mkdir()
     shutil.copy(ROOT / "results/grid.csv", folder / "results")
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
@@ -92,7 +94,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
     table = yaml.safe_load((ROOT / "dvc.yaml").read_text())
     for name, entry in table["stages"].items():
-        if name != "code":
+        if name not in ("outside", "code"):
             entry["cmd"] = "python stand_in.py"
     shutil.copytree(ROOT / "src/w2sg", folder / "src/w2sg", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "dvc.yaml").write_text(yaml.safe_dump(table, sort_keys=False))
@@ -172,21 +174,26 @@ def edited(folder: Path, path: str, old: str, new: str) -> None:
     (folder / path).write_text(text.replace(old, new, 1), encoding="utf-8")
 
 
-# What is edited, and the stages that run but for `code`.
-EDITS = {
-    "a comment": ("src/w2sg/trees/mcts.py", "def ", "# Said otherwise.\ndef ", set()),
-    "a docstring": ("src/w2sg/contracts/records.py", '"""', '"""Said otherwise: ', set()),
-    "a format": ("src/w2sg/trees/mcts.py", "\nfrom ", "\n\n\nfrom  ", set()),
-    "a key that no stage reads": ("src/w2sg/config/fields.py", "Share = ", "Another = int\nShare = ", set()),
-    "the search": ("src/w2sg/trees/mcts.py", "def ", "ANOTHER = 1\n\n\ndef ", {"merging", "paths"}),
-    "torch": (
-        "requirements.lock",
-        "\ntorch==",
-        "\ntorch==0.",
-        {"pretrain", "sft", "diversify", "explore", "reference", "preference", "imitation", "theorem"}
-        | {f"evaluate-{group}" for group in ("base", "sft", "preference", "imitation", "inference")},
-    ),
-}
+# Edits after which `code` alone runs: a comment, a docstring, a format, a key that no stage reads yet.
+MEANINGLESS = (
+    ("src/w2sg/trees/mcts.py", "def ", "# Said otherwise.\ndef "),
+    ("src/w2sg/contracts/layout.py", '"""', '"""Said otherwise: '),
+    ("src/w2sg/trees/merging.py", "\nfrom ", "\n\n\nfrom  "),
+    ("src/w2sg/config/fields.py", "Share = ", "Another = int\nShare = "),
+)
+SEARCH = ("src/w2sg/trees/mcts.py", "def ", "ANOTHER = 1\n\n\ndef ")
+TORCH = ("requirements.lock", "\ntorch==", "\ntorch==0.")
+IMPORT_TORCH = {
+    "pretrain", "sft", "diversify", "explore", "reference", "preference", "imitation", "theorem",
+    *(f"evaluate-{group}" for group in ("base", "sft", "preference", "imitation", "inference")),
+}  # fmt: skip
+
+
+def with_descendants(repo: Any, entries: set[str]) -> tuple[list[str], list[str]]:
+    """All stages of some entries of the table, and these with all that come after one of them."""
+    direct = [stage for stage in repo.index.graph if stage.addressing.partition("@")[0] in entries]
+    later = {each for stage in direct for each in nx.ancestors(repo.index.graph, stage)}
+    return sorted(stage.addressing for stage in direct), sorted({each.addressing for each in (*direct, *later)})
 
 
 @pytest.mark.slow
@@ -198,23 +205,27 @@ def test_an_edit_of_the_source_runs_what_imports_it(
         shutil.copytree(built, folder)
     monkeypatch.chdir(here)
     with open_repo() as repo:
-        graph = repo.index.graph
-        for what, (path, old, new, direct) in EDITS.items():
-            names = {stage.addressing for stage in graph if stage.addressing.partition("@")[0] in direct}
-            later = {each for stage in graph if stage.addressing in names for each in nx.ancestors(graph, stage)}
-            expected = sorted(names | {stage.addressing for stage in later})
-            edited(here, path, old, new)
-            plan = run(here, "snakemake", "-n", errors=True)
-            assert "would run first: code: src/w2sg is modified" in plan or what == "torch", plan
-            assert ("Nothing to be done" in plan) == (not expected), plan
-            assert not (here / "runs.log").exists()
-            screen = run(here, "snakemake", "--cores", "2", errors=True)
-            assert "running first: code" in screen
-            assert ran(here) == expected, f"snakemake after an edit of {what}"
-            edited(other, path, old, new)
-            assert "Running stage 'code'" in run(other, "dvc", "repro")
-            assert ran(other) == expected, f"dvc repro after an edit of {what}"
-            assert "up to date" in run(here, "dvc", "status")
+        _, after_search = with_descendants(repo, {"merging", "paths"})
+        importing_torch, after_torch = with_descendants(repo, IMPORT_TORCH)
+    for edits, expected in ((MEANINGLESS, []), ([SEARCH], after_search)):
+        for edit in edits:
+            edited(here, *edit)
+            edited(other, *edit)
+        plan = run(here, "snakemake", "-n", errors=True)
+        assert "would run first: code: src/w2sg is modified" in plan
+        assert ("Nothing to be done" in plan) == (not expected)
+        assert not (here / "runs.log").exists()
+        assert "running first: code" in run(here, "snakemake", "--cores", "2", errors=True)
+        assert ran(here) == expected
+        assert "Running stage 'code'" in run(other, "dvc", "repro")
+        assert ran(other) == expected
+        assert "up to date" in run(here, "dvc", "status")
+    edited(here, *TORCH)
+    plan = run(here, "snakemake", "-n", errors=True)
+    assert sorted(set(re.findall(r"^Job \d+: (\S+): ", plan, flags=re.MULTILINE)) - {"all", "0"}) == after_torch
+    run(here, "dvc", "repro", "code")
+    status = json.loads(run(here, "dvc", "status", "--json"))
+    assert sorted(status) == importing_torch
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import re
 import typing
+from os.path import expanduser
 from pathlib import Path
 
 import pytest
@@ -127,6 +128,11 @@ def test_loaded_values_are_typed_and_frozen():
 @pytest.mark.parametrize("section", SECTIONS)
 def test_unknown_key(values, problems, section):
     key = f"{section}.colour".removeprefix(".")
+    if section == "outside":
+        values["outside"] = {"colour": "folder"}
+        (line,) = problems(values)
+        assert line.startswith("outside.colour: nothing reads it; ")
+        return
     if section in ("preference", "imitation", "inference"):
         put(values, key, values[section][next(iter(values[section]))] | {"colour": 1})
         key += ".colour"
@@ -208,6 +214,8 @@ EITHER = "give either {base, revision} or {hidden, layers, heads, feedforward}"
 @pytest.mark.parametrize("model", [HUB, SIZES, *({"base": path, "revision": None} for path in ("/m", "./m", "~/m"))])
 def test_a_model_is_published_or_sizes(values, tmp_path, model):
     put(values, "models.weak", model)
+    if model.get("base", "") not in ("", HUB["base"]):
+        values["outside"] = {"weak": expanduser(model["base"])}
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(values))
     assert params.load(path).models.weak.model_dump() == model

@@ -84,6 +84,7 @@ def test_both_tools_read_the_same_count_from_the_stage_table(tmp_path, monkeypat
     with open_repo() as repo:
         scheduled = {name: stage.threads for name, stage in read_stages(repo).items()}
     entries = yaml.safe_load(Path("dvc.yaml").read_text())["stages"]
-    modules = {name: re.search(r"-m w2sg\.stages[ .](\w+)", entry["cmd"])[1] for name, entry in entries.items()}
+    commands = {name: entry.get("do", entry)["cmd"] for name, entry in entries.items()}
+    modules = {name: re.search(r"w2sg[./]stages[ ./](\w+)", command)[1] for name, command in commands.items()}
     assert scheduled == {name: threads.declared(modules[name.partition("@")[0]]) for name in scheduled}
     assert len(set(scheduled.values())) > 1, "or this compares nothing"

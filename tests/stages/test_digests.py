@@ -77,7 +77,10 @@ def test_every_stage_has_a_digest_for_each_environment_it_runs_in() -> None:
 def test_every_stage_of_the_table_depends_on_its_own_digest_and_on_nothing_else_in_the_source(stage_table) -> None:
     for name, stage in stage_table.items():
         if name == "code":
-            assert (stage.deps, stage.outs) == ({"src/w2sg", "requirements.lock"}, {"data/code"})
+            assert (stage.deps, stage.outs) == (
+                {"src/w2sg", "requirements.lock", "data/outside"},
+                {"data/code"},
+            )
             continue
         words = stage.command.split()
         run = words[words.index("w2sg.stages") + 1]
@@ -96,6 +99,7 @@ def test_the_table_is_read_at_a_glance() -> None:
 def test_threads_change_the_command_and_so_their_stage_alone() -> None:
     """DVC does not look at meta; a stage's command says the same number, which the runner compares."""
     for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
+        stage = stage.get("do", stage)
         said = re.search(r" --threads (\d+)$", stage["cmd"])
         assert int(said[1] if said else 1) == stage.get("meta", {}).get("threads", 1), name
 
@@ -223,8 +227,8 @@ def test_the_digests_are_text_of_one_ingredient_a_line() -> None:
 
 
 def test_the_command(tmp_path: Path) -> None:
-    """Given its two inputs alone; quick, as both tools run it before they judge the rest."""
-    for name in ("src", "requirements.lock"):
+    """Given its inputs alone; quick, as both tools run it before they judge the rest."""
+    for name in ("src", "requirements.lock", "params.yaml"):
         (tmp_path / name).symlink_to(ROOT / name)
     command = [sys.executable, "-m", "w2sg.stages.code"]
     environment = os.environ | {"PYTHONPATH": "src"}
@@ -244,4 +248,4 @@ def test_the_command(tmp_path: Path) -> None:
 def test_the_stage_loads_no_heavy_library() -> None:
     script = "import sys, w2sg.stages.code\nprint(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
-    assert not {"numpy", "pyarrow", "pydantic", "torch", "yaml"} & set(loaded.decode().split())
+    assert not {"numpy", "pyarrow", "pydantic", "torch"} & set(loaded.decode().split())

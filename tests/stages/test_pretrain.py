@@ -25,7 +25,7 @@ def test_a_folder_is_taken_as_it_is(
     monkeypatch.setenv("HOME", str(tmp_path))
     project = empty_project.copy(tmp_path / "project")
     base = "~/published" if at_home else str(tmp_path / "published")
-    project.edit(models={"weak": {"base": base, "revision": None}})
+    project.edit(models={"weak": {"base": base, "revision": None}}, outside={"weak": str(tmp_path / "published")})
     assert project.run("pretrain", "--role", "weak") == (0, [])
     folder = project.path / layout.base("weak")
     assert (folder / "README.md").read_text() == f"# weak base\n\n{base}\n"

@@ -99,7 +99,8 @@ def changed(values: Values, changes: Mapping[str, Any]) -> Values:
 
 
 def digest(values: Values) -> str:
-    """Short digest of parameters, whatever the order of their keys."""
+    """Short digest of parameters, whatever the order of their keys and wherever outside data lie."""
+    values = {name: value for name, value in values.items() if name != "outside"}
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 

@@ -3,8 +3,10 @@
 On unvalidated values too, so that what breaks them is reported along with everything else.
 """
 
+from os.path import expanduser
 from typing import Any, get_args
 
+from w2sg.config.models import FOLDER
 from w2sg.config.rosters import STRONG_PAIRS, ModelName
 
 
@@ -27,7 +29,31 @@ def disagreements(values: dict[str, Any]) -> list[str]:
         wanted, most = _at(values, key), _at(values, limit)
         if type(wanted) is type(most) is int and wanted > most:
             problems.append(f"{key}: {wanted} is too many; allowed is at most {limit} ({most})")
+    problems += _outside_problems(values)
     return problems + _schedule_problems(values) + _roster_problems(values) + _theorem_problems(values)
+
+
+def _outside_problems(values: dict[str, Any]) -> list[str]:
+    """Folders that are read and not declared as inputs, or the other way round.
+
+    DVC takes ~ for a name, so an input is written out.
+    """
+    keys = {name: f"environments.{name}.data_dir" for name in _mapping(values, "environments")}
+    read = {name: (key, path) for name, key in keys.items() if isinstance(path := _at(values, key), str)}
+    for role in ("weak", "strong"):
+        base = _at(values, key := f"models.{role}.base")
+        if isinstance(base, str) and base.startswith(FOLDER) and _at(values, f"models.{role}.revision") is None:
+            read[role] = (key, base)
+    declared = _mapping(values, "outside")
+    return [
+        f"{key}: {path} is no input yet; write `{name}: {expanduser(path)}` under outside"
+        for name, (key, path) in read.items()
+        if declared.get(name) != expanduser(path)
+    ] + [
+        f"outside.{name}: nothing reads it; allowed are environments with a data_dir, and models whose base is a folder"
+        for name in declared
+        if name not in read
+    ]
 
 
 def _schedule_problems(values: dict[str, Any]) -> list[str]:

@@ -25,6 +25,8 @@ class Params(Section):
 
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
     """Training seeds; everything after the bases is done once for each."""
+    outside: dict[MethodName, Annotated[str, Field(min_length=1)]]
+    """Folders outside, which both tools then look into; NAME: an environment with `data_dir`, a model with a folder."""
     environments: Environments
     experts: data.Experts
     play: data.Play

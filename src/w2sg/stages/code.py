@@ -1,17 +1,22 @@
-"""Stage code: what each stage's outputs depend on in the source and the lock file, a small text for each.
+"""Stage code: what each stage's outputs depend on besides its inputs and parameters, a small text for each.
 
-Run as `python -m w2sg.stages.code`: the runner reads dvc.yaml and params.yaml, on which this stage does not depend.
+The stage that reads a folder outside of the project has its content (stage outside) in the text as well.
+
+Run as `python -m w2sg.stages.code`: the runner reads dvc.yaml, on which this stage cannot depend.
 """
 
 import shutil
 import sys
 from pathlib import Path
 
+from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.errors import UserError
 from w2sg.stages.digests import Source, digest, read_pins
 
-SOURCE, LOCK, DIGESTS = Path("src"), Path("requirements.lock"), Path("data/code")
+SOURCE, LOCK, DIGESTS, PARAMS = Path("src"), Path("requirements.lock"), Path("data/code"), Path("params.yaml")
+CONTENTS = Path("data/outside")  # as the stage outside writes them
 ROLES = ("weak", "strong")
+READERS = ("tasks", "pretrain")  # of an entry of `outside`, in the digest that has its name
 
 
 def texts(source: Source, pins: dict[str, str]) -> dict[Path, str]:
@@ -29,9 +34,13 @@ def texts(source: Source, pins: dict[str, str]) -> dict[Path, str]:
 
 
 def main() -> int:
-    """Read src and requirements.lock, write data/code."""
+    """Read src, requirements.lock and data/outside, write data/code."""
     try:
         digests = texts(Source(SOURCE), read_pins(LOCK))
+        for name in read_yaml(PARAMS).get("outside") or {}:
+            for place in [Path(stage, f"{name}.txt") for stage in READERS]:
+                if place in digests:
+                    digests[place] += (CONTENTS / f"{name}.txt").read_text(encoding="utf-8")
     except UserError as error:
         print(f"code: {error}", file=sys.stderr)
         return 2

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 
 from w2sg.contracts.errors import UserError
+from w2sg.stages.outside import bytes_hash
 
 PACKAGE = "w2sg"
 ENVIRONMENTS = f"{PACKAGE}.environments"
@@ -165,18 +166,6 @@ def tree_hash(tree: ast.AST) -> str:
     """Hash of a syntax tree without comments, docstrings and positions; the same for all versions of Python where they
     parse alike."""
     return _short(repr(_plain(tree)).encode())
-
-
-def bytes_hash(path: Path) -> str:
-    """Hash of a file, or of a folder's files and their names, compiled modules left out."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    kept = [file for file in files if "__pycache__" not in file.parts]
-    return _short(b"".join(_line(file.relative_to(path), file) for file in kept))
-
-
-def _line(name: Path, file: Path) -> bytes:
-    with file.open("rb") as content:
-        return f"{name.as_posix()}\0{hashlib.file_digest(content, 'blake2b').hexdigest()}\n".encode()
 
 
 def _short(content: bytes) -> str:

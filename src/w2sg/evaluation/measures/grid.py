@@ -81,7 +81,7 @@ class GridPoint:
 
 def configuration(params: Mapping[str, Any]) -> str:
     """Ten hexadecimal digits that stand for all parameters that must be equal for two points to be comparable."""
-    left_out = {"preference", "imitation", "inference", "report", "theorem", "merging"}
+    left_out = {"preference", "imitation", "inference", "report", "theorem", "merging", "outside"}
     rest = {name: value for name, value in params.items() if name not in left_out}
     rest["tree"] = {name: value for name, value in params["tree"].items() if name != "breadth"}
     rest["dpo"] = {name: value for name, value in params["dpo"].items() if name != "beta"}

@@ -20,7 +20,7 @@ def make_tasks(settings: Settings, folder: Path) -> list[Task]:
     counts = {"train": settings.tasks.train, "seen": settings.tasks.seen, "unseen": settings.tasks.unseen}
     if settings.data_dir is not None:
         return official_tasks(
-            Path(settings.data_dir),
+            Path(settings.data_dir).expanduser(),
             folder,
             counts=counts,
             task_types=settings.task_types,

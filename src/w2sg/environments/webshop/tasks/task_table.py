@@ -40,7 +40,7 @@ def make_tasks(settings: Settings, folder: Path) -> list[Task]:
     if settings.data_dir is None:
         generate(folder, products=settings.products, seed=_DRAW, aisles=settings.aisles)
     else:
-        _write(load(Path(settings.data_dir), num_products=settings.products), folder)
+        _write(load(Path(settings.data_dir).expanduser(), num_products=settings.products), folder)
     catalogue = load(folder)
     extractor(settings.nouns)  # complains now, not in the first episode
     rng = random.Random(_DRAW)

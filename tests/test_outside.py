@@ -1,0 +1,123 @@
+"""Folders outside of the project are inputs: an edit of a game makes its environment's tasks stale, in both tools."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+
+from w2sg.config import params
+from w2sg.contracts.errors import UserError
+
+ROOT = Path(__file__).parents[1]
+READ = {"alfworld": "~/alfworld data", "webshop": "data/official/webshop"}
+
+
+@pytest.fixture
+def refused(values: dict, tmp_path: Path) -> Callable[[], list[str]]:
+    """A function: what is said of the parameters."""
+
+    def lines() -> list[str]:
+        file = tmp_path / "params.yaml"
+        file.write_text(yaml.safe_dump(values))
+        with pytest.raises(UserError) as told:
+            params.load(file)
+        return [line.removeprefix(f"{file}: ") for line in str(told.value).splitlines()]
+
+    return lines
+
+
+def test_a_folder_that_is_read_is_declared(values: dict, refused: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/people/me")
+    values["environments"]["alfworld"]["data_dir"] = "~/games"
+    values["models"]["weak"] = {"base": "./llama", "revision": None}
+    lines = [
+        "environments.alfworld.data_dir: ~/games is no input yet; write `alfworld: /people/me/games` under outside",
+        "models.weak.base: ./llama is no input yet; write `weak: ./llama` under outside",
+    ]
+    assert refused() == lines
+    values["outside"] = {"alfworld": "~/games", "weak": "./llama"}
+    assert refused() == lines[:1], "DVC takes ~ for a name"
+
+
+def test_a_folder_that_is_declared_is_read(values: dict, refused: Callable) -> None:
+    values["outside"] = {"webshop": "data/official/webshop"}
+    (line,) = refused()
+    assert line.startswith("outside.webshop: nothing reads it; ")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The first stages of the table with two folders of official data, tasks made by a stand-in."""
+    folder, home = tmp_path / "work", tmp_path / "home"
+    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    for name in ("DVC_SITE_CACHE_DIR", "XDG_CACHE_HOME"):
+        monkeypatch.setenv(name, str(tmp_path / "site"))
+    shutil.copytree(ROOT / "src/w2sg", folder / "src/w2sg", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("profiles", "data/outside"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("*.txt"))
+    for name in ("Snakefile", "environment.yml", "requirements.lock", ".dvcignore", ".gitignore"):
+        shutil.copy(ROOT / name, folder)
+    values = yaml.safe_load((ROOT / "params.yaml").read_text())
+    for name, path in READ.items():
+        values["environments"][name]["data_dir"] = path
+        data = folder / Path(path).expanduser()
+        (data / "train").mkdir(parents=True)
+        for number in range(3):
+            (data / f"train/game-{number}.json").write_text(json.dumps({"game": number}))
+        values.setdefault("outside", {})[name] = str(Path(path).expanduser())
+    (folder / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    params.load(folder / "params.yaml")
+    table = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    kept = {name: table[name] for name in ("outside", "code", "tasks")}
+    kept["tasks"]["cmd"] = (
+        "mkdir -p data/games/${item.environment} && echo ${item.environment} | tee -a runs.log"
+        " > data/tasks/${item.environment}.parquet"
+    )
+    (folder / "data/tasks").mkdir()
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": kept}, sort_keys=False))
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "dvc", "repro", "--quiet")
+    (folder / "runs.log").unlink()
+    return folder
+
+
+def run(folder: Path, *command: str, code: int = 0) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.slow
+def test_an_edit_of_a_game_is_seen_by_both_tools(project: Path) -> None:
+    for name, path in READ.items():
+        game = project / Path(path).expanduser() / "train/game-1.json"
+        content = game.read_bytes()
+        assert "Nothing to be done" in run(project, "snakemake", "-n")
+        assert "up to date" in run(project, "dvc", "status")
+        game.write_text("{}")
+        plan = run(project, "snakemake", "-n")
+        assert f"would run first: outside@{name}" in plan and "would run first: code" in plan
+        assert re.findall(r"^Job \d+: (tasks@\w+):", plan, flags=re.MULTILINE) == [f"tasks@{name}"]
+        assert f"outside@{name}" in run(project, "dvc", "status")
+        game.write_bytes(content)
+        assert "Nothing to be done" in run(project, "snakemake", "-n")
+        assert "up to date" in run(project, "dvc", "status")
+        game.write_text("{}")
+        tool = ["snakemake", "--cores", "2"] if name == "alfworld" else ["dvc", "repro"]
+        run(project, *tool)
+        assert (project / "runs.log").read_text().split() == [name]
+        (project / "runs.log").unlink()
+    # A model's folder, and one that is gone.
+    shutil.rmtree(project / READ["webshop"])
+    screen = run(project, "snakemake", "-n", code=1)
+    assert f"Error: {READ['webshop']} is missing; stage outside@webshop needs it" in screen
