@@ -7,6 +7,7 @@ import pytest
 from w2sg.commands import __main__ as cli
 from w2sg.commands import doctor
 from w2sg.config import params
+from w2sg.environments.alfworld import needs
 
 
 @pytest.fixture
@@ -56,6 +57,13 @@ def test_a_missing_package(monkeypatch):
         ("torch", True),
         ("no-such-package", False),
     ]
+
+
+def test_a_run_s_installation_lacks_only_what_no_run_needs(monkeypatch, root):
+    monkeypatch.setattr(needs, "find_spec", lambda name: None if name == "textworld" else object())
+    (finding,) = doctor.extras("alfworld", settings=params.load(root / "params.yaml"))
+    assert (finding.good, finding.found) == (None, "without textworld")
+    assert "make install-test" in finding.remedy
 
 
 def test_without_git(monkeypatch):
