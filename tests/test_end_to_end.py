@@ -15,13 +15,12 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 
-# What the second run takes over from the first: its stages are cheap, or train the larger base.
-TAKEN = ("code", "tasks", "experts", "play", "tokenizer", "pretrain@strong")
+# What the second run takes over from the first: its stages are cheap, or train as `sft` and `imitation` do.
+TAKEN = ("code", "tasks", "experts", "play", "tokenizer", "pretrain")
 
 # What must be the same bytes whatever the number of jobs and interruptions.
 # The other methods and the report take the same ways: `explore` and `evaluate` play, `imitation` trains.
 COMPARED = (
-    "models/base/weak/model.safetensors",
     "models/sft/alfworld-0/strong/model.safetensors",
     "data/explore/alfworld-0/weak.parquet",
     "data/trees/alfworld-0.pkl",
