@@ -7,28 +7,32 @@ The only place where this package looks upwards: it imports the settings of ever
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import create_model, field_validator, model_validator
+from pydantic import BeforeValidator, create_model, field_validator, model_validator
 
 from w2sg.config.fields import EnvironmentSettings, Section
-from w2sg.contracts.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "environments"
 NAMES = tuple(sorted(file.parent.name for file in FOLDER.glob("*/settings.py")))
 """Every environment that is there."""
 
 
-def _settings(name: str) -> type[EnvironmentSettings]:
-    """The class of an environment's section.
+def _settings(name: str) -> Any:
+    """The class of an environment's section; where its settings.py is broken, a type that refuses the section."""
+    try:
+        found = getattr(import_module(f"w2sg.environments.{name}.settings"), "Settings", None)
+    except Exception as error:  # whatever a half-written file raises: the other environments still work
+        problem = f"{type(error).__name__}: {error}"
+    else:
+        if isinstance(found, type) and issubclass(found, EnvironmentSettings):
+            return found
+        problem = "no class Settings(EnvironmentSettings)"
 
-    Raises:
-        UserError: its settings.py has no class Settings of the right kind.
-    """
-    found = getattr(import_module(f"w2sg.environments.{name}.settings"), "Settings", None)
-    if isinstance(found, type) and issubclass(found, EnvironmentSettings):
-        return found
-    raise UserError(f"environments/{name}: settings.py has no class Settings(EnvironmentSettings)")
+    def refuse(_: object) -> None:
+        raise ValueError(f"cannot be used: w2sg/environments/{name}/settings.py: {problem}")
+
+    return Annotated[Any, BeforeValidator(refuse)]
 
 
 class _Environments(Section):
