@@ -31,6 +31,10 @@ def parser() -> argparse.ArgumentParser:
     commands = root.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="what works on this machine, what is missing, and the remedy")
 
+    run = commands.add_parser("run", help="run what is stale, on a machine without DVC and Snakemake")
+    run.add_argument("--cores", type=int, default=1, help="processors that stages may use side by side")
+    run.add_argument("-n", "--dry-run", action="store_true", help="only say what would run")
+
     params = commands.add_parser("params", help="print the complete parameters that an overlay stands for")
     params.add_argument("file", type=Path, help="params/NAME.yaml")
 
@@ -59,6 +63,12 @@ def _run(arguments: argparse.Namespace) -> int:
             from w2sg.commands import doctor
 
             return doctor.run()
+        case "run":
+            from w2sg.commands.run import schedule
+
+            if arguments.cores < 1:
+                raise UserError(f"--cores {arguments.cores}: must be at least 1")
+            return schedule.run(cores=arguments.cores, dry=arguments.dry_run)
         case "params":
             from w2sg.config.overlays import merged
             from w2sg.config.params import validated

@@ -1,6 +1,6 @@
 """What the sections of params.yaml are made of."""
 
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,6 +11,9 @@ NotNegative = Annotated[float, Field(ge=0.0)]
 TopP = Annotated[float, Field(gt=0.0, le=1.0)]
 Item = TypeVar("Item")
 
+# DVC 3.67's run cache looks past parameters of these names, at any depth, and would take old outputs for new ones.
+UNSEEN_BY_DVC = ("size", "nfiles")
+
 
 class Section(BaseModel):
     """A part of params.yaml. The text below a field is its description in the schema and in docs/parameters.md."""
@@ -18,6 +21,12 @@ class Section(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, strict=False, allow_inf_nan=False, use_attribute_docstrings=True
     )
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **_: Any) -> None:
+        for name in UNSEEN_BY_DVC:
+            if name in cls.model_fields:
+                raise TypeError(f"a key must not be named {name}: DVC's run cache does not see a change of it")
 
 
 def distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:

@@ -1,0 +1,139 @@
+"""Run the stale stages in their order, side by side where there are processors for it."""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+from w2sg.commands.run import lock_file, stage_table
+from w2sg.commands.run.stage_table import Stage
+from w2sg.contracts.errors import UserError
+
+
+def run(*, cores: int, dry: bool) -> int:
+    """Run what is stale; a stage that fails stops those that have not begun.
+
+    Args:
+        cores: processors to be used; a stage takes as many as dvc.yaml gives it threads.
+        dry: only say what would run.
+
+    Returns:
+        0, or 1 if a stage failed.
+    """
+    stages = {stage.name: stage for stage in stage_table.read()}
+    order = TopologicalSorter(stage_table.before(list(stages.values())))
+    try:
+        order.prepare()
+    except CycleError as error:
+        raise UserError(f"{stage_table.TABLE}: stages depend on each other: {' -> '.join(error.args[1])}") from None
+    with _alone():
+        if dry:
+            return _say(stages, order)
+        return _Run(stages, order, cores=cores).all()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Keep a second `w2sg run` out of this folder."""
+    with stage_table.TABLE.open() as table:
+        try:
+            fcntl.flock(table, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{Path.cwd().name}: another `w2sg run` is at work in this folder") from None
+        yield
+
+
+def _say(stages: dict[str, Stage], order: "TopologicalSorter[str]") -> int:
+    """One line for each stage that would run, and for each that may have to after them."""
+    entries, contents = lock_file.read(), lock_file.Contents()
+    before = stage_table.before(list(stages.values()))
+    touched: set[str] = set()
+    while order.is_active():
+        for name in order.get_ready():
+            order.done(name)
+            if earlier := sorted(before[name] & touched):
+                print(f"{name}: if the outputs of {', '.join(earlier[:3])}{', …' if len(earlier) > 3 else ''} change")
+                touched.add(name)
+            elif why := lock_file.reason(stages[name], entries.get(name), contents):
+                print(f"{name}: {why}")
+                touched.add(name)
+    if not touched:
+        print("all stages are up to date")
+    return 0
+
+
+class _Run:
+    """One run: what is ready begins when processors are free; dvc.lock is written after each stage."""
+
+    def __init__(self, stages: dict[str, Stage], order: "TopologicalSorter[str]", *, cores: int) -> None:
+        self._stages, self._order, self._cores = stages, order, cores
+        self._entries, self._contents = lock_file.read(), lock_file.Contents()
+        self._waiting: list[Stage] = []
+        self._running: dict[Future[int], Stage] = {}
+        self._failed: list[str] = []
+        self._ran = 0
+
+    def all(self) -> int:
+        with ThreadPoolExecutor(self._cores) as pool:
+            while self._order.is_active():
+                self._take_ready()
+                while not self._failed and self._waiting and self._fits(self._waiting[0]):
+                    stage = self._waiting.pop(0)
+                    self._running[pool.submit(_execute, stage)] = stage
+                if not self._running:
+                    break
+                for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                    self._end(self._running.pop(future), future.result())
+        for line in self._failed:
+            print(f"w2sg run: {line}", file=sys.stderr)
+        if not self._failed:
+            print(f"{self._ran} stages have run" if self._ran else "all stages are up to date")
+        return 1 if self._failed else 0
+
+    def _take_ready(self) -> None:
+        """Put what is ready and stale into the queue; what follows from a fresh stage is ready at once."""
+        while ready := self._order.get_ready():
+            for name in ready:
+                why = lock_file.reason(self._stages[name], self._entries.get(name), self._contents)
+                if why is None:
+                    self._order.done(name)
+                else:
+                    print(f"{name}: {why}", flush=True)
+                    self._waiting.append(self._stages[name])
+
+    def _fits(self, stage: Stage) -> bool:
+        busy = sum(min(each.threads, self._cores) for each in self._running.values())
+        return busy + min(stage.threads, self._cores) <= self._cores
+
+    def _end(self, stage: Stage, status: int) -> None:
+        self._contents.forget(stage.outs)
+        if status:
+            self._failed.append(f"{stage.name}: failed (exit code {status}); its own line is above")
+            return
+        try:
+            self._entries[stage.name] = lock_file.entry(stage, self._contents)
+        except UserError as error:
+            self._failed.append(str(error))
+            return
+        lock_file.write(self._entries)
+        self._ran += 1
+        self._order.done(stage.name)
+
+
+def _execute(stage: Stage) -> int:
+    """Run a command of the stage table, its outputs removed before, as DVC does."""
+    for out in map(Path, stage.outs):
+        if out.is_dir():
+            shutil.rmtree(out)
+        else:
+            out.unlink(missing_ok=True)
+        out.parent.mkdir(parents=True, exist_ok=True)
+    # The stages' `python` is the one that runs this.
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    return subprocess.run(stage.command, shell=True, env=os.environ | {"PATH": path}).returncode

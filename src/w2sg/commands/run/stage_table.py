@@ -1,0 +1,144 @@
+"""dvc.yaml with its loops and references filled in, as DVC does it; a test compares both."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts.errors import UserError
+
+TABLE, PARAMS = Path("dvc.yaml"), Path("params.yaml")
+REFERENCE = re.compile(r"\$\{\s*([\w.-]+)\s*\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: as DVC names it, for example sft@alfworld-0-weak.
+        deps: files and folders that it reads.
+        params: values of params.yaml by dotted key; all of them by first key where it reads the whole file.
+        outs: files and folders that it writes.
+    """
+
+    name: str
+    command: str
+    deps: tuple[str, ...]
+    params: dict[str, Any]
+    outs: tuple[str, ...]
+    threads: int
+
+
+def read() -> list[Stage]:
+    """The stages of the folder that this runs in.
+
+    Raises:
+        UserError: a file is missing, or the table has what is not known here.
+    """
+    values = read_yaml(PARAMS)
+    stages = read_yaml(TABLE).get("stages") or {}
+    return [_stage(name, entry, values) for base, raw in stages.items() for name, entry in _each(base, raw, values)]
+
+
+def _each(name: str, raw: dict[str, Any], values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The names and filled-in entries that one entry of the table stands for."""
+    if "foreach" in raw:
+        over = _filled(raw["foreach"], values)
+        pairs = over.items() if isinstance(over, dict) else ((str(item), item) for item in over)
+        for key, item in pairs:
+            local = {"item": item} | ({"key": key} if isinstance(over, dict) else {})
+            yield f"{name}@{key}", _filled(raw["do"], values | local)
+    elif "matrix" in raw:
+        axes = {axis: list(_filled(over, values)) for axis, over in raw["matrix"].items()}
+        for chosen in product(*axes.values()):
+            item = dict(zip(axes, chosen, strict=True))
+            entry = {key: value for key, value in raw.items() if key != "matrix"}
+            yield f"{name}@{'-'.join(map(str, chosen))}", _filled(entry, values | {"item": item})
+    else:
+        yield name, _filled(raw, values)
+
+
+def _filled(value: Any, values: dict[str, Any]) -> Any:
+    """A part of the table with ${references} in the place of which their values stand."""
+    if isinstance(value, dict):
+        return {_filled(key, values): _filled(each, values) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_filled(each, values) for each in value]
+    if not isinstance(value, str):
+        return value
+    if alone := REFERENCE.fullmatch(value):
+        return lookup(values, alone[1], where=TABLE)
+    return REFERENCE.sub(lambda found: str(lookup(values, found[1], where=TABLE)), value)
+
+
+def lookup(values: dict[str, Any], key: str, *, where: Path) -> Any:
+    """The value at a dotted key.
+
+    Raises:
+        UserError: there is none.
+    """
+    found: Any = values
+    for part in key.split("."):
+        if not isinstance(found, dict) or part not in found:
+            raise UserError(f"{where}: names {key}, which {PARAMS} does not have")
+        found = found[part]
+    return found
+
+
+def _stage(name: str, entry: dict[str, Any], values: dict[str, Any]) -> Stage:
+    known = {"cmd", "deps", "params", "outs", "metrics", "meta", "desc"}
+    if unknown := sorted(entry.keys() - known):
+        raise UserError(f"{TABLE}: stages.{name}: {', '.join(unknown)}: not known to `w2sg run`; use dvc repro")
+    params: dict[str, Any] = {}
+    for wanted in entry.get("params", []):
+        if isinstance(wanted, str):
+            params[wanted] = lookup(values, wanted, where=TABLE)
+        elif wanted == {str(PARAMS): None}:
+            params |= values
+        else:
+            raise UserError(f"{TABLE}: stages.{name}.params: {wanted}: not known to `w2sg run`; use dvc repro")
+    outs = [*_paths(name, entry.get("outs", [])), *_paths(name, entry.get("metrics", []))]
+    return Stage(
+        name=name,
+        command=entry["cmd"],
+        deps=tuple(_paths(name, entry.get("deps", []))),
+        params=params,
+        outs=tuple(outs),
+        threads=(entry.get("meta") or {}).get("threads", 1),
+    )
+
+
+def _paths(name: str, entries: Iterable[Any]) -> Iterator[str]:
+    for entry in entries:
+        if not isinstance(entry, str):
+            raise UserError(f"{TABLE}: stages.{name}: {entry}: options of a path are not known to `w2sg run`")
+        yield str(Path(entry))
+
+
+def before(stages: list[Stage]) -> dict[str, set[str]]:
+    """By stage, those whose outputs it reads: the same path, one above or one below.
+
+    Raises:
+        UserError: two stages write the same.
+    """
+    writers: dict[str, str] = {}
+    for stage in stages:
+        for out in stage.outs:
+            if (other := writers.setdefault(out, stage.name)) != stage.name:
+                raise UserError(f"{TABLE}: stages {other} and {stage.name} both write {out}")
+    below: dict[str, set[str]] = {}
+    for out, writer in writers.items():
+        for folder in (Path(out), *Path(out).parents):
+            below.setdefault(str(folder), set()).add(writer)
+    found = {}
+    for stage in stages:
+        wanted: set[str] = set()
+        for dep in stage.deps:
+            wanted |= below.get(dep, set())
+            wanted |= {writers[str(folder)] for folder in Path(dep).parents if str(folder) in writers}
+        found[stage.name] = wanted - {stage.name}
+    return found

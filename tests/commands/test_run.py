@@ -1,0 +1,211 @@
+"""`w2sg run` against the tools that it stands in for: the same stages, the same hashes, and DVC takes its work over."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from w2sg.commands.run import lock_file, stage_table
+from w2sg.config.overlays import merged
+from w2sg.contracts.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+
+TABLE = """\
+stages:
+  code:
+    cmd: mkdir -p data && cat source > data/code.txt
+    deps: [source]
+    outs: [data/code.txt]
+    meta: {first: true}
+  draw:
+    matrix: {name: "${names}", seed: "${seeds}"}
+    cmd: >-
+      mkdir -p data/draws && echo ${item.name} ${item.seed} > data/draws/${item.name}-${item.seed}.txt
+      && grep ^width params.yaml >> data/draws/${item.name}-${item.seed}.txt && echo draw >> runs.log
+    deps: [data/code.txt]
+    params: [width]
+    outs: ["data/draws/${item.name}-${item.seed}.txt"]
+    meta: {threads: 2}
+  sum:
+    cmd: mkdir -p results/all && cat data/draws/*.txt > results/all/sum.txt && echo sum >> runs.log
+    deps: [data/draws]
+    outs: [results/all]
+    metrics: [results/metrics.json]
+"""
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A small project."""
+    table = TABLE.replace("&& echo sum", "&& echo '{}' > results/metrics.json && echo sum")
+    (tmp_path / "dvc.yaml").write_text(table)
+    (tmp_path / "params.yaml").write_text("names: {a: 1, b: 2}\nseeds: [0, 7]\nwidth: 3\nother: 1\n")
+    (tmp_path / "source").write_text("x\n")
+    (tmp_path / ".dvcignore").write_text("# Not these.\n__pycache__\n/logs\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def run(*options: str, status: int = 0) -> str:
+    """`w2sg run`; what it said on both streams."""
+    command = [sys.executable, "-m", "w2sg.commands", "run", *options]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def ran(work: Path) -> list[str]:
+    """The stages that have run since the last look."""
+    log = work / "runs.log"
+    names = log.read_text().split() if log.exists() else []
+    log.unlink(missing_ok=True)
+    return names
+
+
+def dvc(*command: str) -> str:
+    environment = os.environ | {"DVC_SITE_CACHE_DIR": str(Path(".site").absolute())}
+    done = subprocess.run(["dvc", *command], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_what_is_stale_runs(work: Path) -> None:
+    assert run("--cores", "2").endswith("6 stages have run\n")
+    assert ran(work) == ["draw"] * 4 + ["sum"]
+    assert run() == "all stages are up to date\n"
+    (work / "params.yaml").write_text((work / "params.yaml").read_text().replace("other: 1", "other: 2"))
+    assert run() == "all stages are up to date\n"
+    (work / "params.yaml").write_text((work / "params.yaml").read_text().replace("[0, 7]", "[0, 7, 8]"))
+    assert "draw@a-8: has not run\n" in run()
+    assert ran(work) == ["draw", "draw", "sum"]
+    (work / "data/draws/b-7.txt").unlink()
+    assert "draw@b-7: data/draws/b-7.txt is missing" in run()
+    assert ran(work) == ["draw"], "the same output came back"
+    (work / "params.yaml").write_text((work / "params.yaml").read_text().replace("width: 3", "width: 4"))
+    assert "draw@a-0: width changed" in run("--dry-run")
+    assert ran(work) == []
+    run()
+    assert ran(work) == ["draw"] * 6 + ["sum"]
+
+
+def test_dvc_takes_the_work_over(work: Path) -> None:
+    run()
+    ran(work)
+    dvc("init", "--no-scm", "--quiet")
+    dvc("commit", "--force", "--quiet")
+    assert "up to date" in dvc("status")
+    (work / "params.yaml").write_text((work / "params.yaml").read_text().replace("width: 3", "width: 4"))
+    dvc("repro", "--quiet")
+    assert ran(work) == ["draw"] * 4 + ["sum"]
+    assert run() == "all stages are up to date\n"
+
+
+def test_a_failure_stops_what_follows_and_the_rest_goes_on_later(work: Path) -> None:
+    text = (work / "dvc.yaml").read_text()
+    (work / "dvc.yaml").write_text(text.replace("data/draws && echo", "data/draws && test ${item.name} = a && echo"))
+    said = run(status=1)
+    assert "w2sg run: draw@b-0: failed (exit code 1); its own line is above\n" in said
+    assert not (work / "results").exists()
+    kept = ran(work)
+    (work / "dvc.yaml").write_text(text)
+    run()
+    assert len(kept + ran(work)) >= 5
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "line"),
+    [
+        ("dvc.yaml", "deps: [source]", "deps: [sources]", "code: sources, which it reads, is not there"),
+        ("dvc.yaml", "${seeds}", "${sizes}", "dvc.yaml: names sizes, which params.yaml does not have"),
+        ("dvc.yaml", "params: [width]", "params: [widths]", "dvc.yaml: names widths, which params.yaml does not have"),
+        ("dvc.yaml", "deps: [source]", "deps: [results]", "dvc.yaml: stages depend on each other: "),
+        ("dvc.yaml", "outs: [results/all]", "outs: [data/code.txt]", "dvc.yaml: stages code and sum both write "),
+        ("dvc.yaml", "outs: [results/all]", "outs: [{results/all: {cache: false}}]", "dvc.yaml: stages.sum: "),
+        ("dvc.yaml", "meta: {first: true}", "frozen: true", "dvc.yaml: stages.code: frozen: not known to `w2sg run`"),
+        (".dvcignore", "/logs", "a/b", ".dvcignore: a/b: not known to `w2sg run`"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_is_said_in_one_line(work: Path, file: str, old: str, new: str, line: str) -> None:
+    text = (work / file).read_text()
+    assert old in text
+    (work / file).write_text(text.replace(old, new))
+    said = run(status=2)
+    assert said.startswith(f"w2sg run: {line}") and said.count("\n") == 1
+
+
+def test_a_damaged_lock_file(work: Path) -> None:
+    (work / "dvc.lock").write_text("schema: [")
+    assert run(status=2).startswith("w2sg run: dvc.lock: not a lock file of DVC's (")
+
+
+def resolved_by_dvc(folder: Path) -> dict[str, dict[str, Any]]:
+    """The stages as DVC reads them."""
+    from dvc.repo import Repo
+
+    with Repo.init(str(folder), no_scm=True) as repo:
+        return {
+            stage.addressing: {
+                "cmd": stage.cmd,
+                "deps": sorted(dep.def_path for dep in stage.deps if not hasattr(dep, "params")),
+                "params": sorted(key for dep in stage.deps if hasattr(dep, "params") for key in dep.params or ["*"]),
+                "outs": sorted(out.def_path for out in stage.outs),
+            }
+            for stage in repo.index.stages
+        }
+
+
+@pytest.mark.parametrize("preset", ["study", "smoke", "paper", "authors"])
+def test_the_stages_of_the_project_are_those_that_dvc_sees(
+    preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    values = merged(ROOT / f"params/{preset}.yaml").values
+    values["outside"] = {"alfworld": "games", "weak": "llama"}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
+    shutil.copy(ROOT / "dvc.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    found = {
+        stage.name: {
+            "cmd": stage.command,
+            "deps": sorted(stage.deps),
+            "params": ["*"] if stage.name == "report" else sorted(stage.params),
+            "outs": sorted(stage.outs),
+        }
+        for stage in stage_table.read()
+    }
+    assert found == resolved_by_dvc(tmp_path)
+    stage_table.before(stage_table.read())
+
+
+def test_hashes_are_those_of_dvc(work: Path) -> None:
+    for name in ("b/z", "b/a/c", "b.txt", "a é", "__pycache__/d"):
+        (work / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
+        (work / "folder" / name).write_text(name)
+    dvc("init", "--no-scm", "--quiet")
+    dvc("add", "folder", "--quiet")
+    (expected,) = yaml.safe_load((work / "folder.dvc").read_text())["outs"]
+    assert lock_file.Contents().of("folder") == expected
+
+
+def test_a_hash_of_digits_and_an_e_stays_a_text(work: Path) -> None:
+    lock_file.write({"a": {"cmd": "x", "outs": [{"path": "y", "md5": lock_file._Hash("1" * 15 + "e" + "1" * 16)}]}})
+    assert "md5: '111111111111111e1111111111111111'" in Path("dvc.lock").read_text()
+    assert lock_file.read()["a"]["outs"][0]["md5"] == "1" * 15 + "e" + "1" * 16
+
+
+def test_two_at_once(work: Path) -> None:
+    from w2sg.commands.run import schedule
+
+    with (
+        schedule._alone(),
+        pytest.raises(UserError, match="another `w2sg run` is at work in this folder"),
+        schedule._alone(),
+    ):
+        pass
