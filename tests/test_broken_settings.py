@@ -36,7 +36,7 @@ def stage(work: Path) -> subprocess.CompletedProcess[str]:
         ("class Settings:\n    pass\n", "no class Settings(EnvironmentSettings)"),
         ("import nothing_of_this_name\n", "ModuleNotFoundError: No module named 'nothing_of_this_name'"),
         (
-            "from w2sg.config.fields import EnvironmentSettings\n\n\nclass Settings(EnvironmentSettings):\n    size: int\n",
+            "from w2sg.config.fields import EnvironmentSettings as Base\n\n\nclass Settings(Base):\n    size: int\n",
             "TypeError: a key must not be named size: DVC's run cache does not see a change of it",
         ),
         ("class Settings(:\n", "SyntaxError: invalid syntax (settings.py, line 1)"),
