@@ -5,8 +5,8 @@ import pytest
 import torch
 from trl import DPOConfig, SFTConfig
 
-from w2sg.config.training import Lora, Optimization
-from w2sg.training.trainer_setup import lora_config, native_bf16, trainer_arguments
+from w2sg.config.training import Optimization
+from w2sg.training.trainer_setup import native_bf16, trainer_arguments
 
 
 def optimization(**changes: object) -> Optimization:
@@ -40,13 +40,6 @@ def test_the_arguments_suit_both_trainers(config: type, tmp_path) -> None:
     assert not settings.bf16
     assert settings.report_to == []
     assert (settings.seed, settings.per_device_train_batch_size, settings.weight_decay) == (5, 8, 0.0)
-
-
-def test_lora_goes_to_peft() -> None:
-    config = lora_config(Lora(r=64, alpha=128, dropout=0.05, targets=("q_proj", "o_proj")))
-    assert (config.r, config.lora_alpha, config.lora_dropout) == (64, 128, 0.05)
-    assert config.target_modules == {"q_proj", "o_proj"}
-    assert lora_config(None) is None
 
 
 def test_native_bf16_says_no_where_torch_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,7 +54,9 @@ class TransformersBatch:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, rows: int) -> None:
         self._tokenizer = tokenizer
-        self._context = min(model.config.max_position_embeddings, tokenizer.model_max_length)
+        # Models with ALiBi name no longest conversation.
+        limit = getattr(model.config.get_text_config(), "max_position_embeddings", tokenizer.model_max_length)
+        self._context = min(limit, tokenizer.model_max_length)
         self._messages: list[list[Message]] = [[] for _ in range(rows)]
         self._length = [0] * rows
         self._full: set[int] = set()

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from w2sg.config.fields import Count, NotNegative, Positive, Section, Share
+from w2sg.config.fields import Count, NotNegative, Positive, Section, Share, distinct
 
 
 class Optimization(Section):
@@ -65,6 +65,10 @@ class Pretrain(Section):
     """The strong base."""
 
 
+ALL_LINEAR = "all-linear"
+"""The target that stands for every linear module but the head, in PEFT too."""
+
+
 class Lora(Section):
     """Low-rank adaptation of the attention projections (section 4.1; A14)."""
 
@@ -75,7 +79,14 @@ class Lora(Section):
     dropout: Annotated[float, Field(ge=0.0, lt=1.0)]
     """Share of the adapters' inputs that is dropped in training."""
     targets: tuple[str, ...] = Field(min_length=1)
-    """Names of the adapted projections."""
+    """Names of the adapted projections; `all-linear`, alone, takes every linear module but the head."""
+
+    @field_validator("targets")
+    @classmethod
+    def _all_or_named(cls, targets: tuple[str, ...]) -> tuple[str, ...]:
+        if ALL_LINEAR in targets and len(targets) > 1:
+            raise ValueError(f"{ALL_LINEAR} stands alone; leave out the others or it")
+        return distinct(targets)
 
 
 class Sft(Section):

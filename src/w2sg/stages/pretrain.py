@@ -5,8 +5,6 @@ pretrained model that has seen what failing looks like. A published model is the
 the hub or a local folder.
 """
 
-import os
-
 from transformers import PreTrainedTokenizerFast
 
 from w2sg.config.data import Role
@@ -27,7 +25,7 @@ def main(params: Params, *, role: Role) -> None:
     architecture = getattr(params.models, role)
     log_path = layout.log("pretrain", role)
     if isinstance(architecture, Pretrained):
-        model, tokenizer = bases.load(os.path.expanduser(architecture.base), revision=architecture.revision)
+        model, tokenizer = bases.load(architecture.base, revision=architecture.revision)
         source = architecture.base + (f" at {architecture.revision}" if architecture.revision else "")
         bases.save(model, tokenizer, layout.base(role), card=f"# {role} base\n\n{source}\n")
         write_json(log_path, [])

@@ -1,12 +1,16 @@
 """Models on disk and from scratch: create, load and save a causal language model with its tokenizer."""
 
+import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForCausalLM,
     AutoTokenizer,
+    GenerationConfig,
     LlamaConfig,
     LlamaForCausalLM,
     PreTrainedModel,
@@ -17,7 +21,10 @@ from transformers.utils.logging import disable_progress_bar
 from w2sg.config.models import FromScratch
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
+from w2sg.training import sources
 from w2sg.training.chat_templates import ensure_generation_marks
+
+ADAPTERS = "adapter_config.json"
 
 disable_progress_bar()  # a bar for loading a file of a few megabytes hides the lines that matter
 
@@ -61,28 +68,78 @@ def load(
     """Load a checkpoint folder or a model of the hub, in evaluation mode, on the GPU if there is one.
 
     The tokenizer comes back with a chat template that marks assistant turns, a padding token and the model's context as
-    `model_max_length`.
+    `model_max_length`. Of a multimodal model the language model is loaded. Adapters are merged into their base.
+
+    Args:
+        source: a Path is a folder that a stage wrote; a text, an id of the hub or a folder as `models.*.base` names it.
 
     Raises:
-        UserError: nothing can be loaded from `source`, or no chat template fits its special tokens.
+        UserError: nothing can be loaded from `source`, it is not whole or of a kind that cannot be trained here, or no
+            chat template fits.
     """
-    if isinstance(source, Path) and not (source / "config.json").is_file():
-        raise UserError(f"{source}: no checkpoint here (config.json is missing); run the stage that writes it")
+    name, folder = str(source), sources.folder_of(source)
+    if folder is None:
+        sources.check_proxy(name)
+    else:
+        sources.check_folder(folder, stage=isinstance(source, Path))
+        if (folder / ADAPTERS).is_file():
+            return _load_adapters(folder, name=name, dtype=dtype)
+    options: dict[str, Any] = {"revision": revision, "local_files_only": folder is not None}
+    where = name if folder is None else folder
+    with sources.loading(name):
+        config = AutoConfig.from_pretrained(where, **options)
+        sources.check_config(config, name=name)
+        text = config.get_text_config()
+        part = {} if text is config else {"config": text, "key_mapping": sources.TEXT_PART}
+        model, found = AutoModelForCausalLM.from_pretrained(
+            where, dtype=dtype, output_loading_info=True, **part, **options
+        )
+        if part:  # else its weights would be saved by the names that they have in the whole
+            model.__dict__.pop("_weight_conversions", None)
+        tokenizer = AutoTokenizer.from_pretrained(where, **options)
+        sources.check_model(model, tokenizer, missing=set(found["missing_keys"]), name=name)
+    _prepare(model, tokenizer, name=name)
+    model.to(device())
+    return model.eval(), tokenizer
+
+
+def _load_adapters(folder: Path, *, name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A model from its low-rank adapters and the base that they name."""
+    from peft import PeftModel
+
+    from w2sg.training.adapters import merge
+
+    settings = json.loads((folder / ADAPTERS).read_text(encoding="utf-8"))
+    base, revision = settings.get("base_model_name_or_path"), settings.get("revision")
+    if not base:
+        raise UserError(f"{folder / ADAPTERS}: names no base (base_model_name_or_path); give the merged model")
+    there = Path(base).expanduser()
     try:
-        model = AutoModelForCausalLM.from_pretrained(source, revision=revision, dtype=dtype)
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{source}: cannot be loaded as a language model ({str(error).strip().splitlines()[0]})"
-        ) from None
+        model, tokenizer = load(f"{there.absolute()}" if there.is_dir() else base, revision=revision, dtype=dtype)
+    except UserError as error:
+        raise UserError(f"{name}: adapters of {base}, which cannot be loaded; {error}") from None
+    with sources.loading(name):
+        model = merge(PeftModel.from_pretrained(model, folder))
+        if (folder / "tokenizer_config.json").is_file():
+            tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            sources.check_model(model, tokenizer, missing=set(), name=name)
+    _prepare(model, tokenizer, name=name)
+    return model.eval(), tokenizer
+
+
+def _prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str) -> None:
+    """Bring a tokenizer and a model's settings for generation into the shape that `load` promises."""
     # transformers would save how this copy was loaded, and a copy of the copy would differ.
     for key in ("is_local", "local_files_only"):
         tokenizer.init_kwargs.pop(key, None)
-    ensure_generation_marks(tokenizer, name=str(source))
-    tokenizer.model_max_length = min(tokenizer.model_max_length, model.config.max_position_embeddings)
+    ensure_generation_marks(tokenizer, name=name)
+    if (context := sources.context_of(model.config)) is not None:
+        tokenizer.model_max_length = min(tokenizer.model_max_length, context)
+    if not model.generation_config._from_model_config:
+        # The makers' temperature and the like are used by no stage, and may contradict each other when they are saved.
+        ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": model.generation_config.eos_token_id}
+        model.generation_config = GenerationConfig(**ends)
     _agree_on_ends(model, tokenizer)
-    model.to(device())
-    return model.eval(), tokenizer
 
 
 def _agree_on_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

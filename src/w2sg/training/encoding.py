@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 import torch
+from jinja2 import TemplateError
 from transformers import PreTrainedTokenizerBase
 
 from w2sg.contracts.errors import UserError
@@ -27,12 +28,15 @@ def encode(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, n
     Raises:
         UserError: the conversation is longer than `tokenizer.model_max_length`, or its assistant turns are not marked.
     """
-    output = tokenizer.apply_chat_template(
-        [dict(message) for message in messages],
-        return_dict=True,
-        return_assistant_tokens_mask=True,
-        tokenizer_kwargs={"verbose": False},
-    )
+    try:
+        output = tokenizer.apply_chat_template(
+            [dict(message) for message in messages],
+            return_dict=True,
+            return_assistant_tokens_mask=True,
+            tokenizer_kwargs={"verbose": False},
+        )
+    except TemplateError as error:
+        raise UserError(f"{name}: the chat template cannot write this conversation: {error}") from None
     encoded = Encoded(list(output["input_ids"]), list(output["assistant_masks"]))
     if len(encoded.input_ids) > tokenizer.model_max_length:
         raise UserError(

@@ -19,9 +19,10 @@ from w2sg.config.data import Diversity
 from w2sg.config.training import Lora
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
+from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import encode, pad
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, lora_config, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, run, trainer_arguments
 
 # Arguments that TRL's trainers have and the plain one has not; here nothing is truncated or checkpointed anyway.
 _OF_TRL = ("max_length", "activation_checkpointing")
@@ -84,7 +85,7 @@ def train_diverse(
         rows.append({"input_ids": ids, "labels": labels, "length": len(ids)})
     earlier = copy.deepcopy(model).eval().requires_grad_(False)
     set_seed(seed)
-    adapters = lora_config(lora)
+    adapters = lora_config(lora, model)
     log = TrainingLog("diversify", extra={"sft": "sft", "kl": "kl"})
     with tempfile.TemporaryDirectory() as folder:
         arguments = trainer_arguments(diversity.optimization, rows=len(rows), folder=folder, seed=seed)

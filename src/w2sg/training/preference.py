@@ -19,11 +19,12 @@ from w2sg.config.rosters import PreferenceMethod
 from w2sg.config.training import Dpo
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair, ReferenceTurn
+from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import last_turns, pad
 from w2sg.training.literal import check_one_vocabulary, side_kl
 from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, score_turns, side_logprobs
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, lora_config, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, run, trainer_arguments
 
 # Beyond this mean |margin| the sigmoid of eq. 6 is flat: most pairs are settled, or hopeless, before the first update.
 EXTREME_MARGIN = 5.0
@@ -107,7 +108,7 @@ def train_dpo(
             data_collator=_collate,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
-            peft_config=lora_config(dpo.lora),
+            peft_config=lora_config(dpo.lora, model),
             callbacks=[log],
         )
         if dpo.eq6 == "literal" and reference is not None:

@@ -14,9 +14,10 @@ from trl import SFTConfig, SFTTrainer
 from w2sg.config.training import Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
+from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import encode
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, lora_config, plain_attention, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, plain_attention, run, trainer_arguments
 
 
 class _Trainer(OwnBatches, SFTTrainer):
@@ -79,7 +80,7 @@ def fit(
             args=settings,
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
-            peft_config=lora_config(lora),
+            peft_config=lora_config(lora, model),
             callbacks=[log],
         )
         with plain_attention(model, longest=max(row["length"] for row in rows)):

@@ -1,4 +1,4 @@
-"""What supervised and preference training share: TRL's arguments, adapters, and a head that scores labelled tokens."""
+"""What supervised and preference training share: TRL's arguments, and a head that scores labelled tokens."""
 
 import functools
 import math
@@ -8,12 +8,13 @@ from typing import Any
 
 import torch
 from datasets import Dataset
-from peft import LoraConfig, PeftModel
+from peft import PeftModel
 from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl.trainer.utils import FusedCausalLMOutput
 
-from w2sg.config.training import Lora, Optimization
+from w2sg.config.training import Optimization
+from w2sg.training.adapters import merge
 from w2sg.training.batches import GroupedSampler
 
 
@@ -58,19 +59,6 @@ def trainer_arguments(optimization: Optimization, *, rows: int, folder: str, see
     }
 
 
-def lora_config(lora: Lora | None) -> LoraConfig | None:
-    """PEFT's configuration of the adapters; None trains all weights."""
-    if lora is None:
-        return None
-    return LoraConfig(
-        r=lora.r,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=list(lora.targets),
-        task_type="CAUSAL_LM",
-    )
-
-
 class OwnBatches(Trainer):
     """What our trainers change in TRL's: batches of like length, and no call home.
 
@@ -97,7 +85,7 @@ def run(trainer: Trainer, *, compact_head: bool = True) -> PreTrainedModel:
     plain = trainer.model.get_base_model() if isinstance(trainer.model, PeftModel) else trainer.model
     with _compact_head(plain) if compact_head else nullcontext():
         trainer.train()
-    model = trainer.model.merge_and_unload() if isinstance(trainer.model, PeftModel) else trainer.model
+    model = merge(trainer.model) if isinstance(trainer.model, PeftModel) else trainer.model
     # TRL and accelerate leave their own forward on the instance, and the checkpoint would say that it has no cache.
     for name in ("forward", "_original_forward"):
         model.__dict__.pop(name, None)

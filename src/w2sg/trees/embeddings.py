@@ -35,8 +35,9 @@ def encode(texts: Sequence[str], *, model: str, batch: int) -> NDArray[np.float3
     source = str(_bundled()) if model == BUNDLED else model
     try:
         encoder = SentenceTransformer(source)
-    except (OSError, ValueError) as error:
-        raise UserError(f"embed.model: cannot open {model!r} ({str(error).splitlines()[0]})") from None
+    except Exception as error:  # the hub, proxies and damaged files each have errors of their own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"embed.model: cannot open {model!r} ({reason})") from None
     vectors = encoder.encode(list(texts), batch_size=batch, normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, dtype=np.float32)
 

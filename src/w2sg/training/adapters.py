@@ -1,0 +1,86 @@
+"""Low-rank adapters: which modules they may go to, and that a merged model is the one that was trained."""
+
+import torch
+from peft import LoraConfig, PeftModel
+from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
+
+from w2sg.config.training import ALL_LINEAR, Lora
+from w2sg.contracts.errors import UserError
+
+# Largest difference of a logit before and after merging, in standard deviations of the row's logits. Merged weights are
+# rounded once more; a matrix that two modules share, changed behind the back of one, makes a difference of many.
+TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.3}
+
+
+def lora_config(lora: Lora | None, model: PreTrainedModel) -> LoraConfig | None:
+    """PEFT's configuration of the adapters of a model; None trains all weights.
+
+    Raises:
+        UserError: a target names no linear module of the model, or one that adapters cannot be merged into.
+    """
+    if lora is None:
+        return None
+    if lora.targets != (ALL_LINEAR,):
+        _check_targets(lora.targets, model)
+    return LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=ALL_LINEAR if lora.targets == (ALL_LINEAR,) else list(lora.targets),
+        task_type="CAUSAL_LM",
+        fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
+    )
+
+
+def _check_targets(targets: tuple[str, ...], model: PreTrainedModel) -> None:
+    head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
+    kinds = torch.nn.Linear | Conv1D | torch.nn.Embedding
+    adaptable = {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
+    inner = {name.rpartition(".")[2] for name, module in adaptable.items() if module not in (head, embeddings)}
+    # As PEFT matches: a whole name, or its last parts.
+    found = {
+        target: [module for name, module in adaptable.items() if f".{name}".endswith(f".{target}")]
+        for target in targets
+    }
+    if wrong := [target for target, modules in found.items() if not modules]:
+        raise UserError(
+            f"lora.targets: the model has no {' or '.join(wrong)}; its linear modules are {', '.join(sorted(inner))} "
+            f"({ALL_LINEAR}, alone, takes them all)"
+        )
+    tied = head is not None and head.weight is embeddings.weight
+    for target, modules in found.items():
+        if any(module is head for module in modules):
+            raise UserError(f"lora.targets: {target} is the head, whose adapters would never be trained; leave it out")
+        if tied and any(module is embeddings for module in modules):
+            raise UserError(
+                f"lora.targets: {target} is the model's head as well (tied embeddings), so that its adapters cannot be "
+                "merged; leave it out"
+            )
+
+
+def merge(model: PeftModel) -> PreTrainedModel:
+    """The plain model with its adapters merged, whose logits on one short row are seen to be the same.
+
+    Raises:
+        UserError: they are not.
+    """
+    model.eval()
+    before = _logits(model.get_base_model())  # past the autocast that a trainer puts round the whole
+    plain = model.merge_and_unload()
+    after = _logits(plain)
+    spread, gap = float(before.std()), float((before - after).abs().max())
+    if not gap <= TOLERANCE.get(plain.dtype, TOLERANCE[torch.bfloat16]) * spread:
+        raise UserError(
+            "lora.targets: with its adapters merged, the model is another one: a logit differs by "
+            f"{gap:.2g}, the logits' standard deviation being {spread:.2g}; leave out modules that share their weights"
+        )
+    return plain
+
+
+@torch.inference_mode()
+def _logits(model: PreTrainedModel) -> torch.Tensor:
+    """Of 16 tokens from all over the vocabulary, shape (16, vocabulary), single precision."""
+    size = model.get_input_embeddings().weight.shape[0]
+    row = torch.linspace(0, size - 1, 16, device=model.device).long()
+    return model(input_ids=row[None], use_cache=False).logits[0].float()

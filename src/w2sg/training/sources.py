@@ -1,0 +1,136 @@
+"""What a model is loaded from, and whether it is whole and of a kind that can be trained and played here."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from w2sg.config.models import FOLDER
+from w2sg.contracts.errors import UserError
+
+_POINTER = b"version https://git-lfs"
+_PROXIES = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
+# A multimodal model's language model by the names that one for text alone has.
+TEXT_PART = {
+    r"^(?:model\.)?language_model\.lm_head\.": "lm_head.",
+    r"^(?:model\.)?language_model\.(?:model\.)?": "model.",
+}
+
+
+def folder_of(source: str | Path) -> Path | None:
+    """The folder that is meant, whether it is there or not; None for a model of the hub."""
+    if isinstance(source, Path) or source.startswith(FOLDER):
+        return Path(source).expanduser()
+    return None
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Turn whatever a library raises inside the block into one line.
+
+    Raises:
+        UserError: it was no UserError before.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:  # libraries for files, the hub and quantised weights each have errors of their own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(f"{name}: cannot be loaded as a language model ({reason})") from None
+
+
+def check_folder(folder: Path, *, stage: bool) -> None:
+    """See that a folder holds a model, whole.
+
+    Args:
+        stage: a stage of the pipeline should have written it.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not folder.is_dir() and not stage:
+        raise UserError(f"{folder}: no such folder; a model of the hub is named owner/name")
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        remedy = "run the stage that writes it" if stage else "give the folder that save_pretrained wrote"
+        raise UserError(f"{folder}: no checkpoint here (config.json is missing); {remedy}")
+    for file in sorted(folder.iterdir()):
+        if file.is_file():
+            with file.open("rb") as content:
+                pointer = content.read(len(_POINTER)) == _POINTER
+            if pointer:
+                raise UserError(f"{file}: a pointer of git-lfs, not the file itself; run `git lfs pull` in its folder")
+        if file.suffix == ".safetensors":
+            try:
+                with safe_open(file, framework="pt"):
+                    pass
+            except (SafetensorError, OSError) as error:
+                raise UserError(f"{file}: cut short or damaged ({error}); fetch it again") from None
+
+
+def check_proxy(name: str) -> None:
+    """See that the hub can be asked through a SOCKS proxy where the environment names one.
+
+    Raises:
+        UserError: it cannot.
+    """
+    for variable in _PROXIES:
+        if os.environ.get(variable, "").startswith("socks") and find_spec("socksio") is None:
+            raise UserError(
+                f"{name}: {variable}={os.environ[variable]} needs the package socksio to ask the hub; "
+                f"`pip install socksio`, or unset {variable}"
+            )
+
+
+def check_config(config: Any, *, name: str) -> None:
+    """See that a model's configuration is of a kind that can be trained here.
+
+    Raises:
+        UserError: it is not.
+    """
+    if (quantised := getattr(config, "quantization_config", None)) is not None:
+        get = quantised.get if isinstance(quantised, dict) else lambda key: getattr(quantised, key, None)
+        method = getattr(get("quant_method"), "value", get("quant_method")) or "of an unnamed kind"
+        raise UserError(
+            f"{name}: its weights are quantised ({method}), which cannot be fine-tuned here; give the model as it was "
+            "before, in bfloat16 or float32"
+        )
+    if getattr(config, "is_encoder_decoder", False):
+        raise UserError(f"{name}: an encoder with a decoder ({config.model_type}); give a model that only goes on")
+
+
+def check_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, missing: set[str], name: str) -> None:
+    """See that a loaded model has all its weights and a place for every token.
+
+    Raises:
+        UserError: it has not.
+    """
+    if missing:
+        some = ", ".join(sorted(missing)[:3]) + (", …" if len(missing) > 3 else "")
+        raise UserError(
+            f"{name}: no file has {len(missing)} of the weights that config.json asks for ({some}); give it whole"
+        )
+    if getattr(model, "_is_stateful", False):
+        raise UserError(
+            f"{name}: {model.config.model_type} keeps one state instead of keys and values of every token, which "
+            "conversations that go on need; give a transformer"
+        )
+    rows = model.get_input_embeddings().weight.shape[0]
+    token, number = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
+    if number >= rows:
+        raise UserError(
+            f"{name}: its tokenizer's {token!r} is number {number}, its embeddings end at {rows - 1}; take the "
+            "tokenizer that belongs to the weights, or resize the embeddings (resize_token_embeddings) and save both"
+        )
+
+
+def context_of(config: Any) -> int | None:
+    """The longest conversation in tokens; None where a model's configuration names none (ALiBi)."""
+    text = config.get_text_config()
+    found = (getattr(text, name, None) for name in ("max_position_embeddings", "max_seq_len", "seq_length"))
+    return next((length for length in found if isinstance(length, int)), None)

@@ -1,0 +1,235 @@
+"""What a user may give as a model, and the one line that says what is wrong with it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import (
+    AutoConfig,
+    BloomConfig,
+    BloomForCausalLM,
+    Gemma3Config,
+    Gemma3ForConditionalGeneration,
+    LlamaForCausalLM,
+    MambaConfig,
+    MambaForCausalLM,
+    PreTrainedTokenizerFast,
+    T5Config,
+    T5ForConditionalGeneration,
+)
+
+from w2sg.config.training import Lora
+from w2sg.contracts.errors import UserError
+from w2sg.training import bases, sources
+from w2sg.training.adapters import lora_config
+
+from .conftest import same, weights
+
+# PEFT 0.21 reads a property that transformers 5.23 has renamed.
+pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+
+Spoil = Callable[[Path], None]
+
+
+@pytest.fixture
+def folder(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> Path:
+    """A model as its makers would give it."""
+    model.save_pretrained(tmp_path / "given")
+    tokenizer.save_pretrained(tmp_path / "given")
+    return tmp_path / "given"
+
+
+def refusal(folder: Path) -> str:
+    """What is said of a folder that a user names."""
+    with pytest.raises(UserError) as caught:
+        bases.load(str(folder))
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+def change(file: Path, **values: object) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+def pointer(folder: Path) -> None:
+    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+
+
+def tokenizer_pointer(folder: Path) -> None:
+    (folder / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n")
+
+
+def cut(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-100])
+
+
+def gptq(folder: Path) -> None:
+    change(folder / "config.json", quantization_config={"quant_method": "gptq", "bits": 4})
+
+
+def bitsandbytes(folder: Path) -> None:
+    change(folder / "config.json", quantization_config={"quant_method": "bitsandbytes", "load_in_4bit": True})
+
+
+def vocabulary(folder: Path) -> None:
+    change(folder / "config.json", vocab_size=99)
+
+
+def layers(folder: Path) -> None:
+    change(folder / "config.json", num_hidden_layers=3)
+
+
+def padding(folder: Path) -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    tokenizer.add_special_tokens({"pad_token": "[PAD]"})
+    tokenizer.save_pretrained(folder)
+
+
+def no_config(folder: Path) -> None:
+    (folder / "config.json").unlink()
+
+
+def own_code(folder: Path) -> None:
+    change(folder / "config.json", model_type="mine", auto_map={"AutoConfig": "mine.Mine"})
+
+
+SPOILT: dict[str, tuple[Spoil, str]] = {
+    "git-lfs": (pointer, "given/model.safetensors: a pointer of git-lfs, not the file itself; run `git lfs pull`"),
+    "git-lfs, tokenizer": (tokenizer_pointer, "given/tokenizer.json: a pointer of git-lfs, not the file itself"),
+    "cut short": (cut, "given/model.safetensors: cut short or damaged ("),
+    "GPTQ": (
+        gptq,
+        "given: its weights are quantised (gptq), which cannot be fine-tuned here; give the model as it was",
+    ),
+    "bitsandbytes": (bitsandbytes, "given: its weights are quantised (bitsandbytes), which cannot be fine-tuned here"),
+    "another vocabulary": (vocabulary, "given: cannot be loaded as a language model ("),
+    "more layers": (layers, "given: no file has 18 of the weights that config.json asks for (model.layers.1."),
+    "[PAD]": (padding, "given: its tokenizer's '[PAD]' is number 341, its embeddings end at 340; take the tokenizer"),
+    "no config.json": (no_config, "given: no checkpoint here (config.json is missing); give the folder that"),
+    "own code": (own_code, "given: cannot be loaded as a language model ("),
+}
+
+
+@pytest.mark.parametrize("what", SPOILT)
+def test_a_folder_that_cannot_be_used_is_refused_in_a_line(folder: Path, what: str) -> None:
+    spoil, said = SPOILT[what]
+    spoil(folder)
+    assert refusal(folder).startswith(f"{folder.parent}/{said}")
+
+
+def test_a_missing_folder_is_no_question_to_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AutoConfig, "from_pretrained", None)
+    assert (
+        refusal(tmp_path / "no/where") == f"{tmp_path}/no/where: no such folder; a model of the hub is named owner/name"
+    )
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert refusal(Path("~/no/where")) == f"{tmp_path}/no/where: no such folder; a model of the hub is named owner/name"
+
+
+def test_a_proxy_that_needs_a_package_is_named(monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    monkeypatch.setattr(sources, "find_spec", lambda _: None)
+    with pytest.raises(UserError) as caught:
+        bases.load("owner/name", revision="main")
+    assert str(caught.value) == (
+        "owner/name: ALL_PROXY=socks5://127.0.0.1:9 needs the package socksio to ask the hub; "
+        "`pip install socksio`, or unset ALL_PROXY"
+    )
+    bases.load(str(folder))  # asks nobody
+
+
+def test_an_encoder_with_a_decoder_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    config = T5Config(vocab_size=400, d_model=16, d_ff=16, d_kv=8, num_layers=1, num_heads=2)
+    T5ForConditionalGeneration(config).save_pretrained(tmp_path / "t5")
+    assert refusal(tmp_path / "t5").startswith(f"{tmp_path}/t5: an encoder with a decoder (t5)")
+
+
+def test_a_model_without_keys_and_values_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    MambaForCausalLM(MambaConfig(vocab_size=400, hidden_size=16, num_hidden_layers=1, state_size=4)).save_pretrained(
+        tmp_path / "mamba"
+    )
+    tokenizer.save_pretrained(tmp_path / "mamba")
+    assert refusal(tmp_path / "mamba").startswith(f"{tmp_path}/mamba: mamba keeps one state instead of keys and values")
+
+
+def test_a_model_without_a_longest_conversation_has_its_tokenizers(
+    tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    BloomForCausalLM(BloomConfig(vocab_size=400, hidden_size=16, n_layer=1, n_head=2)).save_pretrained(tmp_path / "b")
+    tokenizer.save_pretrained(tmp_path / "b")
+    assert bases.load(str(tmp_path / "b"))[1].model_max_length == 512
+
+
+def test_of_a_multimodal_model_the_language_model_is_taken(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:
+    text = {
+        "vocab_size": 400, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2,
+        "num_key_value_heads": 1, "head_dim": 16, "max_position_embeddings": 128, "sliding_window": 16,
+        "layer_types": ["sliding_attention", "full_attention"],
+    }  # fmt: skip
+    vision = {
+        "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "image_size": 16,
+        "patch_size": 8,
+    }  # fmt: skip
+    whole = Gemma3ForConditionalGeneration(Gemma3Config(text_config=text, vision_config=vision, mm_tokens_per_image=4))
+    whole.eval().save_pretrained(tmp_path / "gemma")
+    tokenizer.save_pretrained(tmp_path / "gemma")
+    model, read = bases.load(str(tmp_path / "gemma"))
+    assert read.model_max_length == 128
+    ids = torch.arange(40)[None]
+    with torch.no_grad():
+        expected = whole(input_ids=ids, token_type_ids=torch.zeros_like(ids)).logits
+        assert torch.equal(model(ids).logits, expected)
+    bases.save(model, read, tmp_path / "saved")
+    assert same(weights(bases.load(tmp_path / "saved")[0]), weights(model))
+
+
+@pytest.mark.parametrize("makers", [{"temperature": 0.9, "top_p": 0.6}, {"do_sample": False, "temperature": 0.9}])
+def test_the_makers_settings_of_sampling_are_let_go(folder: Path, tmp_path: Path, makers: dict[str, object]) -> None:
+    """LLaMA-2's own file says temperature without do_sample, which transformers refuses to save."""
+    (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": 2, "bos_token_id": 1, **makers}))
+    model, tokenizer = bases.load(str(folder))
+    bases.save(model, tokenizer, tmp_path / "saved")
+    saved = json.loads((tmp_path / "saved/generation_config.json").read_text())
+    assert saved["eos_token_id"] == [tokenizer.eos_token_id, 2]
+    assert not {"temperature", "top_p", "do_sample"} & saved.keys()
+    assert same(weights(bases.load(tmp_path / "saved")[0]), weights(model))
+
+
+def adapt(folder: Path, out: Path, *, base: str | None) -> torch.nn.Module:
+    """Write adapters of the model in a folder that change what it says; give back the adapted model."""
+    from peft import get_peft_model
+
+    model, _ = bases.load(folder)
+    adapted = get_peft_model(model, lora_config(Lora(r=4, alpha=8, dropout=0.0, targets=("q_proj", "v_proj")), model))
+    torch.manual_seed(1)
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.normal_()
+    adapted.save_pretrained(out)
+    change(out / "adapter_config.json", base_model_name_or_path=base)
+    return adapted.eval()
+
+
+def test_adapters_come_merged_into_the_base_that_they_name(folder: Path, tmp_path: Path) -> None:
+    adapted = adapt(folder, tmp_path / "adapters", base=str(folder))
+    model, tokenizer = bases.load(str(tmp_path / "adapters"))
+    ids = torch.arange(30)[None]
+    with torch.no_grad():
+        torch.testing.assert_close(model(ids).logits, adapted(input_ids=ids).logits, atol=1e-5, rtol=1e-4)
+    bases.save(model, tokenizer, tmp_path / "saved")
+    assert same(weights(bases.load(tmp_path / "saved")[0]), weights(model))
+
+
+def test_adapters_without_their_base_are_refused(folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "adapters"
+    adapt(folder, out, base=None)
+    assert refusal(out) == f"{out}/adapter_config.json: names no base (base_model_name_or_path); give the merged model"
+    change(out / "adapter_config.json", base_model_name_or_path=f"{tmp_path}/gone")
+    assert refusal(out) == (
+        f"{out}: adapters of {tmp_path}/gone, which cannot be loaded; {tmp_path}/gone: no such folder; "
+        "a model of the hub is named owner/name"
+    )
