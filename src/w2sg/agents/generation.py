@@ -95,7 +95,7 @@ class Conversations:
         positions = self._cache.append(real)
         output = self._model(
             input_ids=tokens.to(positions.device),
-            attention_mask=self._cache.mask,
+            attention_mask=self._cache.attention_mask(positions, dtype=self._model.dtype),
             position_ids=positions,
             past_key_values=self._cache.states,
             use_cache=True,
