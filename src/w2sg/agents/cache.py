@@ -9,12 +9,14 @@ that was read as well: which columns a window spans is another question for ever
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
 from transformers import DynamicCache, PretrainedConfig
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
+from w2sg.agents.sampling import to_host
 from w2sg.agents.windows import Mask, Windows
 
 # Setting rows aside copies what remains: worth it once a quarter of them is done.
@@ -130,12 +132,15 @@ class ConversationCache:
         return self._windows.masks(self.mask, positions=positions, dtype=dtype)
 
     def set_aside(self, done: torch.Tensor) -> bool:
-        """Take the rows where `done` out until the next `pack`, if they are many enough; return whether it was done."""
+        """Take the rows where `done` out until the next `pack`, if they are many enough; return whether it was done.
+
+        Args:
+            done: on the host, shape (rows in the cache,).
+        """
         if len(done) - done.sum() > _SET_ASIDE * len(done):
             return False
-        done = done.to(self.mask.device)
-        self._aside.append(self._part(torch.nonzero(done).flatten()))
-        self._select(torch.nonzero(~done).flatten())
+        self._aside.append(self._part(torch.nonzero(done).flatten().tolist()))
+        self._select(torch.nonzero(~done).flatten().tolist())
         return True
 
     def pack(self, rows: Sequence[int]) -> None:
@@ -143,11 +148,12 @@ class ConversationCache:
         rows = list(rows)
         if not self.mask.shape[1]:
             if rows != self.rows:
-                self._select(torch.tensor([self.rows.index(row) for row in rows], device=self.mask.device))
+                self._select([self.rows.index(row) for row in rows])
             return
-        parts = [*self._aside, self._part(torch.arange(len(self.rows), device=self.mask.device))]
+        parts = [*self._aside, self._part(list(range(len(self.rows))))]
         self._aside = []
-        tokens = {row: count for part in parts for row, count in zip(part.rows, part.position.tolist(), strict=True)}
+        counts = to_host(torch.cat([part.position for part in parts])).tolist()
+        tokens = dict(zip(chain.from_iterable(part.rows for part in parts), counts, strict=True))
         width = max(tokens[row] for row in rows)
         if rows == self.rows and self.mask.shape[1] <= _PACKED * width:
             return
@@ -175,22 +181,24 @@ class ConversationCache:
             position=self._position.new_zeros(len(rows)),
         )
 
-    def _part(self, index: torch.Tensor) -> _Part:
-        """The rows at `index` of what is in the cache."""
-        every = len(index) == len(self.rows)
+    def _part(self, chosen: list[int]) -> _Part:
+        """The rows at the places `chosen` of what is in the cache."""
+        index = torch.tensor(chosen, device=self.mask.device)
+        every = len(chosen) == len(self.rows)
         pairs = [(layer.keys, layer.values) for layer in self._layers()]
         return _Part(
-            rows=[self.rows[number] for number in index.tolist()],
+            rows=[self.rows[number] for number in chosen],
             layers=pairs if every else [(keys[index], values[index]) for keys, values in pairs],
             mask=self.mask[index],
             position=self._position[index],
         )
 
-    def _select(self, index: torch.Tensor) -> None:
-        """Leave only the rows at `index` in the cache."""
+    def _select(self, chosen: list[int]) -> None:
+        """Leave only the rows at the places `chosen` in the cache."""
+        index = torch.tensor(chosen, device=self.mask.device)
         self.states.batch_select_indices(index)
         self.mask, self._position = self.mask[index], self._position[index]
-        self.rows = [self.rows[number] for number in index.tolist()]
+        self.rows = [self.rows[number] for number in chosen]
 
 
 def _copy(part: _Part, *, into: _Part) -> None:
