@@ -51,8 +51,11 @@ def config(kind=LlamaConfig, **settings):
     return kind(hidden_size=HEADS * SIZE, num_hidden_layers=LAYERS, num_attention_heads=HEADS, **settings)
 
 
-def test_rows_set_aside_come_back_and_holes_go():
-    reader = Reader(config(), rows=5)
+@pytest.mark.parametrize(
+    ("kind", "settings"), [(LlamaConfig, {}), (MistralConfig, {"sliding_window": 4})], ids=["full", "window"]
+)
+def test_rows_set_aside_come_back_and_holes_go(kind, settings):
+    reader = Reader(config(kind, **settings), rows=5)
     reader.cache.pack([0, 1, 2, 3, 4])
     reader.feed([30, 1, 2, 3, 4])
     assert not reader.cache.set_aside(torch.tensor([True, False, False, False, False])), "a fifth is not worth a copy"
@@ -84,18 +87,6 @@ def test_a_cache_without_much_to_gain_is_left_alone():
     reader.cache.pack([0, 1])
     assert [layer.keys.data_ptr() for layer in reader.cache.states.layers] == blocks
     reader.check([0, 1])
-
-
-@pytest.mark.parametrize("rows", [[0, 2], [1]])
-def test_layers_of_another_kind_keep_their_holes(rows):
-    """A sliding window counts columns: rows are dropped between turns, nothing is set aside or packed."""
-    reader = Reader(config(MistralConfig, sliding_window=64), rows=3)
-    reader.cache.pack([0, 1, 2])
-    reader.feed([20, 1, 2])
-    assert not reader.cache.set_aside(torch.tensor([True, True, False]))
-    reader.cache.pack(rows)
-    reader.check(rows)
-    assert reader.cache.mask.shape[1] == 20
 
 
 def test_the_roomy_cache_holds_what_the_plain_one_holds():

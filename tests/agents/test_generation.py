@@ -34,7 +34,7 @@ class Recording(Conversations):
 
     def _forward(self, tokens, real):
         logits = super()._forward(tokens, real)
-        self.seen.append(dict(zip(self._cache.rows, logits, strict=True)))
+        self.seen.append(dict(zip(self._cache.rows, logits.double(), strict=True)))
         self.read += self._cache.mask.numel()
         return logits
 

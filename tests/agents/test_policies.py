@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 import torch
+from transformers import BloomConfig, Phi3Config
 
-from w2sg.agents.policies import TransformersPolicy
+from w2sg.agents.policies import TransformersPolicy, context
 from w2sg.contracts.errors import UserError
 
 from .conftest import CONTEXT, tiny_model
@@ -111,8 +112,8 @@ def test_every_conversation_may_overflow_at_once(own_tokenizer):
 def test_the_context_is_filled_to_the_last_token(own_tokenizer):
     """Prompt and turn may take just the model's context: 1 more is 1 too many."""
     fed = len(TransformersPolicy(tiny_model(own_tokenizer), own_tokenizer).start(1)._open_turn(0, "go"))
-    for context, answered in ((fed + 10, True), (fed + 9, False)):
-        model = tiny_model(own_tokenizer, context=context)
+    for most, answered in ((fed + 10, True), (fed + 9, False)):
+        model = tiny_model(own_tokenizer, context=most)
         batch = TransformersPolicy(model, own_tokenizer).start(1)
         assert bool(respond(batch, [0], ["go"])[0]) is answered
 
@@ -122,8 +123,8 @@ def test_earlier_turns_count_to_the_last_token(own_tokenizer):
     batch = TransformersPolicy(tiny_model(own_tokenizer), own_tokenizer).start(1)
     respond(batch, [0], ["go"])
     needed = int(batch._conversations._cache.mask.sum()) + len(batch._open_turn(0, "ok")) + 10
-    for context, answered in ((needed, True), (needed - 1, False)):
-        batch = TransformersPolicy(tiny_model(own_tokenizer, context=context), own_tokenizer).start(1)
+    for most, answered in ((needed, True), (needed - 1, False)):
+        batch = TransformersPolicy(tiny_model(own_tokenizer, context=most), own_tokenizer).start(1)
         assert respond(batch, [0], ["go"]) != [""]
         assert bool(respond(batch, [0], ["ok"])[0]) is answered
 
@@ -132,6 +133,16 @@ def test_the_tokenizer_may_set_the_smaller_context(own_tokenizer):
     assert own_tokenizer.model_max_length == CONTEXT
     model = tiny_model(own_tokenizer, context=10 * CONTEXT)
     assert respond(TransformersPolicy(model, own_tokenizer).start(1), [0], ["mug " * CONTEXT]) == [""]
+
+
+def test_contexts_of_models_that_name_none_or_change_beyond_one(own_tokenizer):
+    """BLOOM has no `max_position_embeddings`; Phi-3's long positions would change for every row of a batch at once."""
+    assert context(BloomConfig(), own_tokenizer) == CONTEXT
+    rope = {"rope_type": "longrope", "short_factor": [1.0] * 4, "long_factor": [2.0] * 4, "rope_theta": 10000.0}
+    settings = {"hidden_size": 32, "num_attention_heads": 4, "max_position_embeddings": CONTEXT, "pad_token_id": 0}
+    long = Phi3Config(**settings, rope_parameters=rope, original_max_position_embeddings=64)
+    assert context(long, own_tokenizer) == 64
+    assert context(Phi3Config(**settings), own_tokenizer) == CONTEXT
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.agents.sampling import _draw, sample
+from w2sg.agents.sampling import Draws, _by_definition
+
+
+def sample(logits, *, temperature, top_p, uniform):
+    """One token per row, as generation draws it."""
+    draws = Draws(
+        temperature=temperature.tolist(), top_p=top_p.tolist(), uniforms=uniform[:, None].numpy(), device=logits.device
+    )
+    token, known = draws.likely(logits, number=0)
+    return token if known.all() else draws.settled(logits, number=0, token=token, known=known)
 
 
 def slow_sample(logits: list[float], *, temperature: float, top_p: float, uniform: float) -> int:
@@ -77,10 +86,8 @@ def test_the_short_way_draws_what_the_whole_order_draws(spread, levels):
     uniform = torch.rand(rows, generator=generator, dtype=torch.float64)
     found = sample(logits, temperature=temperature, top_p=top_p, uniform=uniform)
     heat = torch.where(temperature > 0, temperature, 1.0)
-    whole = _draw(
-        torch.softmax(logits / heat[:, None], dim=-1),
-        top_p=top_p,
-        uniform=torch.where(temperature > 0, uniform, 0.0),
+    whole = _by_definition(
+        torch.softmax(logits / heat[:, None], dim=-1), top_p, torch.where(temperature > 0, uniform, 0.0)
     )
     assert found.tolist() == whole.tolist()
     greedy = sample(logits, temperature=torch.zeros(rows), top_p=top_p, uniform=uniform)

@@ -4,15 +4,20 @@ The new tokens of all rows are left-padded into one block, so the cache has hole
 positions count a row's own tokens only.
 
 Attention reads the whole cache for every token. So rows whose turn has ended are set aside until the longest turn is
-done, and before the next turn all rows are packed together again without their holes.
+done, and before the next turn all rows are packed together again without their holes. Layers with a window keep all
+that was read as well: which columns a window spans is another question for every row (windows.py).
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import NamedTuple
 
 import torch
 from transformers import DynamicCache, PretrainedConfig
-from transformers.cache_utils import DynamicLayer
+from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
+
+from w2sg.agents.sampling import to_host
+from w2sg.agents.windows import Mask, Windows
 
 # Setting rows aside copies what remains: worth it once a quarter of them is done.
 _SET_ASIDE = 0.75
@@ -95,11 +100,11 @@ class ConversationCache:
     """
 
     def __init__(self, config: PretrainedConfig, *, rows: int, device: torch.device) -> None:
+        self._windows = Windows(config)
         self.states = DynamicCache(config=config)
-        # Layers of another kind (a sliding window, say) keep all their rows and holes.
-        self._plain = all(type(layer) is DynamicLayer for layer in self.states.layers)
-        if self._plain:
-            self.states.layers = [RoomyLayer() for _ in self.states.layers]
+        # Others hold nothing: they read the keys and values of an earlier layer, or do not attend.
+        attending = (DynamicLayer, DynamicSlidingWindowLayer)
+        self.states.layers = [RoomyLayer() if type(layer) in attending else layer for layer in self.states.layers]
         self.rows = list(range(rows))
         self.mask = torch.zeros((rows, 0), dtype=torch.long, device=device)
         self._position = torch.zeros(rows, dtype=torch.long, device=device)
@@ -117,36 +122,52 @@ class ConversationCache:
         self._position = self._position + real.sum(1)
         return positions
 
+    def attention_mask(self, positions: torch.Tensor, *, dtype: torch.dtype) -> Mask:
+        """What the model takes as the mask of the block entered last.
+
+        Args:
+            positions: as `append` returned them.
+            dtype: of the model.
+        """
+        return self._windows.masks(self.mask, positions=positions, dtype=dtype)
+
     def set_aside(self, done: torch.Tensor) -> bool:
-        """Take the rows where `done` out until the next `pack`, if they are many enough; return whether it was done."""
-        if not self._plain or len(done) - done.sum() > _SET_ASIDE * len(done):
+        """Take the rows where `done` out until the next `pack`, if they are many enough; return whether it was done.
+
+        Args:
+            done: on the host, shape (rows in the cache,).
+        """
+        if len(done) - done.sum() > _SET_ASIDE * len(done):
             return False
-        done = done.to(self.mask.device)
-        self._aside.append(self._part(torch.nonzero(done).flatten()))
-        self._select(torch.nonzero(~done).flatten())
+        self._aside.append(self._part(torch.nonzero(done).flatten().tolist()))
+        self._select(torch.nonzero(~done).flatten().tolist())
         return True
 
     def pack(self, rows: Sequence[int]) -> None:
         """Bring `rows`, and no others, into the cache in this order, and leave out columns that none of them needs."""
         rows = list(rows)
-        if not self.mask.shape[1] or not self._plain:
+        if not self.mask.shape[1]:
             if rows != self.rows:
-                self._select(torch.tensor([self.rows.index(row) for row in rows], device=self.mask.device))
+                self._select([self.rows.index(row) for row in rows])
             return
-        parts = [*self._aside, self._part(torch.arange(len(self.rows), device=self.mask.device))]
+        parts = [*self._aside, self._part(list(range(len(self.rows))))]
         self._aside = []
-        tokens = {row: count for part in parts for row, count in zip(part.rows, part.position.tolist(), strict=True)}
+        counts = to_host(torch.cat([part.position for part in parts])).tolist()
+        tokens = dict(zip(chain.from_iterable(part.rows for part in parts), counts, strict=True))
         width = max(tokens[row] for row in rows)
         if rows == self.rows and self.mask.shape[1] <= _PACKED * width:
             return
         whole = self._empty(rows, width=width)
         for part in parts:
             _copy(part, into=whole)
-        for layer, (keys, values) in zip(self.states.layers, whole.layers, strict=True):
-            assert isinstance(layer, RoomyLayer)
+        for layer, (keys, values) in zip(self._layers(), whole.layers, strict=True):
             layer.hold(keys, values, filled=width)
         self.rows, self.mask = rows, whole.mask
         self._position = self._position.new_tensor([tokens[row] for row in rows])
+
+    def _layers(self) -> list[RoomyLayer]:
+        """The layers that hold keys and values."""
+        return [layer for layer in self.states.layers if isinstance(layer, RoomyLayer)]
 
     def _empty(self, rows: list[int], *, width: int) -> _Part:
         """Room for `rows` of at most `width` tokens each."""
@@ -154,28 +175,30 @@ class ConversationCache:
             rows=rows,
             layers=[
                 (with_room(layer.keys, len(rows), width), with_room(layer.values, len(rows), width))
-                for layer in self.states.layers
+                for layer in self._layers()
             ],
             mask=self.mask.new_zeros((len(rows), width)),
             position=self._position.new_zeros(len(rows)),
         )
 
-    def _part(self, index: torch.Tensor) -> _Part:
-        """The rows at `index` of what is in the cache."""
-        every = len(index) == len(self.rows)
-        pairs = [(layer.keys, layer.values) for layer in self.states.layers]
+    def _part(self, chosen: list[int]) -> _Part:
+        """The rows at the places `chosen` of what is in the cache."""
+        index = torch.tensor(chosen, device=self.mask.device)
+        every = len(chosen) == len(self.rows)
+        pairs = [(layer.keys, layer.values) for layer in self._layers()]
         return _Part(
-            rows=[self.rows[number] for number in index.tolist()],
+            rows=[self.rows[number] for number in chosen],
             layers=pairs if every else [(keys[index], values[index]) for keys, values in pairs],
             mask=self.mask[index],
             position=self._position[index],
         )
 
-    def _select(self, index: torch.Tensor) -> None:
-        """Leave only the rows at `index` in the cache."""
+    def _select(self, chosen: list[int]) -> None:
+        """Leave only the rows at the places `chosen` in the cache."""
+        index = torch.tensor(chosen, device=self.mask.device)
         self.states.batch_select_indices(index)
         self.mask, self._position = self.mask[index], self._position[index]
-        self.rows = [self.rows[number] for number in index.tolist()]
+        self.rows = [self.rows[number] for number in chosen]
 
 
 def _copy(part: _Part, *, into: _Part) -> None:

@@ -10,7 +10,7 @@ import torch
 from transformers import PreTrainedModel
 
 from w2sg.agents.cache import ConversationCache
-from w2sg.agents.sampling import sample
+from w2sg.agents.sampling import Draws, to_host
 
 
 class Conversations:
@@ -55,30 +55,41 @@ class Conversations:
         """
         self._cache.pack(self._kept)
         logits = self._forward(*self._block(prompts))
-        draws = torch.as_tensor(uniforms, dtype=torch.float64)
-        heat, nucleus = torch.tensor(temperature, dtype=torch.float64), torch.tensor(top_p, dtype=torch.float64)
-        turns: list[list[int]] = [[] for _ in prompts]
+        device, most = logits.device, uniforms.shape[1]
+        draws = Draws(temperature=temperature, top_p=top_p, uniforms=uniforms, device=device)
+        ends = torch.tensor(self._end, device=device)
+        # What is written stays on the device until all turns have ended.
+        written = torch.full((len(prompts), most), self._pad, device=device)
+        lengths = torch.zeros(len(prompts), dtype=torch.long, device=device)
         # Places of the rows in the cache, among the prompts, and which of them still write.
-        places = torch.arange(len(prompts))
-        writing = torch.ones(len(prompts), dtype=torch.bool)
-        for number in range(draws.shape[1]):
-            token = sample(logits, temperature=heat[places], top_p=nucleus[places], uniform=draws[places, number])
-            if number == draws.shape[1] - 1:
-                token = torch.full_like(token, self._end[0])
+        places = torch.arange(len(prompts), device=device)
+        writing = torch.ones_like(places, dtype=torch.bool)
+        for number in range(most):
+            if number == most - 1:
+                token, known = torch.full_like(places, self._end[0]), writing
+            else:
+                token, known = draws.likely(logits, number=number)
+            still = writing & (token[:, None] != ends).all(1)
+            # The one thing that is waited for: who goes on, and whether all tokens are certain.
+            sure, going_on = to_host(torch.stack([known | ~writing, still]))
+            if not sure.all():
+                token = draws.settled(logits, number=number, token=token, known=sure)
+                still = writing & (token[:, None] != ends).all(1)
+                going_on = to_host(still)
             token = torch.where(writing, token, self._pad)
-            fed = writing.clone()
-            for row in torch.nonzero(fed).flatten().tolist():
-                if (drawn := int(token[row])) in self._end:
-                    writing[row] = False
-                else:
-                    turns[int(places[row])].append(drawn)
+            written[places, number] = token
+            lengths[places] += still
             # The end token enters the cache too: the next turn is read after it, as in training.
-            logits = self._forward(token[:, None], fed.long()[:, None])
-            if not writing.any():
+            logits = self._forward(token[:, None], writing.long()[:, None])
+            writing = still
+            if not going_on.any():
                 break
-            if self._cache.set_aside(~writing):
-                places, logits, writing = places[writing], logits[writing], writing[writing]
-        return turns
+            if self._cache.set_aside(~going_on):
+                index = torch.nonzero(going_on).flatten().to(device)
+                places, logits, writing = places[index], logits[index], writing[index]
+                draws.select(index)
+        *turns, counts = to_host(torch.cat([written.T, lengths[None]])).tolist()
+        return [list(turn[:count]) for turn, count in zip(zip(*turns, strict=True), counts, strict=True)]
 
     def _block(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
         """Prompts left-padded to one width, and 1 where a token is a prompt's own; both of shape (rows, width)."""
@@ -91,14 +102,14 @@ class Conversations:
         return block, real
 
     def _forward(self, tokens: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        """Run the model over one block; return the logits after its last column, shape (rows, vocabulary), float64."""
+        """Run the model over one block; return the logits after its last column, shape (rows, vocabulary)."""
         positions = self._cache.append(real)
         output = self._model(
-            input_ids=tokens.to(positions.device),
-            attention_mask=self._cache.mask,
+            input_ids=tokens.to(self._model.device),
+            attention_mask=self._cache.attention_mask(positions, dtype=self._model.dtype),
             position_ids=positions,
             past_key_values=self._cache.states,
             use_cache=True,
             logits_to_keep=1,
         )
-        return output.logits[:, -1].double().cpu()
+        return output.logits[:, -1]

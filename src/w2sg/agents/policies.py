@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.agents.generation import Conversations
 from w2sg.contracts.errors import UserError
@@ -37,6 +37,18 @@ class Policy(Protocol):
         """Open `rows` new conversations."""
 
 
+def context(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Most tokens of one conversation, the turn to be written included."""
+    config = config.get_text_config(decoder=True)
+    own = getattr(config, "max_position_embeddings", None) or tokenizer.model_max_length
+    # Rotary positions of these kinds change for a whole batch as soon as one of its conversations is longer than this.
+    kinds = getattr(config, "rope_parameters", None) or {}
+    for rope in [kinds, *(kind for kind in kinds.values() if isinstance(kind, dict))]:
+        if rope.get("rope_type") == "longrope":
+            own = min(own, rope["original_max_position_embeddings"])
+    return min(own, tokenizer.model_max_length)
+
+
 class TransformersPolicy:
     """A causal language model of transformers with a chat template."""
 
@@ -54,9 +66,7 @@ class TransformersBatch:
 
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, rows: int) -> None:
         self._tokenizer = tokenizer
-        # Models with ALiBi name no longest conversation.
-        limit = getattr(model.config.get_text_config(), "max_position_embeddings", tokenizer.model_max_length)
-        self._context = min(limit, tokenizer.model_max_length)
+        self._context = context(model.config, tokenizer)
         self._messages: list[list[Message]] = [[] for _ in range(rows)]
         self._length = [0] * rows
         self._full: set[int] = set()
