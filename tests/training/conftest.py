@@ -93,6 +93,7 @@ def optimization() -> Optimization:
     return Optimization(
         epochs=2,
         batch=8,
+        micro_tokens=None,
         learning_rate=1e-2,
         schedule="cosine",
         warmup=0.1,

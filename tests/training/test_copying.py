@@ -12,6 +12,7 @@ from w2sg.training.sft import fit
 OPTIMIZATION = Optimization(
     epochs=1,
     batch=50,
+    micro_tokens=None,
     learning_rate=1.0e-2,
     schedule="constant_with_warmup",
     warmup=0.1,

@@ -6,7 +6,7 @@ from w2sg.config.data import Diversity
 from w2sg.config.training import Lora
 from w2sg.contracts.errors import UserError
 from w2sg.training.encoding import encode
-from w2sg.training.exploration import exploration_loss, train_diverse
+from w2sg.training.exploration import ExplorationLoss, exploration_loss, train_diverse
 from w2sg.training.sft import train_sft
 
 from .conftest import same, weights
@@ -32,9 +32,14 @@ def train(model, tokenizer, conversations, optimization, *, weight, clamp=1.0, l
     return train_diverse(model, tokenizer, conversations, diversity=diversity, lora=lora, seed=0)
 
 
+def means(*values: torch.Tensor, **settings: float) -> ExplorationLoss:
+    """Eq. 5 and its parts over all tokens."""
+    return ExplorationLoss(*(each.mean() for each in exploration_loss(*values, **settings)))
+
+
 def test_the_value_worked_out_by_hand() -> None:
     policy, earlier = logits((0.5, 0.5), (0.9, 0.1)), logits((0.25, 0.75), (0.9, 0.1))
-    value = exploration_loss(policy, earlier, torch.tensor([0, 1]), weight=0.3, clamp=9.0)
+    value = means(policy, earlier, torch.tensor([0, 1]), weight=0.3, clamp=9.0)
     # -(ln 0.5 + ln 0.1) / 2, and (0.5 ln 2 + 0.5 ln (2/3) + 0) / 2.
     assert float(value.sft) == pytest.approx(1.4978661, abs=1e-6)
     assert float(value.kl) == pytest.approx(0.0719205, abs=1e-6)
@@ -44,7 +49,7 @@ def test_the_value_worked_out_by_hand() -> None:
 def test_the_clamp_is_of_each_token() -> None:
     policy, earlier = logits((0.5, 0.5), (0.9, 0.1)), logits((0.25, 0.75), (0.1, 0.9))
     targets = torch.tensor([0, 0])
-    value = exploration_loss(policy, earlier, targets, weight=1.0, clamp=0.2)
+    value = means(policy, earlier, targets, weight=1.0, clamp=0.2)
     assert float(value.sft - value.loss) == pytest.approx((0.143841 + 0.2) / 2, abs=1e-6)
     assert float(value.kl) > 0.9, "the figure for the log is not clamped"
 
@@ -56,10 +61,10 @@ def test_a_step_downhill_raises_the_kl_until_the_clamp(clamp: float, away: bool)
     policy = (earlier + 0.5 * torch.randn(5, 7, generator=generator)).requires_grad_()
     targets = torch.randint(7, (5,), generator=generator)
     bonus, plain = (
-        torch.autograd.grad(exploration_loss(policy, earlier, targets, weight=weight, clamp=clamp).loss, policy)[0]
+        torch.autograd.grad(means(policy, earlier, targets, weight=weight, clamp=clamp).loss, policy)[0]
         for weight in (1.0, 0.0)
     )
-    kl_gradient = torch.autograd.grad(exploration_loss(policy, earlier, targets, weight=0.0, clamp=clamp).kl, policy)[0]
+    kl_gradient = torch.autograd.grad(means(policy, earlier, targets, weight=0.0, clamp=clamp).kl, policy)[0]
     if away:
         torch.testing.assert_close(bonus - plain, -kl_gradient)
     else:
@@ -68,7 +73,7 @@ def test_a_step_downhill_raises_the_kl_until_the_clamp(clamp: float, away: bool)
 
 def test_the_bonus_has_no_gradient_at_the_start() -> None:
     policy = torch.randn(3, 4, generator=torch.Generator().manual_seed(0), requires_grad=True)
-    kl = exploration_loss(policy, policy.detach(), torch.tensor([0, 1, 2]), weight=1.0, clamp=1.0).kl
+    kl = means(policy, policy.detach(), torch.tensor([0, 1, 2]), weight=1.0, clamp=1.0).kl
     assert float(torch.autograd.grad(kl, policy)[0].abs().max()) < 1e-7
 
 

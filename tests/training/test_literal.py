@@ -93,10 +93,21 @@ def test_the_gradient_of_the_kl_term() -> None:
         "completion_mask": torch.tensor([[0, 0, 1, 1, 0, 1], [0, 0, 0, 1, 0, 0]]),
     }
 
-    def speaking(values):
-        return lambda *, logits_to_keep, **_: SimpleNamespace(logits=values[:, -logits_to_keep:])
+    class Speaking(torch.nn.Module):
+        """A model with neither backbone nor head, whose logits are given."""
 
-    value = side_kl(speaking(logits), speaking(other), batch)
+        def __init__(self, values: torch.Tensor) -> None:
+            super().__init__()
+            self.values = values
+            self.config = SimpleNamespace(get_text_config=lambda: SimpleNamespace(vocab_size=5, model_type="speaking"))
+
+        def get_output_embeddings(self) -> None:
+            return None
+
+        def forward(self, **_):
+            return SimpleNamespace(logits=self.values)
+
+    value = side_kl(Speaking(logits), Speaking(other), batch)
     value.backward()
     p, log_p, log_q = logits.detach().softmax(-1), logits.detach().log_softmax(-1), other.detach().log_softmax(-1)
     each = (p * (log_p - log_q)).sum(-1, keepdim=True)

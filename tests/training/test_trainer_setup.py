@@ -13,6 +13,7 @@ def optimization(**changes: object) -> Optimization:
     values: dict[str, object] = {
         "epochs": 3,
         "batch": 8,
+        "micro_tokens": None,
         "learning_rate": 1e-3,
         "schedule": "cosine",
         "warmup": 0.1,

@@ -39,6 +39,7 @@ EQ5 = {
     "optimization": {
         "epochs": 1,
         "batch": 8,
+        "micro_tokens": None,
         "learning_rate": 1.0e-3,
         "schedule": "cosine",
         "warmup": 0.03,

@@ -14,6 +14,8 @@ class Optimization(Section):
     """Passes over the data; a part of one too."""
     batch: Count
     """Sequences of one update."""
+    micro_tokens: Count | None
+    """Most tokens of one forward pass, padding counted: a batch with more is computed in parts; null takes it whole."""
     learning_rate: Positive
     """The highest, after warming up."""
     schedule: Literal["cosine", "constant_with_warmup"]

@@ -21,16 +21,16 @@ from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import encode, pad
+from w2sg.training.head import IGNORED, Head
 from w2sg.training.trainer_log import LogRow, TrainingLog
 from w2sg.training.trainer_setup import OwnBatches, run, trainer_arguments
 
 # Arguments that TRL's trainers have and the plain one has not; here nothing is truncated or checkpointed anyway.
 _OF_TRL = ("max_length", "activation_checkpointing")
-IGNORED = -100
 
 
 class ExplorationLoss(NamedTuple):
-    """Eq. 5 on one batch, and its two parts: means over the learned tokens, in nats; `kl` is not clamped."""
+    """Eq. 5 at each learned token, and its two parts, in nats, shape (tokens,); `kl` is not clamped."""
 
     loss: torch.Tensor
     sft: torch.Tensor
@@ -40,7 +40,7 @@ class ExplorationLoss(NamedTuple):
 def exploration_loss(
     logits: torch.Tensor, earlier: torch.Tensor, targets: torch.Tensor, *, weight: float, clamp: float
 ) -> ExplorationLoss:
-    """L_SFT - weight * mean over tokens of min(KL(pi || pi'), clamp).
+    """-log pi - weight * min(KL(pi || pi'), clamp), of which eq. 5 is the mean over tokens.
 
     The KL of a token is that of its whole next-token distribution, given what the demonstration said before it.
 
@@ -51,9 +51,9 @@ def exploration_loss(
     """
     policy = torch.log_softmax(logits.float(), dim=-1)
     reference = torch.log_softmax(earlier.detach().float(), dim=-1)
-    sft = torch.nn.functional.nll_loss(policy, targets)
+    sft = torch.nn.functional.nll_loss(policy, targets, reduction="none")
     kl = (policy.exp() * (policy - reference)).sum(dim=-1)
-    return ExplorationLoss(sft - weight * kl.clamp(max=clamp).mean(), sft, kl.mean())
+    return ExplorationLoss(sft - weight * kl.clamp(max=clamp), sft, kl)
 
 
 def train_diverse(
@@ -97,32 +97,48 @@ def train_diverse(
             data_collator=_collate,
             callbacks=[log],
         )
-        trainer.earlier, trainer.diversity = earlier, diversity
-        return run(trainer, compact_head=False), log.rows
+        trainer.earlier, trainer.diversity = Head(earlier), diversity
+        trainer.micro_tokens = diversity.optimization.micro_tokens
+        return run(trainer), log.rows
 
 
 class _Trainer(OwnBatches):
-    """The plain trainer on eq. 5. Set before training: `earlier`, which is pi', and `diversity`."""
+    """The plain trainer on eq. 5. Set before training: `earlier`, the head of pi', and `diversity`."""
 
-    earlier: PreTrainedModel
+    earlier: Head
     diversity: Diversity
     _parts: dict[str, float]
+    _sums: torch.Tensor
+
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *_: Any) -> torch.Tensor:
+        """One batch; the parts of its loss go to the log."""
+        self._sums = torch.zeros(2, device=self.accelerator.device)
+        loss = super().training_step(model, inputs)
+        sft, kl = (self.accelerator.reduce(self._sums, reduction="sum").cpu() / self.items(inputs).cpu()).tolist()
+        self._parts = {"sft": sft, "kl": kl}
+        return loss
 
     def compute_loss(
-        self, model: torch.nn.Module, inputs: dict[str, torch.Tensor], return_outputs: bool = False, **_: Any
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Eq. 5 on one batch."""
-        assert not return_outputs, "nothing is evaluated during training"
-        labels = inputs.pop("labels")[:, 1:]
-        learned = labels != IGNORED
-        logits = model(**inputs, use_cache=False).logits[:, :-1][learned]
+        """Eq. 5: the share of the part at hand."""
+        assert not return_outputs and num_items_in_batch is not None, "nothing is evaluated during training"
+        sequences = {name: inputs[name] for name in ("input_ids", "attention_mask")}
         with torch.no_grad():
-            earlier = self.earlier(**inputs, use_cache=False).logits[:, :-1][learned]
-        loss, sft, kl = exploration_loss(
-            logits, earlier, labels[learned], weight=self.diversity.weight, clamp=self.diversity.clamp
-        )
-        self._parts = {"sft": float(sft.detach()), "kl": float(kl.detach())}
-        return loss
+            states = self.earlier.states(**sequences, use_cache=False)[:, :-1][inputs["labels"][:, 1:] != IGNORED]
+
+        def per_token(logits: torch.Tensor, targets: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            with torch.no_grad():
+                earlier = self.earlier.logits(states)
+            return exploration_loss(logits, earlier, targets, weight=self.diversity.weight, clamp=self.diversity.clamp)
+
+        losses, sft, kl = model(**inputs, use_cache=False, per_token=per_token, others=(states,))
+        self._sums += (not self.idle) * torch.stack([sft.detach().sum(), kl.detach().sum()])
+        return self.accelerator.num_processes * (not self.idle) * losses.sum() / num_items_in_batch
 
     def log(self, logs: dict[str, float], *values: Any, **options: Any) -> None:
         """Add the parts of the last update's loss."""

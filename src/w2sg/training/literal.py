@@ -12,6 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair
+from w2sg.training.head import IGNORED, Head, PerToken
 from w2sg.training.reference import EncodedPair, encode_pairs
 
 
@@ -40,23 +41,39 @@ def check_one_vocabulary(
         )
 
 
-def side_kl(policy: torch.nn.Module, reference: torch.nn.Module, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
+def kl_beside(
+    reference: Head, sequences: Mapping[str, torch.Tensor], labels: torch.Tensor
+) -> tuple[PerToken, tuple[torch.Tensor, ...]]:
+    """What gives log pi_s of each scored token and, beside it, KL(pi_s || pi_w) at its position, in nats.
+
+    Args:
+        sequences: `input_ids` and `attention_mask`, shape (sides, longest).
+        labels: the tokens where they are scored, else -100; the same shape.
+
+    Returns:
+        A function of the policy's logits, the tokens, and the second value, which says what the reference makes of the
+        positions, whose logits are computed a run of positions at a time as well.
+    """
+    with torch.no_grad():
+        states = reference.states(**sequences, use_cache=False)[:, :-1][labels[:, 1:] != IGNORED]
+
+    def per_token(logits: torch.Tensor, targets: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with torch.no_grad():
+            log_q = torch.log_softmax(reference.logits(states), dim=-1)
+        log_p = torch.log_softmax(logits, dim=-1)
+        return log_p.gather(-1, targets[:, None])[:, 0], (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+
+    return per_token, (states,)
+
+
+def side_kl(policy: PreTrainedModel, reference: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
     """KL(pi_s || pi_w) on the sides of a batch, in nats: summed over a side's scored tokens, averaged over the sides.
 
     Args:
         batch: `input_ids`, `attention_mask` and `completion_mask` (1 where a token is scored), shape (sides, longest).
     """
-    scored = batch["completion_mask"][:, 1:].bool()
-    first = int(scored.any(dim=0).nonzero()[0])
-    inputs = {name: batch[name] for name in ("input_ids", "attention_mask")}
-    # The logits that predict the first scored token, and all after them.
-    options = {"use_cache": False, "logits_to_keep": batch["input_ids"].shape[1] - first}
-
-    def logprobs(model: torch.nn.Module) -> torch.Tensor:
-        logits = model(**inputs, **options).logits[:, :-1]
-        return torch.log_softmax(logits[scored[:, first:]].float(), dim=-1)
-
-    log_p = logprobs(policy)
-    with torch.no_grad():
-        log_q = logprobs(reference)
-    return (log_p.exp() * (log_p - log_q)).sum() / len(scored)
+    labels = batch["input_ids"].masked_fill(batch["completion_mask"] == 0, IGNORED)
+    sequences = {name: batch[name] for name in ("input_ids", "attention_mask")}
+    per_token, others = kl_beside(Head(reference), sequences, labels)
+    kl = Head(policy).score(**sequences, use_cache=False, labels=labels, per_token=per_token, others=others)[1]
+    return kl.sum() / len(labels)

@@ -21,7 +21,8 @@ from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import last_turns, pad
-from w2sg.training.literal import check_one_vocabulary, side_kl
+from w2sg.training.head import IGNORED, Head, PerToken, log_probs
+from w2sg.training.literal import check_one_vocabulary, kl_beside, side_kl
 from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, score_turns, side_logprobs
 from w2sg.training.trainer_log import LogRow, TrainingLog
 from w2sg.training.trainer_setup import OwnBatches, run, trainer_arguments
@@ -31,15 +32,18 @@ EXTREME_MARGIN = 5.0
 
 
 class _Trainer(OwnBatches, DPOTrainer):
-    """TRL's trainer on rows that are tokenised and have their reference already.
+    """TRL's trainer on rows that are tokenised and have their reference already, with its sigmoid loss.
 
-    TRL 1.16 ignores or refuses such columns (it would compute them from the policy itself), hence the private methods.
+    TRL 1.16 ignores or refuses such columns (it would compute them from the policy itself), hence the private methods;
+    and it takes the mean over the pairs at hand, where a part of a batch needs its share of the batch's mean.
 
     Attributes:
-        literal_reference: the reference model itself, for the KL term of `eq6: literal`; None leaves the term out.
+        literal_reference: the reference model's head, for the KL term of `eq6: literal`; None leaves the term out.
     """
 
-    literal_reference: PreTrainedModel | None = None
+    literal_reference: Head | None = None
+    sides = 2
+    _sums: dict[str, torch.Tensor]
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
@@ -47,14 +51,49 @@ class _Trainer(OwnBatches, DPOTrainer):
     def _precompute_ref_logps(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
 
-    def compute_loss(self, model: torch.nn.Module, inputs: dict[str, Any], *values: Any, **options: Any) -> Any:
-        """TRL's loss, and beta * KL where eq. 6 is taken literally."""
-        loss = super().compute_loss(model, inputs, *values, **options)
-        if self.literal_reference is None:
-            return loss
-        kl = side_kl(model, self.literal_reference, inputs)
-        self._metrics["train"]["kl"].append(float(kl.detach()))
-        return loss + self.beta * kl
+    def items(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """The pairs."""
+        return torch.tensor(len(inputs["input_ids"]) // 2)
+
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *_: Any) -> torch.Tensor:
+        """One batch; its mean margin, accuracy and KL go to the log."""
+        self._sums = {}
+        loss = super().training_step(model, inputs)
+        for name, value in self._sums.items():
+            total = self.accelerator.reduce(value, reduction="sum")
+            self._metrics["train"][name].append(float(total / self.items(inputs)))
+        return loss
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """-log sigmoid(margin) of the pairs at hand as a share of the batch's mean; beta * KL besides, if literal."""
+        assert not return_outputs and num_items_in_batch is not None, "nothing is evaluated during training"
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
+        sequences = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+        per_token: PerToken = log_probs
+        others: tuple[torch.Tensor, ...] = ()
+        if self.literal_reference is not None:
+            per_token, others = kl_beside(self.literal_reference, sequences, labels)
+        values = model(**sequences, use_cache=False, labels=labels, per_token=per_token, others=others)
+        scored = labels[:, 1:] != IGNORED
+        chosen, rejected = values[0].new_zeros(scored.shape).masked_scatter(scored, values[0]).sum(dim=1).chunk(2)
+        ratios = chosen - inputs["ref_chosen_logps"], rejected - inputs["ref_rejected_logps"]
+        losses = -torch.nn.functional.logsigmoid(self.beta * (ratios[0] - ratios[1]))
+        share = self.accelerator.num_processes * (not self.idle)
+        loss = share * losses.sum() / num_items_in_batch
+        rewards = self.beta * ratios[0].detach(), self.beta * ratios[1].detach()
+        counted = {"rewards/margins": rewards[0] - rewards[1], "rewards/accuracies": (rewards[0] > rewards[1]).float()}
+        if len(values) > 1:
+            loss = loss + self.beta * share * values[1].sum() / (2 * num_items_in_batch)
+            counted["kl"] = values[1].detach() / 2
+        for name, value in counted.items():
+            self._sums[name] = self._sums.get(name, 0.0) + (not self.idle) * value.sum()
+        return loss
 
 
 def train_dpo(
@@ -111,8 +150,9 @@ def train_dpo(
             peft_config=lora_config(dpo.lora, model),
             callbacks=[log],
         )
+        trainer.micro_tokens = dpo.optimization.micro_tokens
         if dpo.eq6 == "literal" and reference is not None:
-            trainer.literal_reference = reference[0].eval().requires_grad_(False)
+            trainer.literal_reference = Head(reference[0].eval().requires_grad_(False))
         return run(trainer), [before, *log.rows]
 
 

@@ -15,6 +15,7 @@ from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training.encoding import Encoded, encode, pad, turn_spans
+from w2sg.training.head import IGNORED, Head
 
 
 class EncodedPair(NamedTuple):
@@ -107,25 +108,36 @@ def _span_logprobs(
     order = sorted(range(len(rows)), key=lambda number: len(rows[number][0]))
     sums: dict[int, list[float]] = {}
     model.eval()
+    head = Head(model)
     for start in range(0, len(order), batch):
         numbers = order[start : start + batch]
-        first = min(rows[number][1][0][0] for number in numbers)
-        scores = _token_logprobs(model, [rows[number][0] for number in numbers], first=first)
+        scores = _token_logprobs(head, [rows[number] for number in numbers], device=model.device)
         for number, values in zip(numbers, scores, strict=True):
             sums[number] = [float(values[begin:end].sum()) for begin, end in rows[number][1]]
     return [sums[number] for number in range(len(rows))]
 
 
 @torch.inference_mode()
-def _token_logprobs(model: PreTrainedModel, tokens: Sequence[Sequence[int]], *, first: int) -> torch.Tensor:
-    """Log-probability of each token given those before it, shape (rows, longest), float64; 0 before `first`."""
+def _token_logprobs(
+    head: Head, rows: Sequence[tuple[Sequence[int], Sequence[tuple[int, int]]]], *, device: torch.device
+) -> torch.Tensor:
+    """Log-probability of each token of the spans given those before it, shape (rows, longest), float64; 0 elsewhere."""
+    tokens = [row for row, _ in rows]
     # Padding is hidden from attention and scored by nobody, so that any token will do.
-    ids = pad(tokens, value=0).to(model.device)
-    mask = pad([[1] * len(row) for row in tokens], value=0).to(model.device)
-    kept = ids.shape[1] - first + 1
-    logits = model(input_ids=ids, attention_mask=mask, use_cache=False, logits_to_keep=kept).logits[:, :-1]
-    logprobs = torch.log_softmax(logits.float(), dim=-1).gather(-1, ids[:, first:, None])[..., 0]
-    return torch.nn.functional.pad(logprobs.double(), (first, 0)).cpu()
+    ids = pad(tokens, value=0).to(device)
+    mask = pad([[1] * len(row) for row in tokens], value=0).to(device)
+    labels = torch.full_like(ids, IGNORED)
+    for number, (_, spans) in enumerate(rows):
+        for begin, end in spans:
+            labels[number, begin:end] = ids[number, begin:end]
+    (values,) = head.score(input_ids=ids, attention_mask=mask, use_cache=False, labels=labels, per_token=_log_softmax)
+    found = torch.zeros(ids.shape, dtype=torch.float64)
+    found[(labels != IGNORED).cpu()] = values.double().cpu()
+    return found
+
+
+def _log_softmax(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor]:
+    return (torch.log_softmax(logits, dim=-1).gather(-1, targets[:, None])[:, 0],)
 
 
 def side_logprobs(turns: Sequence[ReferenceTurn]) -> dict[tuple[int, str], float]:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
@@ -21,7 +22,12 @@ from w2sg.training.trainer_setup import OwnBatches, plain_attention, run, traine
 
 
 class _Trainer(OwnBatches, SFTTrainer):
-    """TRL's trainer on our batches."""
+    """TRL's trainer, with its loss, on our batches."""
+
+    def compute_loss(self, *values: Any, **options: Any) -> torch.Tensor:
+        """TRL's loss; nothing of a stand-in."""
+        loss = super().compute_loss(*values, **options)
+        return 0.0 * loss if self.idle else loss
 
 
 def train_sft(
@@ -83,6 +89,7 @@ def fit(
             peft_config=lora_config(lora, model),
             callbacks=[log],
         )
+        trainer.micro_tokens = optimization.micro_tokens
         with plain_attention(model, longest=max(row["length"] for row in rows)):
             return run(trainer), log.rows
 

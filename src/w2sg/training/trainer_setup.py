@@ -1,6 +1,5 @@
-"""What supervised and preference training share: TRL's arguments, and a head that scores labelled tokens."""
+"""What supervised and preference training share: the trainer's arguments, batches and their parts."""
 
-import functools
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -9,13 +8,15 @@ from typing import Any
 import torch
 from datasets import Dataset
 from peft import PeftModel
-from transformers import LlamaForCausalLM, PreTrainedModel, Trainer
+from torch.utils.data import DataLoader
+from transformers import PreTrainedModel, Trainer
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from trl.trainer.utils import FusedCausalLMOutput
 
 from w2sg.config.training import Optimization
 from w2sg.training.adapters import merge
 from w2sg.training.batches import GroupedSampler
+from w2sg.training.head import IGNORED, labelled
+from w2sg.training.micro_batches import lengths_of, parts, pick
 
 
 def native_bf16() -> bool:
@@ -60,10 +61,58 @@ def trainer_arguments(optimization: Optimization, *, rows: int, folder: str, see
 
 
 class OwnBatches(Trainer):
-    """What our trainers change in TRL's: batches of like length, and no call home.
+    """What our trainers change in those of transformers and TRL: batches of like length, their parts, no call home.
 
-    Rows have a column `length`, in tokens.
+    Rows have a column `length`, in tokens. Every process sees whole batches, in the same order, and takes its share.
+    A loss is a sum over the part at hand, divided by `num_items_in_batch`, which is what `items` says of the whole
+    batch, and multiplied by the number of processes, over which torch then averages gradients.
+
+    Attributes:
+        micro_tokens: most tokens of a part; None takes batches whole.
+        sides: rows of one example.
+        idle: the part at hand is a stand-in, since another process has one more; its loss counts 0 times.
     """
+
+    micro_tokens: int | None = None
+    sides: int = 1
+    idle: bool = False
+
+    def items(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+        """What the loss is the mean over: the learned tokens."""
+        return (inputs["labels"][:, 1:] != IGNORED).sum()
+
+    def training_step(self, model: torch.nn.Module, inputs: dict[str, Any], *_: Any) -> torch.Tensor:
+        """Forward and backward over a batch, part by part; the loss of this process, to be averaged over all."""
+        processes, own = self.accelerator.num_processes, self.accelerator.process_index
+        items = self.items(inputs)
+        dealt = parts(lengths_of(inputs, sides=self.sides), tokens=self.micro_tokens, processes=processes)[own]
+        if processes == 1 and len(dealt) == 1:
+            return super().training_step(model, inputs, items)
+        losses = []
+        for number, examples in enumerate(dealt, start=1):
+            self.idle = not examples
+            # Gradients travel between processes once, with the last part.
+            with nullcontext() if number == len(dealt) else self.accelerator.no_sync(model):
+                part = pick(inputs, examples or [0], sides=self.sides)
+                losses.append(super().training_step(model, part, items))
+        self.idle = False
+        return torch.stack(losses).sum()
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Whole batches for every process."""
+        prepared = super().get_train_dataloader()
+        if self.accelerator.num_processes == 1:
+            return prepared
+        return DataLoader(
+            prepared.dataset,
+            batch_size=self.args.per_device_train_batch_size,
+            sampler=self._get_train_sampler(),
+            collate_fn=prepared.collate_fn,
+        )
+
+    def get_batch_samples(self, *values: Any) -> tuple[list[Any], None]:
+        """Batches alone: what is learned in them is counted by `items`."""
+        return super().get_batch_samples(*values)[0], None
 
     def _get_train_sampler(self, train_dataset: Dataset | None = None) -> GroupedSampler:
         return GroupedSampler(
@@ -74,16 +123,12 @@ class OwnBatches(Trainer):
         pass
 
 
-def run(trainer: Trainer, *, compact_head: bool = True) -> PreTrainedModel:
-    """Train, merge the adapters if there are any, and give back the plain model in evaluation mode.
-
-    Args:
-        compact_head: off where the loss reads whole next-token distributions.
-    """
+def run(trainer: Trainer) -> PreTrainedModel:
+    """Train, merge the adapters if there are any, and give back the plain model in evaluation mode."""
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     plain = trainer.model.get_base_model() if isinstance(trainer.model, PeftModel) else trainer.model
-    with _compact_head(plain) if compact_head else nullcontext():
+    with labelled(plain):
         trainer.train()
     model = merge(trainer.model) if isinstance(trainer.model, PeftModel) else trainer.model
     # TRL and accelerate leave their own forward on the instance, and the checkpoint would say that it has no cache.
@@ -109,38 +154,3 @@ def plain_attention(model: PreTrainedModel, *, longest: int) -> Iterator[None]:
         yield
     finally:
         model.set_attn_implementation(fused)
-
-
-@contextmanager
-def _compact_head(model: PreTrainedModel) -> Iterator[None]:
-    """On the processor, let TRL's losses see the log-probabilities of labelled positions only.
-
-    TRL's fused head does this on GPUs, but on a processor it scores every position, with an entropy besides: 1.8 times
-    the time of a whole update of a small model. The fields that only feed TRL's metrics stay zero.
-    """
-    if model.device.type != "cpu" or not isinstance(model, LlamaForCausalLM):
-        yield
-        return
-    fused = model.forward
-
-    @functools.wraps(type(model).forward)
-    def forward(*args: Any, fused_lm_head: bool = False, **kwargs: Any) -> Any:
-        if not fused_lm_head:
-            return fused(*args, **kwargs)
-        labels = kwargs.pop("labels")
-        hidden = model.model(*args, **kwargs).last_hidden_state[:, :-1]
-        scored = labels[:, 1:] != -100
-        targets = labels[:, 1:][scored]
-        logits = model.lm_head(hidden[scored]).float()
-        values = -torch.nn.functional.cross_entropy(logits, targets, reduction="none")
-        log_probs = values.new_zeros(scored.shape).masked_scatter(scored, values)
-        zeros = torch.zeros_like(log_probs, requires_grad=False)
-        return FusedCausalLMOutput(
-            log_probs=log_probs, entropy=zeros, mean_logits=zeros, is_top1=zeros.bool(), label_mask=scored
-        )
-
-    model.forward = forward
-    try:
-        yield
-    finally:
-        model.forward = fused
