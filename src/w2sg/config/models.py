@@ -4,23 +4,30 @@ from typing import Annotated, Any, Self, TypeAlias
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
+from w2sg.config import packages
 from w2sg.config.fields import Count, Section
 
-# A base that begins like this is a folder; anything else is the id of a model on the hub.
+# A base that begins like this is a folder; one that begins with packages.PREFIX is a package; else an id of the hub.
 FOLDER = ("/", "./", "../", "~")
 
 
 class Pretrained(Section):
-    """A published model: one of the hub at a fixed commit, or a local folder."""
+    """A published model: one of the hub at a fixed commit, a package of the registry, or a local folder."""
 
     base: Annotated[str, Field(min_length=1)]
-    """Id on the hub (`owner/name`), or a folder, which begins with `/`, `./`, `../` or `~`."""
+    """Id on the hub (`owner/name`), a package (`pypi:NAME`; `w2sg models`), or a folder (`/…`, `./…`, `../…`, `~…`)."""
     revision: Annotated[str, Field(min_length=1)] | None
-    """Commit, tag or branch of a hub model (a branch such as `main` moves); null for a folder."""
+    """Commit, tag or branch of a hub model (a branch such as `main` moves), version of a package; null for a folder."""
 
     @model_validator(mode="after")
     def _pinned(self) -> Self:
         folder = self.base.startswith(FOLDER)
+        if self.base.startswith(packages.PREFIX):
+            if (package := packages.PACKAGES.get(self.base)) is None:
+                known = ", ".join(packages.PACKAGES)
+                raise ValueError(f"base {self.base} is no package with a model; those are {known}")
+            if self.revision != package.version:
+                raise ValueError(f'base {self.base} is known in one version; write revision: "{package.version}"')
         if self.revision is None and not folder:
             raise ValueError(
                 f"base {self.base} is a model of the hub; give the commit in revision (a folder begins with ./ or /)"

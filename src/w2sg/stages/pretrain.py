@@ -1,14 +1,15 @@
 """Stage pretrain: the base models (pi_base, section 2).
 
 A base trained from scratch is a language model of exploratory play, invalid actions and all: the counterpart of a
-pretrained model that has seen what failing looks like. A published model is the base as it is, of
-the hub or a local folder.
+pretrained model that has seen what failing looks like. A published model is the base as it is, of the hub, a package of
+the registry or a local folder, in the precision that it was published in.
 """
 
 from transformers import PreTrainedTokenizerFast
 
 from w2sg.config.data import Role
 from w2sg.config.models import Pretrained
+from w2sg.config.packages import PACKAGES
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
@@ -25,9 +26,13 @@ def main(params: Params, *, role: Role) -> None:
     architecture = getattr(params.models, role)
     log_path = layout.log("pretrain", role)
     if isinstance(architecture, Pretrained):
-        model, tokenizer = bases.load(architecture.base, revision=architecture.revision)
+        model, tokenizer = bases.load(architecture.base, revision=architecture.revision, dtype=None)
         source = architecture.base + (f" at {architecture.revision}" if architecture.revision else "")
-        bases.save(model, tokenizer, layout.base(role), card=f"# {role} base\n\n{source}\n")
+        card = f"# {role} base\n\n{source}\n"
+        if package := PACKAGES.get(architecture.base):
+            card += f"Licence: {package.licence}.\n"
+            card += f"{package.terms.notice}\n" if package.terms else ""
+        bases.save(model, tokenizer, layout.base(role), card=card)
         write_json(log_path, [])
         return
     from w2sg.training.copying import copying_rows

@@ -19,9 +19,10 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from w2sg.config.models import FromScratch
+from w2sg.config.packages import PREFIX
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
-from w2sg.training import sources
+from w2sg.training import packages, sources
 from w2sg.training.chat_templates import ensure_generation_marks
 
 ADAPTERS = "adapter_config.json"
@@ -63,21 +64,27 @@ def create(
 
 
 def load(
-    source: str | Path, *, revision: str | None = None, dtype: torch.dtype = torch.float32
+    source: str | Path, *, revision: str | None = None, dtype: torch.dtype | None = torch.float32
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
-    """Load a checkpoint folder or a model of the hub, in evaluation mode, on the GPU if there is one.
+    """Load a checkpoint folder, a model of the hub or one of a package, in evaluation mode, on the GPU if there is one.
 
     The tokenizer comes back with a chat template that marks assistant turns, a padding token and the model's context as
     `model_max_length`. Of a multimodal model the language model is loaded. Adapters are merged into their base.
 
     Args:
-        source: a Path is a folder that a stage wrote; a text, an id of the hub or a folder as `models.*.base` names it.
+        source: a Path is a folder that a stage wrote; a text names what `models.*.base` may name.
+        dtype: of the weights; None leaves them as they were published.
 
     Raises:
         UserError: nothing can be loaded from `source`, it is not whole or of a kind that cannot be trained here, or no
             chat template fits.
     """
     name, folder = str(source), sources.folder_of(source)
+    if name.startswith(PREFIX):
+        with sources.loading(name):
+            model, tokenizer = packages.read(name, dtype=dtype or torch.bfloat16)
+        _prepare(model, tokenizer, name=name)
+        return model.to(device()).eval(), tokenizer
     if folder is None:
         sources.check_proxy(name)
     else:
@@ -92,7 +99,7 @@ def load(
         text = config.get_text_config()
         part = {} if text is config else {"config": text, "key_mapping": sources.TEXT_PART}
         model, found = AutoModelForCausalLM.from_pretrained(
-            where, dtype=dtype, output_loading_info=True, **part, **options
+            where, dtype=dtype or "auto", output_loading_info=True, **part, **options
         )
         if part:  # else its weights would be saved by the names that they have in the whole
             model.__dict__.pop("_weight_conversions", None)
@@ -103,7 +110,9 @@ def load(
     return model.eval(), tokenizer
 
 
-def _load_adapters(folder: Path, *, name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load_adapters(
+    folder: Path, *, name: str, dtype: torch.dtype | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model from its low-rank adapters and the base that they name."""
     from peft import PeftModel
 
