@@ -3,6 +3,7 @@
 # make sensitivity  what each reading of the paper changes, into docs/method.md; goes on where it was stopped
 # make grid  tree breadth and beta varied (Table 3, Figure 5), then the report with them
 # make study all environments, five seeds: params/study.yaml in .study/; what it finds goes to docs/study
+# make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/
 # make install       what a run needs; make install-test adds what tests and checks need
 # make check style, types and every test that is not slow: a few minutes, before each commit
 # make test  all tests, the end-to-end run included
@@ -18,7 +19,7 @@ INSTALLED := .venv/.installed
 INSTALLED_TEST := .venv/.installed-test
 PAGES := invalidation parameters presets
 
-.PHONY: install install-test run smoke sensitivity grid study check test lint docs format lock clean
+.PHONY: install install-test run smoke twin sensitivity grid study check test lint docs format lock clean
 
 # A virtual environment is taken as it is only if it is whole: not left half-made, not moved, its Python still there.
 WHOLE := test ! -e .venv/.unfinished && grep -qsF '$(BIN)/' .venv/bin/pip && .venv/bin/python -c 'import pip' 2> /dev/null
@@ -61,6 +62,14 @@ smoke: install
 	cd .smoke && snakemake --cores $(CORES)
 	@cat .smoke/results/table1.md
 
+# On a processor: make twin TWIN=twin_smoke
+TWIN ?= twin
+
+twin: install
+	python workflow/studies/workspace.py params/$(TWIN).yaml .$(TWIN)
+	cd .$(TWIN) && snakemake --cores $(CORES)
+	@cat .$(TWIN)/results/table1.md
+
 sensitivity: install
 	python workflow/studies/sensitivity.py --cores $(CORES)
 
@@ -97,4 +106,4 @@ lock: install-test
 	python workflow/upkeep/lock.py
 
 clean:
-	rm -rf .smoke .sensitivity .resume .snakemake
+	rm -rf .smoke .twin_smoke .sensitivity .resume .snakemake

@@ -56,6 +56,20 @@ def test_the_stage_table_resolves(name: str, resolve: Callable[[dict[str, Any]],
         assert f"evaluate-imitation@{environment}-{values(name)['seeds'][-1]}" in stages
 
 
+@pytest.mark.parametrize("name", ["smoke", "study", "twin", "twin_smoke"])
+def test_the_other_configurations_are_valid(name: str, resolve: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    loaded = params.validated(values(name), source=Path(name))
+    stages = resolve(values(name))
+    assert {f"explore@alfworld-{seed}-weak" for seed in loaded.seeds} <= stages.keys()
+
+
+def test_the_twin_has_two_models_of_the_registry() -> None:
+    twin = params.validated(values("twin"), source=Path("twin"))
+    models = [twin.models.weak, twin.models.strong]
+    assert all(isinstance(model, Pretrained) and model.base.startswith("pypi:") for model in models)
+    assert len(twin.environments.alfworld.task_types) == 6
+
+
 def test_scienceworld_is_that_of_eto(loaded: dict[str, Params]) -> None:
     for preset in loaded.values():
         settings = preset.environments.scienceworld
