@@ -23,6 +23,7 @@ from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
 from w2sg.training import sources
 from w2sg.training.chat_templates import ensure_generation_marks
+from w2sg.training.precision import played_as
 
 ADAPTERS = "adapter_config.json"
 
@@ -63,7 +64,7 @@ def create(
 
 
 def load(
-    source: str | Path, *, revision: str | None = None, dtype: torch.dtype = torch.float32
+    source: str | Path, *, revision: str | None = None, dtype: torch.dtype | None = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a checkpoint folder or a model of the hub, in evaluation mode, on the GPU if there is one.
 
@@ -71,6 +72,7 @@ def load(
     `model_max_length`. Of a multimodal model the language model is loaded. Adapters are merged into their base.
 
     Args:
+        dtype: of the weights; None holds them as they are stored, half precision where the hardware has it.
         source: a Path is a folder that a stage wrote; a text, an id of the hub or a folder as `models.*.base` names it.
 
     Raises:
@@ -92,7 +94,7 @@ def load(
         text = config.get_text_config()
         part = {} if text is config else {"config": text, "key_mapping": sources.TEXT_PART}
         model, found = AutoModelForCausalLM.from_pretrained(
-            where, dtype=dtype, output_loading_info=True, **part, **options
+            where, dtype=dtype or played_as(config.get_text_config().dtype), output_loading_info=True, **part, **options
         )
         if part:  # else its weights would be saved by the names that they have in the whole
             model.__dict__.pop("_weight_conversions", None)
@@ -103,7 +105,9 @@ def load(
     return model.eval(), tokenizer
 
 
-def _load_adapters(folder: Path, *, name: str, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load_adapters(
+    folder: Path, *, name: str, dtype: torch.dtype | None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model from its low-rank adapters and the base that they name."""
     from peft import PeftModel
 

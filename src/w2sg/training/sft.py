@@ -17,6 +17,8 @@ from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import encode
+from w2sg.training.memory import plan_training
+from w2sg.training.precision import warn_of_emulation
 from w2sg.training.trainer_log import LogRow, TrainingLog
 from w2sg.training.trainer_setup import OwnBatches, plain_attention, run, trainer_arguments
 
@@ -75,10 +77,13 @@ def fit(
     name: str,
 ) -> tuple[PreTrainedModel, list[LogRow]]:
     """As `train_sft`, on tokens: rows of input_ids, labels (-100 where nothing is learned) and length."""
+    warn_of_emulation(optimization, name=name)
+    lengths = [row["length"] for row in rows]
+    recompute = plan_training(model, name=name, optimization=optimization, lora=lora, lengths=lengths)
     log = TrainingLog(name)
     with tempfile.TemporaryDirectory() as folder:
         settings = SFTConfig(
-            **trainer_arguments(optimization, rows=len(rows), folder=folder, seed=seed),
+            **trainer_arguments(optimization, rows=len(rows), folder=folder, seed=seed, recompute=recompute),
             dataset_kwargs={"skip_prepare_dataset": True},
         )
         trainer = _Trainer(
@@ -90,7 +95,7 @@ def fit(
             callbacks=[log],
         )
         trainer.micro_tokens = optimization.micro_tokens
-        with plain_attention(model, longest=max(row["length"] for row in rows)):
+        with plain_attention(model, longest=max(lengths)):
             return run(trainer), log.rows
 
 
