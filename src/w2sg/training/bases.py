@@ -1,6 +1,7 @@
 """Models on disk and from scratch: create, load and save a causal language model with its tokenizer."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from transformers import (
 from transformers.utils.logging import disable_progress_bar
 
 from w2sg.config.models import FromScratch
-from w2sg.contracts import files
+from w2sg.contracts import files, processes
 from w2sg.contracts.errors import UserError
 from w2sg.training import sources
 from w2sg.training.chat_templates import ensure_generation_marks
@@ -31,8 +32,10 @@ disable_progress_bar()  # a bar for loading a file of a few megabytes hides the 
 
 
 def device() -> torch.device:
-    """The first GPU where there is one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The GPU of this process where there is one, else the processor."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def create(
@@ -163,6 +166,8 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Pat
     Args:
         card: text of the model card, README.md.
     """
+    if not processes.first():
+        return
     with files.replacing(folder) as temporary:
         shutil.rmtree(temporary, ignore_errors=True)
         model.save_pretrained(temporary)

@@ -17,6 +17,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 
 from w2sg.config.data import Diversity
 from w2sg.config.training import Lora
+from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.training.adapters import lora_config
@@ -25,7 +26,7 @@ from w2sg.training.head import IGNORED, Head
 from w2sg.training.memory import plan_training, weight_bytes
 from w2sg.training.precision import warn_of_emulation
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, on_one_device, run, trainer_arguments
 
 
 class ExplorationLoss(NamedTuple):
@@ -89,6 +90,7 @@ def train_diverse(
         optimization=diversity.optimization,
         lora=lora,
         lengths=[row["length"] for row in rows],
+        processes=processes.count(),
         others=weight_bytes(model),
     )
     earlier = copy.deepcopy(model).eval().requires_grad_(False)
@@ -102,7 +104,7 @@ def train_diverse(
         del arguments["max_length"]  # TRL's alone; here nothing is truncated anyway
         trainer = _Trainer(
             model=model if adapters is None else get_peft_model(model, adapters),
-            args=TrainingArguments(**arguments, remove_unused_columns=False),
+            args=on_one_device(TrainingArguments(**arguments, remove_unused_columns=False)),
             train_dataset=Dataset.from_list(rows),
             data_collator=_collate,
             callbacks=[log],

@@ -17,6 +17,7 @@ from trl import DPOConfig, DPOTrainer
 
 from w2sg.config.rosters import PreferenceMethod
 from w2sg.config.training import Dpo
+from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training.adapters import lora_config
@@ -28,7 +29,7 @@ from w2sg.training.micro_batches import lengths_of, parts, pick
 from w2sg.training.precision import warn_of_emulation
 from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, score_turns, side_logprobs
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, on_one_device, run, trainer_arguments
 
 # Beyond this mean |margin| the sigmoid of eq. 6 is flat: most pairs are settled, or hopeless, before the first update.
 EXTREME_MARGIN = 5.0
@@ -140,6 +141,7 @@ def train_dpo(
         optimization=dpo.optimization,
         lora=dpo.lora,
         lengths=[2 * row["length"] for row in rows],
+        processes=processes.count(),
         others=0 if reference is None else weight_bytes(reference[0]),
     )
     bound = dpo.optimization.micro_tokens
@@ -156,7 +158,7 @@ def train_dpo(
     with tempfile.TemporaryDirectory() as folder:
         trainer = _Trainer(
             model=model,
-            args=_settings(dpo, rows=len(rows), folder=folder, seed=seed, recompute=recompute),
+            args=on_one_device(_settings(dpo, rows=len(rows), folder=folder, seed=seed, recompute=recompute)),
             data_collator=_collate,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,

@@ -13,6 +13,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from w2sg.config.training import Lora, Optimization
+from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.training.adapters import lora_config
@@ -20,7 +21,7 @@ from w2sg.training.encoding import encode
 from w2sg.training.memory import plan_training
 from w2sg.training.precision import warn_of_emulation
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, plain_attention, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, on_one_device, plain_attention, run, trainer_arguments
 
 
 class _Trainer(OwnBatches, SFTTrainer):
@@ -79,7 +80,9 @@ def fit(
     """As `train_sft`, on tokens: rows of input_ids, labels (-100 where nothing is learned) and length."""
     warn_of_emulation(optimization, name=name)
     lengths = [row["length"] for row in rows]
-    recompute = plan_training(model, name=name, optimization=optimization, lora=lora, lengths=lengths)
+    recompute = plan_training(
+        model, name=name, optimization=optimization, lora=lora, lengths=lengths, processes=processes.count()
+    )
     log = TrainingLog(name)
     with tempfile.TemporaryDirectory() as folder:
         settings = SFTConfig(
@@ -88,7 +91,7 @@ def fit(
         )
         trainer = _Trainer(
             model=model,
-            args=settings,
+            args=on_one_device(settings),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora_config(lora, model),

@@ -51,6 +51,7 @@ def trainer_arguments(
         "adam_beta2": optimization.adam_beta2,
         "bf16": mixed(optimization),
         "use_cpu": not cuda,
+        "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": cuda,
         RECOMPUTE: recompute,
         "max_length": None,
@@ -61,6 +62,13 @@ def trainer_arguments(
         "report_to": "none",
         "disable_tqdm": True,
     }
+
+
+def on_one_device(settings: TrainingArguments) -> TrainingArguments:
+    """One GPU for each process: with several in sight of one process transformers would spread each batch over all."""
+    if settings.n_gpu > 1:
+        settings._n_gpu = 1
+    return settings
 
 
 class OwnBatches(Trainer):
