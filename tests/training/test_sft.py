@@ -8,7 +8,7 @@ from trl import SFTTrainer
 from w2sg.config.training import Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
-from w2sg.training import sft, trainer_setup
+from w2sg.training import precision, sft, trainer_setup
 from w2sg.training.batches import GroupedSampler
 from w2sg.training.encoding import encode
 from w2sg.training.sft import train_sft
@@ -143,7 +143,7 @@ def test_auto_follows_the_machine(
 ) -> None:
     settings = optimization.model_copy(update={"precision": "auto"})
     for native in (True, False):
-        monkeypatch.setattr(trainer_setup, "native_bf16", lambda native=native: native)
+        monkeypatch.setattr(precision, "native_bf16", lambda native=native: native)
         assert trainer_setup.trainer_arguments(settings, rows=4, folder="x", seed=0)["bf16"] is native
 
 

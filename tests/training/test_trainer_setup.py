@@ -2,11 +2,10 @@ import subprocess
 import sys
 
 import pytest
-import torch
 from trl import DPOConfig, SFTConfig
 
 from w2sg.config.training import Optimization
-from w2sg.training.trainer_setup import native_bf16, trainer_arguments
+from w2sg.training.trainer_setup import trainer_arguments
 
 
 def optimization(**changes: object) -> Optimization:
@@ -37,17 +36,10 @@ def test_the_arguments_suit_both_trainers(config: type, tmp_path) -> None:
     settings = config(**trainer_arguments(optimization(), rows=25, folder=str(tmp_path), seed=5))
     # The traps in TRL's defaults: truncation, recomputed activations, half precision, reports to services.
     assert settings.max_length is None
-    assert not settings.activation_checkpointing and not settings.gradient_checkpointing
+    assert not settings.gradient_checkpointing
     assert not settings.bf16
     assert settings.report_to == []
     assert (settings.seed, settings.per_device_train_batch_size, settings.weight_decay) == (5, 8, 0.0)
-
-
-def test_native_bf16_says_no_where_torch_cannot_tell(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported")
-    monkeypatch.delattr(torch.cpu, "_is_amx_tile_supported")
-    assert native_bf16() is False
 
 
 def test_only_training_imports_trl() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 
 
@@ -19,7 +20,8 @@ from w2sg.contracts.errors import UserError
 def replacing(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; move it into place on success, remove it on any failure.
 
-    The body may create a file or a folder. An existing `path` survives a failed body untouched.
+    The body may create a file or a folder. An existing `path` survives a failed body untouched. Of several processes of
+    one stage the first moves what it wrote into place; what the others wrote is removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -27,6 +29,8 @@ def replacing(path: Path) -> Iterator[Path]:
     _remove(temporary)
     try:
         yield temporary
+        if not processes.first():
+            return
         if temporary.is_dir() and path.is_dir():
             shutil.rmtree(path)
         os.replace(temporary, path)

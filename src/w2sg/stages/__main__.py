@@ -39,7 +39,19 @@ def main() -> int:
         for line in str(error).splitlines():
             print(f"{stage}: {line}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        if type(error).__name__ != "OutOfMemoryError":  # torch's, which only some stages import
+            raise
+        print(f"{stage}: {_out_of_memory(error)}", file=sys.stderr)
+        return 2
     return 0
+
+
+def _out_of_memory(error: RuntimeError) -> str:
+    """One line, with the keys that memory depends on."""
+    first = str(error).partition(". ")[0]
+    keys = "micro_tokens of its optimization, reference.batch, explore.cohort or evaluate.cohort"
+    return f"{first}; lower {keys}, or use a larger device"
 
 
 def _check(settings: params.Params, *, stage: str, options: dict[str, Any], wanted: list[str]) -> None:

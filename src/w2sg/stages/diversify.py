@@ -22,10 +22,12 @@ def main(params: Params, *, environment: str, seed: int) -> None:
 
     from w2sg.training import bases
     from w2sg.training.exploration import train_diverse
+    from w2sg.training.precision import trained_as
 
     text = prompt(environment, style=params.environment(environment).prompt)
     experts = read_trajectories(layout.experts(environment))
-    model, tokenizer = bases.load(layout.sft(environment, seed, "weak"))
+    dtype = trained_as(diversity.optimization, params.sft.lora)
+    model, tokenizer = bases.load(layout.sft(environment, seed, "weak"), dtype=dtype)
     model, rows = train_diverse(
         model,
         tokenizer,

@@ -14,6 +14,7 @@ from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.environments.prompts import prompt
 from w2sg.training import bases
+from w2sg.training.precision import trained_as
 from w2sg.training.sft import train_sft
 
 
@@ -24,7 +25,8 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     paths = [path for path in found if path.certified or params.mcts.uncertified == "keep"]
     conversations = [list(path.messages) for path in paths]
     experts = _experts(params, entry, environment=environment, seed=seed, paths=len(paths))
-    model, tokenizer = bases.load(layout.model(environment, seed, entry.init))
+    dtype = trained_as(params.imitate.optimization, params.imitate.lora)
+    model, tokenizer = bases.load(layout.model(environment, seed, entry.init), dtype=dtype)
     settings = params.imitate
     model, log = train_sft(
         model,

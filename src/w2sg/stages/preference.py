@@ -5,6 +5,7 @@ from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training import bases
+from w2sg.training.precision import trained_as
 from w2sg.training.preference import card, train_dpo
 
 
@@ -13,9 +14,10 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     entry = params.preference[method]
     pairs = Pair.read(layout.pairs(environment, seed, method))
     turns = ReferenceTurn.read(layout.reference(environment, seed, method))
-    model, tokenizer = bases.load(layout.model(environment, seed, entry.init))
+    dtype = trained_as(params.dpo.optimization, params.dpo.lora)
+    model, tokenizer = bases.load(layout.model(environment, seed, entry.init), dtype=dtype)
     literal = params.dpo.eq6 == "literal"
-    reference = bases.load(layout.model(environment, seed, entry.reference)) if literal else None
+    reference = bases.load(layout.model(environment, seed, entry.reference), dtype=dtype) if literal else None
     model, log = train_dpo(model, tokenizer, pairs, turns, dpo=params.dpo, seed=seed, reference=reference)
     text = card(method=method, environment=environment, seed=seed, entry=entry, dpo=params.dpo, pairs=pairs, log=log)
     bases.save(model, tokenizer, layout.preference(environment, seed, method), card=text)

@@ -26,7 +26,7 @@ def main(params: Params, *, role: Role) -> None:
     architecture = getattr(params.models, role)
     log_path = layout.log("pretrain", role)
     if isinstance(architecture, Pretrained):
-        model, tokenizer = bases.load(architecture.base, revision=architecture.revision, dtype=None)
+        model, tokenizer = bases.load(architecture.base, revision=architecture.revision, dtype="auto")
         source = architecture.base + (f" at {architecture.revision}" if architecture.revision else "")
         card = f"# {role} base\n\n{source}\n"
         if package := PACKAGES.get(architecture.base):

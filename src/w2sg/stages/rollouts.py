@@ -16,6 +16,7 @@ from w2sg.contracts.trajectories import Trajectory
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
 from w2sg.training import bases
+from w2sg.training.memory import check_cohort
 
 Play: TypeAlias = Callable[[Sequence[rollout.Request]], list[Trajectory]]
 
@@ -45,7 +46,7 @@ class Rollouts:
         params = self.params
         settings = params.environment(self.environment)
         most = params.explore.max_new_tokens
-        policy = TransformersPolicy(*bases.load(checkpoint))
+        policy = self._loaded(checkpoint)
         store = rollout.store(
             f"{self.stage}-{layout.run_name(self.environment, self.seed)}-{name}",
             checkpoint,
@@ -69,6 +70,15 @@ class Rollouts:
             )
 
         return play
+
+    def _loaded(self, checkpoint: Path) -> TransformersPolicy:
+        """A checkpoint that plays here, if its cohort has room."""
+        model, tokenizer = bases.load(checkpoint)
+        text = prompt(self.environment, style=self.params.environment(self.environment).prompt)
+        shortest = len(tokenizer(text)["input_ids"]) + self.params.explore.max_new_tokens
+        key = "explore.cohort" if self.stage == "explore" else "evaluate.cohort"
+        check_cohort(model, cohort=self.cohort, shortest=shortest, key=key)
+        return TransformersPolicy(model, tokenizer)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from w2sg.contracts.files import write_json
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.environments.prompts import prompt
 from w2sg.training import bases
+from w2sg.training.precision import trained_as
 from w2sg.training.sft import train_sft
 
 
@@ -15,7 +16,8 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
     text = prompt(environment, style=params.environment(environment).prompt)
     experts = read_trajectories(layout.experts(environment))
     conversations = [expert.messages(prompt=text) for expert in experts]
-    model, tokenizer = bases.load(layout.base(role))
+    dtype = trained_as(params.sft.optimization, params.sft.lora)
+    model, tokenizer = bases.load(layout.base(role), dtype=dtype)
     model, log = train_sft(
         model,
         tokenizer,

@@ -1,9 +1,10 @@
 """Models on disk and from scratch: create, load and save a causal language model with its tokenizer."""
 
 import json
+import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import torch
 from transformers import (
@@ -20,19 +21,25 @@ from transformers.utils.logging import disable_progress_bar
 
 from w2sg.config.models import FromScratch
 from w2sg.config.packages import PREFIX
-from w2sg.contracts import files
+from w2sg.contracts import files, processes
 from w2sg.contracts.errors import UserError
 from w2sg.training import packages, sources
 from w2sg.training.chat_templates import ensure_generation_marks
+from w2sg.training.precision import played_as
 
 ADAPTERS = "adapter_config.json"
+
+# A type of weights; "auto" is that in which they are stored, None half precision only where the hardware has it.
+Kept: TypeAlias = torch.dtype | Literal["auto"] | None
 
 disable_progress_bar()  # a bar for loading a file of a few megabytes hides the lines that matter
 
 
 def device() -> torch.device:
-    """The first GPU where there is one, else the processor."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    """The GPU of this process where there is one, else the processor."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
 
 
 def create(
@@ -64,7 +71,7 @@ def create(
 
 
 def load(
-    source: str | Path, *, revision: str | None = None, dtype: torch.dtype | None = torch.float32
+    source: str | Path, *, revision: str | None = None, dtype: Kept = None
 ) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a checkpoint folder, a model of the hub or one of a package, in evaluation mode, on the GPU if there is one.
 
@@ -73,7 +80,7 @@ def load(
 
     Args:
         source: a Path is a folder that a stage wrote; a text names what `models.*.base` may name.
-        dtype: of the weights; None leaves them as they were published.
+        dtype: of the weights (see Kept).
 
     Raises:
         UserError: nothing can be loaded from `source`, it is not whole or of a kind that cannot be trained here, or no
@@ -82,7 +89,7 @@ def load(
     name, folder = str(source), sources.folder_of(source)
     if name.startswith(PREFIX):
         with sources.loading(name):
-            model, tokenizer = packages.read(name, dtype=dtype or torch.bfloat16)
+            model, tokenizer = packages.read(name, dtype=_held(dtype, stored=torch.bfloat16))
         _prepare(model, tokenizer, name=name)
         return model.to(device()).eval(), tokenizer
     if folder is None:
@@ -99,7 +106,7 @@ def load(
         text = config.get_text_config()
         part = {} if text is config else {"config": text, "key_mapping": sources.TEXT_PART}
         model, found = AutoModelForCausalLM.from_pretrained(
-            where, dtype=dtype or "auto", output_loading_info=True, **part, **options
+            where, dtype=_held(dtype, stored=text.dtype), output_loading_info=True, **part, **options
         )
         if part:  # else its weights would be saved by the names that they have in the whole
             model.__dict__.pop("_weight_conversions", None)
@@ -110,9 +117,14 @@ def load(
     return model.eval(), tokenizer
 
 
-def _load_adapters(
-    folder: Path, *, name: str, dtype: torch.dtype | None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _held(dtype: Kept, *, stored: torch.dtype | None) -> torch.dtype:
+    """The type in which weights are held."""
+    if dtype == "auto":
+        return stored or torch.float32
+    return dtype or played_as(stored)
+
+
+def _load_adapters(folder: Path, *, name: str, dtype: Kept) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model from its low-rank adapters and the base that they name."""
     from peft import PeftModel
 
@@ -168,6 +180,8 @@ def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Pat
     Args:
         card: text of the model card, README.md.
     """
+    if not processes.first():
+        return
     with files.replacing(folder) as temporary:
         shutil.rmtree(temporary, ignore_errors=True)
         model.save_pretrained(temporary)

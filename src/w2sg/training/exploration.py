@@ -17,16 +17,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase, TrainingArgum
 
 from w2sg.config.data import Diversity
 from w2sg.config.training import Lora
+from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import encode, pad
 from w2sg.training.head import IGNORED, Head
+from w2sg.training.memory import plan_training, weight_bytes
+from w2sg.training.precision import warn_of_emulation
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, run, trainer_arguments
-
-# Arguments that TRL's trainers have and the plain one has not; here nothing is truncated or checkpointed anyway.
-_OF_TRL = ("max_length", "activation_checkpointing")
+from w2sg.training.trainer_setup import OwnBatches, on_one_device, run, trainer_arguments
 
 
 class ExplorationLoss(NamedTuple):
@@ -78,21 +78,33 @@ def train_diverse(
     """
     if not conversations:
         raise UserError("diversify: there is not one demonstration to learn from")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, messages in enumerate(conversations):
         ids, mask = encode(tokenizer, messages, name=f"diversify: conversation {number}")
         labels = [token if bit else IGNORED for token, bit in zip(ids, mask, strict=True)]
         rows.append({"input_ids": ids, "labels": labels, "length": len(ids)})
+    warn_of_emulation(diversity.optimization, name="diversify")
+    recompute = plan_training(
+        model,
+        name="diversify",
+        optimization=diversity.optimization,
+        lora=lora,
+        lengths=[row["length"] for row in rows],
+        processes=processes.count(),
+        others=weight_bytes(model),
+    )
     earlier = copy.deepcopy(model).eval().requires_grad_(False)
     set_seed(seed)
     adapters = lora_config(lora, model)
     log = TrainingLog("diversify", extra={"sft": "sft", "kl": "kl"})
     with tempfile.TemporaryDirectory() as folder:
-        arguments = trainer_arguments(diversity.optimization, rows=len(rows), folder=folder, seed=seed)
-        plain = {name: value for name, value in arguments.items() if name not in _OF_TRL}
+        arguments = trainer_arguments(
+            diversity.optimization, rows=len(rows), folder=folder, seed=seed, recompute=recompute
+        )
+        del arguments["max_length"]  # TRL's alone; here nothing is truncated anyway
         trainer = _Trainer(
             model=model if adapters is None else get_peft_model(model, adapters),
-            args=TrainingArguments(**plain, remove_unused_columns=False),
+            args=on_one_device(TrainingArguments(**arguments, remove_unused_columns=False)),
             train_dataset=Dataset.from_list(rows),
             data_collator=_collate,
             callbacks=[log],

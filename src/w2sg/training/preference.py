@@ -17,15 +17,19 @@ from trl import DPOConfig, DPOTrainer
 
 from w2sg.config.rosters import PreferenceMethod
 from w2sg.config.training import Dpo
+from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import last_turns, pad
 from w2sg.training.head import IGNORED, Head, PerToken, log_probs
 from w2sg.training.literal import check_one_vocabulary, kl_beside, side_kl
+from w2sg.training.memory import plan_training, weight_bytes
+from w2sg.training.micro_batches import lengths_of, parts, pick
+from w2sg.training.precision import warn_of_emulation
 from w2sg.training.reference import EncodedPair, check_reference, encode_pairs, score_turns, side_logprobs
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, on_one_device, run, trainer_arguments
 
 # Beyond this mean |margin| the sigmoid of eq. 6 is flat: most pairs are settled, or hopeless, before the first update.
 EXTREME_MARGIN = 5.0
@@ -130,20 +134,31 @@ def train_dpo(
     check_reference(encoded, reference_turns)
     stored = side_logprobs(reference_turns)
     rows = [_row(pair, stored) for pair in encoded]
-    policy = side_logprobs(score_turns(model, encoded, batch=dpo.optimization.batch))
+    warn_of_emulation(dpo.optimization, name="dpo")
+    recompute = plan_training(
+        model,
+        name="dpo",
+        optimization=dpo.optimization,
+        lora=dpo.lora,
+        lengths=[2 * row["length"] for row in rows],
+        processes=processes.count(),
+        others=0 if reference is None else weight_bytes(reference[0]),
+    )
+    bound = dpo.optimization.micro_tokens
+    policy = side_logprobs(score_turns(model, encoded, batch=dpo.optimization.batch, tokens=bound))
     before = _state_before(encoded, policy, stored, beta=dpo.beta)
     columns = {"margin": "rewards/margins", "accuracy": "rewards/accuracies"}
     if dpo.eq6 == "literal":
         assert reference is not None, "the KL term needs the reference itself"
         check_one_vocabulary(encoded, pairs, policy=(model, tokenizer), reference=reference)
-        before["kl"] = _kl_before(model, reference[0], rows, batch=dpo.optimization.batch)
+        before["kl"] = _kl_before(model, reference[0], rows, batch=dpo.optimization.batch, tokens=bound)
         before["loss"] += dpo.beta * before["kl"]
         columns["kl"] = "kl"
     log = TrainingLog("dpo", extra=columns)
     with tempfile.TemporaryDirectory() as folder:
         trainer = _Trainer(
             model=model,
-            args=_settings(dpo, rows=len(rows), folder=folder, seed=seed),
+            args=on_one_device(_settings(dpo, rows=len(rows), folder=folder, seed=seed, recompute=recompute)),
             data_collator=_collate,
             train_dataset=Dataset.from_list(rows),
             processing_class=tokenizer,
@@ -156,10 +171,10 @@ def train_dpo(
         return run(trainer), [before, *log.rows]
 
 
-def _settings(dpo: Dpo, *, rows: int, folder: str, seed: int) -> DPOConfig:
+def _settings(dpo: Dpo, *, rows: int, folder: str, seed: int, recompute: bool) -> DPOConfig:
     """Plain sigmoid DPO (Rafailov et al., 2023) against the reference log-probabilities that come with the rows."""
     return DPOConfig(
-        **trainer_arguments(dpo.optimization, rows=rows, folder=folder, seed=seed),
+        **trainer_arguments(dpo.optimization, rows=rows, folder=folder, seed=seed, recompute=recompute),
         beta=dpo.beta,
         loss_type=["sigmoid"],
         precompute_ref_log_probs=True,
@@ -220,15 +235,20 @@ def _state_before(
 
 @torch.inference_mode()
 def _kl_before(
-    model: PreTrainedModel, reference: PreTrainedModel, rows: Sequence[dict[str, Any]], *, batch: int
+    model: PreTrainedModel,
+    reference: PreTrainedModel,
+    rows: Sequence[dict[str, Any]],
+    *,
+    batch: int,
+    tokens: int | None,
 ) -> float:
     """The KL term of all pairs."""
     total = 0.0
     for start in range(0, len(rows), batch):
-        part = rows[start : start + batch]
-        total += len(part) * float(
-            side_kl(model, reference, {name: value.to(model.device) for name, value in _collate(part).items()})
-        )
+        whole = _collate(rows[start : start + batch])
+        for examples in parts(lengths_of(whole, sides=2), tokens=tokens)[0]:
+            part = {name: value.to(model.device) for name, value in pick(whole, examples, sides=2).items()}
+            total += len(examples) * float(side_kl(model, reference, part))
     return total / len(rows)
 
 

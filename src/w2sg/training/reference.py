@@ -16,6 +16,7 @@ from w2sg.contracts.messages import Message
 from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training.encoding import Encoded, encode, pad, turn_spans
 from w2sg.training.head import IGNORED, Head
+from w2sg.training.memory import check_scoring, largest_part
 
 
 class EncodedPair(NamedTuple):
@@ -67,8 +68,14 @@ def turn_logprobs(
     return score_turns(model, encode_pairs(tokenizer, pairs), batch=batch)
 
 
-def score_turns(model: PreTrainedModel, pairs: Sequence[EncodedPair], *, batch: int) -> list[ReferenceTurn]:
-    """See turn_logprobs; for pairs that are encoded with the model's tokenizer already."""
+def score_turns(
+    model: PreTrainedModel, pairs: Sequence[EncodedPair], *, batch: int, tokens: int | None = None
+) -> list[ReferenceTurn]:
+    """See turn_logprobs; for pairs that are encoded with the model's tokenizer already.
+
+    Args:
+        tokens: most tokens at once, padding counted, if more than one sequence; None sets no bound but `batch`.
+    """
     sides = [
         (pair.pair_id, side, encoded, turn_spans(encoded.assistant_mask)[-turns:])
         for pair in pairs
@@ -77,7 +84,9 @@ def score_turns(model: PreTrainedModel, pairs: Sequence[EncodedPair], *, batch: 
     rows = [(encoded.input_ids, spans) for _, _, encoded, spans in sides]
     return [
         ReferenceTurn(pair_id=pair_id, side=side, turn=turn, logprob=logprob, tokens=end - begin)
-        for (pair_id, side, _, spans), logprobs in zip(sides, _span_logprobs(model, rows, batch=batch), strict=True)
+        for (pair_id, side, _, spans), logprobs in zip(
+            sides, _span_logprobs(model, rows, batch=batch, tokens=tokens), strict=True
+        )
         for turn, ((begin, end), logprob) in enumerate(zip(spans, logprobs, strict=True))
     ]
 
@@ -102,15 +111,24 @@ def conversation_logprobs(
 
 
 def _span_logprobs(
-    model: PreTrainedModel, rows: Sequence[tuple[Sequence[int], Sequence[tuple[int, int]]]], *, batch: int
+    model: PreTrainedModel,
+    rows: Sequence[tuple[Sequence[int], Sequence[tuple[int, int]]]],
+    *,
+    batch: int,
+    tokens: int | None = None,
 ) -> list[list[float]]:
     """Sum of the tokens' log-probabilities over each span of each row of tokens; rows of like length go together."""
     order = sorted(range(len(rows)), key=lambda number: len(rows[number][0]))
     sums: dict[int, list[float]] = {}
     model.eval()
     head = Head(model)
-    for start in range(0, len(order), batch):
-        numbers = order[start : start + batch]
+    lengths = [len(tokens) for tokens, _ in rows]
+    key = "reference.batch" if tokens is None else "micro_tokens"
+    check_scoring(model, tokens=largest_part(lengths or [1], batch=batch, micro_tokens=tokens), key=key)
+    while order:
+        longest = lengths[order[min(batch, len(order)) - 1]]
+        count = batch if tokens is None else min(batch, max(1, tokens // longest))
+        numbers, order = order[:count], order[count:]
         scores = _token_logprobs(head, [rows[number] for number in numbers], device=model.device)
         for number, values in zip(numbers, scores, strict=True):
             sums[number] = [float(values[begin:end].sum()) for begin, end in rows[number][1]]

@@ -13,12 +13,15 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import SFTConfig, SFTTrainer
 
 from w2sg.config.training import Lora, Optimization
+from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import encode
+from w2sg.training.memory import plan_training
+from w2sg.training.precision import warn_of_emulation
 from w2sg.training.trainer_log import LogRow, TrainingLog
-from w2sg.training.trainer_setup import OwnBatches, plain_attention, run, trainer_arguments
+from w2sg.training.trainer_setup import OwnBatches, on_one_device, plain_attention, run, trainer_arguments
 
 
 class _Trainer(OwnBatches, SFTTrainer):
@@ -75,22 +78,27 @@ def fit(
     name: str,
 ) -> tuple[PreTrainedModel, list[LogRow]]:
     """As `train_sft`, on tokens: rows of input_ids, labels (-100 where nothing is learned) and length."""
+    warn_of_emulation(optimization, name=name)
+    lengths = [row["length"] for row in rows]
+    recompute = plan_training(
+        model, name=name, optimization=optimization, lora=lora, lengths=lengths, processes=processes.count()
+    )
     log = TrainingLog(name)
     with tempfile.TemporaryDirectory() as folder:
         settings = SFTConfig(
-            **trainer_arguments(optimization, rows=len(rows), folder=folder, seed=seed),
+            **trainer_arguments(optimization, rows=len(rows), folder=folder, seed=seed, recompute=recompute),
             dataset_kwargs={"skip_prepare_dataset": True},
         )
         trainer = _Trainer(
             model=model,
-            args=settings,
+            args=on_one_device(settings),
             train_dataset=Dataset.from_list(list(rows)),
             processing_class=tokenizer,
             peft_config=lora_config(lora, model),
             callbacks=[log],
         )
         trainer.micro_tokens = optimization.micro_tokens
-        with plain_attention(model, longest=max(row["length"] for row in rows)):
+        with plain_attention(model, longest=max(lengths)):
             return run(trainer), log.rows
 
 

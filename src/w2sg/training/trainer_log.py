@@ -55,7 +55,8 @@ class TrainingLog(TrainerCallback):
         row: LogRow = {"step": state.global_step, "epoch": logs["epoch"], "loss": logs["loss"]}
         row["learning_rate"] = logs["learning_rate"]
         self.rows.append(row | {column: logs[metric] for column, metric in self._extra.items()})
-        self._show(state.global_step, of=state.max_steps, loss=logs["loss"])
+        if state.is_world_process_zero:
+            self._show(state.global_step, of=state.max_steps, loss=logs["loss"])
 
     def _show(self, done: int, *, of: int, loss: float) -> None:
         now = time.monotonic()

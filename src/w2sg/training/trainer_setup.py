@@ -1,5 +1,6 @@
 """What supervised and preference training share: the trainer's arguments, batches and their parts."""
 
+import dataclasses
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -9,7 +10,7 @@ import torch
 from datasets import Dataset
 from peft import PeftModel
 from torch.utils.data import DataLoader
-from transformers import PreTrainedModel, Trainer
+from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from w2sg.config.training import Optimization
@@ -17,23 +18,25 @@ from w2sg.training.adapters import merge
 from w2sg.training.batches import GroupedSampler
 from w2sg.training.head import IGNORED, labelled
 from w2sg.training.micro_batches import lengths_of, parts, pick
+from w2sg.training.precision import mixed
+
+# The argument's name in this version of transformers: the newer one from 5.19 on.
+RECOMPUTE = next(
+    name
+    for name in ("activation_checkpointing", "gradient_checkpointing")
+    if name in {field.name for field in dataclasses.fields(TrainingArguments)}
+)
 
 
-def native_bf16() -> bool:
-    """Whether the GPU, or else the processor, multiplies bfloat16 matrices in hardware."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Private in torch 2.13; where a later version drops one of them, "auto" falls back to single precision.
-    probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, bool)() for probe in probes)
-
-
-def trainer_arguments(optimization: Optimization, *, rows: int, folder: str, seed: int) -> dict[str, Any]:
+def trainer_arguments(
+    optimization: Optimization, *, rows: int, folder: str, seed: int, recompute: bool = False
+) -> dict[str, Any]:
     """Arguments common to SFTConfig and DPOConfig: one update per batch, every update logged, nothing saved or sent.
 
     Args:
         rows: number of training rows, from which the warm-up steps are counted.
         folder: a scratch folder that the trainer insists on.
+        recompute: keep the input of each block alone, and compute the rest again in the backward pass.
     """
     steps = math.ceil(math.ceil(rows / optimization.batch) * optimization.epochs)
     cuda = torch.cuda.is_available()
@@ -46,10 +49,11 @@ def trainer_arguments(optimization: Optimization, *, rows: int, folder: str, see
         "warmup_steps": math.ceil(optimization.warmup * steps),
         "weight_decay": optimization.weight_decay,
         "adam_beta2": optimization.adam_beta2,
-        "bf16": optimization.precision == "bf16" or (optimization.precision == "auto" and native_bf16()),
+        "bf16": mixed(optimization),
         "use_cpu": not cuda,
+        "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": cuda,
-        "activation_checkpointing": False,
+        RECOMPUTE: recompute,
         "max_length": None,
         "seed": seed,
         "logging_steps": 1,
@@ -58,6 +62,13 @@ def trainer_arguments(optimization: Optimization, *, rows: int, folder: str, see
         "report_to": "none",
         "disable_tqdm": True,
     }
+
+
+def on_one_device(settings: TrainingArguments) -> TrainingArguments:
+    """One GPU for each process: with several in sight of one process transformers would spread each batch over all."""
+    if settings.n_gpu > 1:
+        settings._n_gpu = 1
+    return settings
 
 
 class OwnBatches(Trainer):
@@ -130,9 +141,15 @@ def run(trainer: Trainer) -> PreTrainedModel:
     plain = trainer.model.get_base_model() if isinstance(trainer.model, PeftModel) else trainer.model
     with labelled(plain):
         trainer.train()
+    if getattr(trainer.args, RECOMPUTE):
+        getattr(plain, f"{RECOMPUTE}_disable")()
+        # For adapters, TRL and transformers each let the embeddings' output require a gradient.
+        hooks = plain.get_input_embeddings()._forward_hooks
+        for number in [number for number, hook in hooks.items() if "make_inputs_require_grads" in hook.__qualname__]:
+            del hooks[number]
     model = merge(trainer.model) if isinstance(trainer.model, PeftModel) else trainer.model
     # TRL and accelerate leave their own forward on the instance, and the checkpoint would say that it has no cache.
-    for name in ("forward", "_original_forward"):
+    for name in ("forward", "_original_forward", "_require_grads_hook", "_require_grads_hooks"):
         model.__dict__.pop(name, None)
     model.config.use_cache = True
     return model.eval()

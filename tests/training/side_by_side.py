@@ -1,0 +1,47 @@
+"""Run by test_processes.py as one process or several: train by every method, write what came out to a folder."""
+
+import sys
+from pathlib import Path
+
+import torch
+
+from w2sg.config.training import Lora
+from w2sg.contracts.files import write_json
+from w2sg.training import bases, exploration, preference, sft
+from w2sg.training.tokenizer import train_tokenizer
+
+from . import conftest
+from .test_micro_batches import train
+
+LORA = Lora(r=4, alpha=8, dropout=0.0, targets=("q_proj", "v_proj"))
+# Method, adapters, sequences of an update, tokens of a part, activations twice. 23 of 24 leaves one to the last update.
+CASES = (
+    ("sft", None, 9, None, False),
+    ("sft", LORA, 23, 200, True),
+    ("dpo", None, 9, None, False),
+    ("dpo", LORA, 9, 200, True),
+    ("literal", None, 9, 300, False),
+    ("eq. 5", None, 9, 200, False),
+)
+
+
+def main() -> None:
+    """Train every case from the same weights."""
+    torch.set_num_threads(1)
+    conversations, pairs = conftest.conversations.__wrapped__(), conftest.pairs.__wrapped__()
+    texts = [message["content"] for messages in conversations for message in messages]
+    tokenizer = train_tokenizer(texts, vocabulary=400, context=512)
+    for number, (method, lora, batch, micro_tokens, recompute) in enumerate(CASES):
+        for module in (sft, preference, exploration):
+            module.plan_training = lambda *_, recompute=recompute, **__: recompute
+        model = bases.create(conftest.BIGGER, tokenizer=tokenizer, context=512, seed=3)
+        values = {"epochs": 1, "batch": batch, "learning_rate": 1e-3, "micro_tokens": micro_tokens}
+        optimization = conftest.optimization.__wrapped__().model_copy(update=values)
+        trained, log = train(method, model, tokenizer, conversations, pairs, optimization, lora=lora)
+        folder = Path(sys.argv[1]) / str(number)
+        bases.save(trained, tokenizer, folder)
+        write_json(folder / "log.json", log)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,76 @@
+"""Two processes train the model that one trains, and one of them writes it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from trl import SFTConfig
+
+from w2sg.contracts import files, processes
+from w2sg.contracts.files import read_json
+from w2sg.training.trainer_setup import on_one_device, trainer_arguments
+
+from .side_by_side import CASES
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> dict[int, Path]:
+    """By their number of processes, folders of all cases."""
+    folders = {}
+    for count in (1, 2):
+        folders[count] = tmp_path_factory.mktemp(f"processes_{count}")
+        launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"] if count == 2 else []
+        command = [sys.executable, *launch, "-m", "tests.training.side_by_side", str(folders[count])]
+        paths = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+        done = subprocess.run(
+            command, cwd=ROOT, env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}, capture_output=True,
+            text=True, timeout=600,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-4000:]
+        if count == 2:
+            assert done.stderr.count("sft: step 3 of 3, loss") == 1, "one process speaks"
+    return folders
+
+
+@pytest.mark.parametrize("case", range(len(CASES)), ids=lambda case: f"{CASES[case][0]} {case}")
+def test_two_processes_give_the_weights_of_one(trained, case: int) -> None:
+    one, two = (load_file(folder / str(case) / "model.safetensors") for folder in trained.values())
+    assert one.keys() == two.keys()
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=1e-5, rtol=0.0)
+    logs = [read_json(folder / str(case) / "log.json") for folder in trained.values()]
+    assert len(logs[0]) >= 2
+    for row, other in zip(*logs, strict=True):
+        assert other == pytest.approx(row, abs=1e-5)
+
+
+def test_a_process_is_alone_unless_a_launcher_says_otherwise(monkeypatch) -> None:
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("RANK", "3")  # some cluster's own
+    assert (processes.count(), processes.number(), processes.first()) == (1, 0, True)
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    assert (processes.count(), processes.number(), processes.first()) == (4, 3, False)
+
+
+def test_only_the_first_process_writes(monkeypatch, tmp_path) -> None:
+    files.write_text(tmp_path / "told", "before")
+    for name, value in {"RANK": "1", "LOCAL_RANK": "1", "WORLD_SIZE": "2"}.items():
+        monkeypatch.setenv(name, value)
+    files.write_text(tmp_path / "told", "after")
+    files.write_text(tmp_path / "new", "after")
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]
+
+
+def test_a_batch_is_not_spread_over_the_gpus_in_sight(optimization, tmp_path) -> None:
+    settings = SFTConfig(**trainer_arguments(optimization, rows=4, folder=str(tmp_path), seed=0))
+    assert settings.n_gpu <= 1
+    settings._n_gpu = 4
+    assert on_one_device(settings).n_gpu == 1
