@@ -89,8 +89,9 @@ def test_adapters_and_their_optimizer_stay_in_single_precision(
         model, tokenizer, conversations[:6], optimization=half, lora=LORA, assistant_only=True, seed=0
     )
     trained, more = train_dpo(
-        trained, tokenizer, pairs, turns, dpo=Dpo(beta=0.1, eq6="dpo", optimization=half, lora=LORA), seed=0
+        trained.unload(), tokenizer, pairs, turns, dpo=Dpo(beta=0.1, eq6="dpo", optimization=half, lora=LORA), seed=0
     )
+    trained = trained.unload()
     assert len(seen) == 6
     assert all(learning == moments == {torch.float32} for learning, moments in seen)
     assert type(trained) is LlamaForCausalLM and trained.dtype is torch.bfloat16

@@ -88,8 +88,10 @@ def test_the_same_seed_gives_the_same_weights_and_log(model, tokenizer, pairs, r
     two, log_again = train_dpo(twin, tokenizer, pairs, reference, dpo=dpo, seed=0)
     assert same(weights(one), weights(two))
     assert log == log_again
+    assert not one.training
+    one = one.unload() if lora else one
+    assert type(one) is LlamaForCausalLM
     assert not same(weights(one), before)
-    assert type(one) is LlamaForCausalLM and not one.training
 
 
 def test_observations_of_the_sides_are_not_scored(model, tokenizer, pairs, dpo) -> None:
@@ -205,4 +207,4 @@ def test_the_card_says_what_was_done(pairs, dpo, lora) -> None:
         "mean margin -0.2500",
     ):
         assert part in text
-    assert ("LoRA r=4, alpha=8, merged" if lora else "all weights") in text
+    assert ("| LoRA r=4, alpha=8 |" if lora else "all weights") in text

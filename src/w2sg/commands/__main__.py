@@ -41,6 +41,10 @@ def parser() -> argparse.ArgumentParser:
         "--fetch", metavar="NAME", choices=tuple(PACKAGES), help="fetch one now, for a run without a network"
     )
 
+    export = commands.add_parser("export", help="write a checkpoint as one whole folder, its adapters merged")
+    export.add_argument("folder", type=Path, help="checkpoint, for example models/sft/alfworld-0/strong")
+    export.add_argument("out", type=Path, help="new folder, for from_pretrained of transformers")
+
     params = commands.add_parser("params", help="print the complete parameters that an overlay stands for")
     params.add_argument("file", type=Path, help="params/NAME.yaml")
 
@@ -75,6 +79,10 @@ def _run(arguments: argparse.Namespace) -> int:
             if arguments.cores < 1:
                 raise UserError(f"--cores {arguments.cores}: must be at least 1")
             return schedule.run(cores=arguments.cores, dry=arguments.dry_run)
+        case "export":
+            from w2sg.commands import export
+
+            return export.run(arguments.folder, arguments.out)
         case "models":
             from w2sg.commands import models
 

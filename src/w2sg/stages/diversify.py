@@ -42,5 +42,5 @@ def main(params: Params, *, environment: str, seed: int) -> None:
         f"clamped at {diversity.clamp:g} nats a token.\n\n"
         f"Last update: SFT loss {rows[-1]['sft']:.4f}, KL to SFT weak {rows[-1]['kl']:.4f}, both per token.\n"
     )
-    bases.save(model, tokenizer, folder, card=card)
+    bases.save(model, tokenizer, folder, card=card, base=layout.sft(environment, seed, "weak"))
     files.write_json(log, rows)

@@ -26,7 +26,8 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     conversations = [list(path.messages) for path in paths]
     experts = _experts(params, entry, environment=environment, seed=seed, paths=len(paths))
     dtype = trained_as(params.imitate.optimization, params.imitate.lora)
-    model, tokenizer = bases.load(layout.model(environment, seed, entry.init), dtype=dtype)
+    start = layout.model(environment, seed, entry.init)
+    model, tokenizer = bases.load(start, dtype=dtype)
     settings = params.imitate
     model, log = train_sft(
         model,
@@ -42,7 +43,7 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
         f"({entry.data}; {len(found) - len(paths)} uncertified ones left out) "
         f"and {len(experts)} expert demonstrations.\n"
     )
-    bases.save(model, tokenizer, layout.imitation(environment, seed, method), card=card)
+    bases.save(model, tokenizer, layout.imitation(environment, seed, method), card=card, base=start)
     write_json(layout.log("imitation", f"{layout.run_name(environment, seed)}-{method}"), log)
 
 

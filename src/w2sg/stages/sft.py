@@ -29,5 +29,5 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
     )
     title = f"# sft_{role}, {environment}, seed {seed}"
     card = f"{title}\n\nThe {role} base, fine-tuned on {len(conversations)} expert demonstrations.\n"
-    bases.save(model, tokenizer, layout.sft(environment, seed, role), card=card)
+    bases.save(model, tokenizer, layout.sft(environment, seed, role), card=card, base=layout.base(role))
     write_json(layout.log("sft", f"{layout.run_name(environment, seed)}-{role}"), log)

@@ -1,4 +1,7 @@
-"""Low-rank adapters: which modules they may go to, and that a merged model is the one that was trained."""
+"""Low-rank adapters: which modules they may go to, that a merged model is the one that was trained, and their files."""
+
+import json
+from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel
@@ -6,7 +9,10 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from w2sg.config.training import ALL_LINEAR, Lora
+from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
+
+SETTINGS = "adapter_config.json"
 
 # Largest difference of a logit before and after merging, in standard deviations of the row's logits. Merged weights are
 # rounded once more; a matrix that two modules share, changed behind the back of one, makes a difference of many.
@@ -59,23 +65,51 @@ def _check_targets(targets: tuple[str, ...], model: PreTrainedModel) -> None:
             )
 
 
-def merge(model: PeftModel) -> PreTrainedModel:
-    """The plain model with its adapters merged, whose logits on one short row are seen to be the same.
+def merge(model: PeftModel) -> None:
+    """Merge the adapters into the weights in place; the logits of one short row are seen to stay the same.
 
     Raises:
-        UserError: they are not.
+        UserError: they do not.
     """
     model.eval()
-    before = _logits(model.get_base_model())  # past the autocast that a trainer puts round the whole
-    plain = model.merge_and_unload()
-    after = _logits(plain)
+    inner = model.get_base_model()  # past the autocast that a trainer puts round the whole
+    before = _logits(inner)
+    model.merge_adapter()
+    after = _logits(inner)
     spread, gap = float(before.std()), float((before - after).abs().max())
-    if not gap <= TOLERANCE.get(plain.dtype, TOLERANCE[torch.bfloat16]) * spread:
+    if not gap <= TOLERANCE.get(inner.dtype, TOLERANCE[torch.bfloat16]) * spread:
         raise UserError(
             "lora.targets: with its adapters merged, the model is another one: a logit differs by "
             f"{gap:.2g}, the logits' standard deviation being {spread:.2g}; leave out modules that share their weights"
         )
-    return plain
+
+
+def save(model: PeftModel, folder: Path, *, base: str) -> None:
+    """Write adapters alone; the same weights give the same bytes.
+
+    Args:
+        base: what they belong to, seen from the folder.
+    """
+    model.peft_config["default"].base_model_name_or_path = base
+    # Without looking at the base whether its embeddings were changed, on the hub if need be: they are no targets.
+    model.save_pretrained(folder, selected_adapters=["default"], save_embedding_layers=False)
+    (folder / "README.md").unlink()
+    settings = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
+    # A set of names, in an order that changes from process to process.
+    if isinstance(settings["target_modules"], list):
+        settings["target_modules"].sort()
+    files.write_json(folder / SETTINGS, settings)
+
+
+def load(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
+    """The plain model that adapters make of their base.
+
+    Raises:
+        UserError: merging them gives another model.
+    """
+    adapted = PeftModel.from_pretrained(model, folder)
+    merge(adapted)
+    return adapted.unload()
 
 
 @torch.inference_mode()

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import torch
 from transformers import (
@@ -26,6 +26,9 @@ from w2sg.contracts.errors import UserError
 from w2sg.training import packages, sources
 from w2sg.training.chat_templates import ensure_generation_marks
 from w2sg.training.precision import played_as
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 ADAPTERS = "adapter_config.json"
 
@@ -126,21 +129,23 @@ def _held(dtype: Kept, *, stored: torch.dtype | None) -> torch.dtype:
 
 def _load_adapters(folder: Path, *, name: str, dtype: Kept) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """A model from its low-rank adapters and the base that they name."""
-    from peft import PeftModel
-
-    from w2sg.training.adapters import merge
+    from w2sg.training import adapters
 
     settings = json.loads((folder / ADAPTERS).read_text(encoding="utf-8"))
     base, revision = settings.get("base_model_name_or_path"), settings.get("revision")
     if not base:
         raise UserError(f"{folder / ADAPTERS}: names no base (base_model_name_or_path); give the merged model")
-    there = Path(base).expanduser()
+    there: str | Path = base
+    if base.startswith(("./", "../")):  # as `save` writes it
+        there = Path(os.path.normpath(folder / base))
+    elif Path(base).is_dir():
+        there = str(Path(base).absolute())
     try:
-        model, tokenizer = load(f"{there.absolute()}" if there.is_dir() else base, revision=revision, dtype=dtype)
+        model, tokenizer = load(there, revision=revision, dtype=dtype)
     except UserError as error:
         raise UserError(f"{name}: adapters of {base}, which cannot be loaded; {error}") from None
     with sources.loading(name):
-        model = merge(PeftModel.from_pretrained(model, folder))
+        model = adapters.load(model, folder)
         if (folder / "tokenizer_config.json").is_file():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             sources.check_model(model, tokenizer, missing=set(), name=name)
@@ -172,19 +177,34 @@ def _agree_on_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -
     model.config.pad_token_id = model.generation_config.pad_token_id = tokenizer.pad_token_id
 
 
-def save(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: Path, *, card: str | None = None) -> None:
+def save(
+    model: "PreTrainedModel | PeftModel",
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    *,
+    card: str | None = None,
+    base: Path | None = None,
+) -> None:
     """Write a whole checkpoint folder atomically; the same weights give the same bytes.
 
-    Low-rank adapters must have been merged, so that the folder opens with AutoModelForCausalLM.from_pretrained.
+    Of a model with low-rank adapters these are written alone, with the way to the model that they were trained on;
+    `load` takes both.
 
     Args:
         card: text of the model card, README.md.
+        base: folder of the model that was trained, as `load` took it; adapters need it.
     """
     if not processes.first():
         return
     with files.replacing(folder) as temporary:
         shutil.rmtree(temporary, ignore_errors=True)
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
+        if isinstance(model, PreTrainedModel):
+            model.save_pretrained(temporary)
+            tokenizer.save_pretrained(temporary)
+        else:
+            from w2sg.training import adapters
+
+            assert base is not None, "adapters belong to a base"
+            adapters.save(model, temporary, base=Path(os.path.relpath(base, folder)).as_posix())
         if card is not None:
             (temporary / "README.md").write_text(card, encoding="utf-8")

@@ -70,8 +70,8 @@ def train_diverse(
     `model` is changed in place. The same seed, data and machine give the same weights.
 
     Returns:
-        The model in evaluation mode, adapters merged, and one row per update: step, epoch, loss, learning_rate, sft and
-        kl (per token, natural logarithm).
+        The model in evaluation mode, adapters merged but in sight (a PeftModel), and one row per update: step, epoch,
+        loss, learning_rate, sft and kl (per token, natural logarithm).
 
     Raises:
         UserError: there are no conversations, one is longer than the context, or the loss diverges.

@@ -120,9 +120,10 @@ def train_dpo(
         reference: the reference itself with its tokenizer, which `eq6: literal` alone needs.
 
     Returns:
-        The model in evaluation mode, adapters merged, and rows of step, epoch, loss, learning_rate, margin (mean over
-        the batch) and accuracy (share of margins above 0); with `eq6: literal` also kl, in nats. Row 0 is the policy
-        before the first update, over all pairs; its margin is not 0 when policy and reference differ.
+        The model in evaluation mode, adapters merged but in sight (a PeftModel), and rows of step, epoch, loss,
+        learning_rate, margin (mean over the batch) and accuracy (share of margins above 0); with `eq6: literal` also
+        kl, in nats. Row 0 is the policy before the first update, over all pairs; its margin is not 0 when policy and
+        reference differ.
 
     Raises:
         UserError: there are no pairs, one is too long or has two equal sides, the reference belongs to other pairs, the
@@ -270,7 +271,7 @@ def card(
         "loss": "sigmoid" if dpo.eq6 == "dpo" else "sigmoid, and beta * KL beside it (eq. 6 to the letter)",
         "optimisation": f"AdamW, {chosen.epochs:g} epochs, batch {chosen.batch}, "
         f"learning rate {chosen.learning_rate:g}, {chosen.schedule}",
-        "trained": "all weights" if dpo.lora is None else f"LoRA r={dpo.lora.r}, alpha={dpo.lora.alpha}, merged",
+        "trained": "all weights" if dpo.lora is None else f"LoRA r={dpo.lora.r}, alpha={dpo.lora.alpha}",
         "before the first update": _standing(log[0]),
         f"last of {log[-1]['step']} updates": _standing(log[-1]),
     }

@@ -51,8 +51,8 @@ def train_sft(
         assistant_only: learn assistant turns only (fine-tuning) or every token (pretraining).
 
     Returns:
-        The model in evaluation mode, adapters merged, and one row per update: step, epoch, loss (natural logarithm,
-        per token), learning_rate.
+        The model in evaluation mode, adapters merged but in sight (a PeftModel), and one row per update: step, epoch,
+        loss (natural logarithm, per token), learning_rate.
 
     Raises:
         UserError: there are no conversations, one is longer than the context, or the loss diverges.

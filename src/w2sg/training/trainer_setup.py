@@ -134,8 +134,8 @@ class OwnBatches(Trainer):
         pass
 
 
-def run(trainer: Trainer) -> PreTrainedModel:
-    """Train, merge the adapters if there are any, and give back the plain model in evaluation mode."""
+def run(trainer: Trainer) -> PreTrainedModel | PeftModel:
+    """Train, merge the adapters if there are any (they stay in sight), and give back the model in evaluation mode."""
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     plain = trainer.model.get_base_model() if isinstance(trainer.model, PeftModel) else trainer.model
@@ -147,12 +147,14 @@ def run(trainer: Trainer) -> PreTrainedModel:
         hooks = plain.get_input_embeddings()._forward_hooks
         for number in [number for number, hook in hooks.items() if "make_inputs_require_grads" in hook.__qualname__]:
             del hooks[number]
-    model = merge(trainer.model) if isinstance(trainer.model, PeftModel) else trainer.model
+    if isinstance(trainer.model, PeftModel):
+        merge(trainer.model)
     # TRL and accelerate leave their own forward on the instance, and the checkpoint would say that it has no cache.
-    for name in ("forward", "_original_forward", "_require_grads_hook", "_require_grads_hooks"):
-        model.__dict__.pop(name, None)
-    model.config.use_cache = True
-    return model.eval()
+    for each in (plain, trainer.model):
+        for name in ("forward", "_original_forward", "_require_grads_hook", "_require_grads_hooks"):
+            each.__dict__.pop(name, None)
+    plain.config.use_cache = True
+    return trainer.model.eval()
 
 
 @contextmanager

@@ -1,0 +1,22 @@
+"""`w2sg export`: a checkpoint as one whole folder for `from_pretrained`, its adapters merged."""
+
+from pathlib import Path
+
+from w2sg.contracts.errors import UserError
+
+
+def run(folder: Path, out: Path) -> int:
+    """Write the model of a checkpoint folder to `out`, in the precision of its base.
+
+    Raises:
+        UserError: `folder` holds no model, or there is something at `out`.
+    """
+    if out.exists():
+        raise UserError(f"{out}: is there already; name a new folder")
+    from w2sg.training import bases
+
+    model, tokenizer = bases.load(folder, dtype="auto")
+    card = folder / "README.md"
+    bases.save(model, tokenizer, out, card=card.read_text(encoding="utf-8") if card.is_file() else None)
+    print(f"{out}: {sum(weight.numel() for weight in model.parameters()):,} parameters, {model.dtype}")
+    return 0
