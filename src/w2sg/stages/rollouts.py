@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from w2sg.agents import rollout
-from w2sg.agents.policies import TransformersPolicy
+from w2sg.agents.policies import Policy, TransformersPolicy
+from w2sg.agents.server import ServerPolicy
 from w2sg.config.params import Params
+from w2sg.config.serving import Backend
 from w2sg.contracts import layout
 from w2sg.contracts.files import digest
 from w2sg.contracts.trajectories import Trajectory
@@ -45,13 +47,13 @@ class Rollouts:
         params = self.params
         settings = params.environment(self.environment)
         most = params.explore.max_new_tokens
-        policy = TransformersPolicy(*bases.load(checkpoint))
+        policy = self._policy(checkpoint)
         store = rollout.store(
             f"{self.stage}-{layout.run_name(self.environment, self.seed)}-{name}",
             checkpoint,
             layout.tasks(self.environment),
             layout.code(self.stage, self.environment),
-            settings=(settings, self.cohort, most),
+            settings=(settings, self.cohort, most, self._backend()),
         )
         self.stores.append(store)
 
@@ -69,6 +71,23 @@ class Rollouts:
             )
 
         return play
+
+    def _policy(self, checkpoint: Path) -> Policy:
+        """A checkpoint that plays here, or the server that plays it."""
+        backend = self._backend()
+        if backend is None:
+            return TransformersPolicy(*bases.load(checkpoint))
+        return ServerPolicy(
+            url=backend.url,
+            model=backend.model.replace("{checkpoint}", checkpoint.as_posix()),
+            concurrency=backend.concurrency,
+            timeout=backend.timeout,
+            key=f"{self.stage}.backend",
+        )
+
+    def _backend(self) -> Backend | None:
+        """The server that plays in this stage."""
+        return {"explore": self.params.explore.backend, "evaluate": self.params.evaluate.backend}.get(self.stage)
 
 
 @contextmanager
