@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from w2sg.agents import rollout
-from w2sg.agents.policies import TransformersPolicy
+from w2sg.agents.policies import Policy, TransformersPolicy
+from w2sg.agents.server import ServerPolicy
 from w2sg.config.params import Params
+from w2sg.config.serving import Backend
 from w2sg.contracts import layout
 from w2sg.contracts.files import digest
 from w2sg.contracts.trajectories import Trajectory
@@ -46,13 +48,13 @@ class Rollouts:
         params = self.params
         settings = params.environment(self.environment)
         most = params.explore.max_new_tokens
-        policy = self._loaded(checkpoint)
+        policy = self._policy(checkpoint)
         store = rollout.store(
             f"{self.stage}-{layout.run_name(self.environment, self.seed)}-{name}",
             checkpoint,
             layout.tasks(self.environment),
             layout.code(self.stage, self.environment),
-            settings=(settings, self.cohort, most),
+            settings=(settings, self.cohort, most, self._backend()),
         )
         self.stores.append(store)
 
@@ -71,14 +73,26 @@ class Rollouts:
 
         return play
 
-    def _loaded(self, checkpoint: Path) -> TransformersPolicy:
-        """A checkpoint that plays here, if its cohort has room."""
+    def _policy(self, checkpoint: Path) -> Policy:
+        """A checkpoint that plays here, if its cohort has room, or the server that plays it."""
+        if (backend := self._backend()) is not None:
+            return ServerPolicy(
+                url=backend.url,
+                model=backend.model.replace("{checkpoint}", checkpoint.as_posix()),
+                concurrency=backend.concurrency,
+                timeout=backend.timeout,
+                key=f"{self.stage}.backend",
+            )
         model, tokenizer = bases.load(checkpoint)
         text = prompt(self.environment, style=self.params.environment(self.environment).prompt)
         shortest = len(tokenizer(text)["input_ids"]) + self.params.explore.max_new_tokens
         key = "explore.cohort" if self.stage == "explore" else "evaluate.cohort"
         check_cohort(model, cohort=self.cohort, shortest=shortest, key=key)
         return TransformersPolicy(model, tokenizer)
+
+    def _backend(self) -> Backend | None:
+        """The server that plays in this stage."""
+        return {"explore": self.params.explore.backend, "evaluate": self.params.evaluate.backend}.get(self.stage)
 
 
 @contextmanager
