@@ -39,7 +39,7 @@ def main() -> None:
         optimization = conftest.optimization.__wrapped__().model_copy(update=values)
         trained, log = train(method, model, tokenizer, conversations, pairs, optimization, lora=lora)
         folder = Path(sys.argv[1]) / str(number)
-        bases.save(trained, tokenizer, folder)
+        bases.save(trained.unload() if lora else trained, tokenizer, folder)
         write_json(folder / "log.json", log)
 
 

@@ -210,6 +210,7 @@ def test_recomputed_activations_change_no_byte(
     two, again = train_sft(twin, tokenizer, conversations, **options)
     assert "activations are computed twice" in capsys.readouterr().err
     assert same(weights(one), weights(two)) and log == again
+    two = two.unload() if lora else two
     assert not two.is_gradient_checkpointing
     assert not two.get_input_embeddings()._forward_hooks
     assert set(two.__dict__) - names <= {"model_tags", "_is_accelerate_prepared"}
