@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from w2sg.config.fields import Count, NotNegative, Positive, Section, Share, TopP, distinct
+from w2sg.config.serving import Backend
 from w2sg.config.training import Optimization
 
 Role = Literal["weak", "strong"]
@@ -64,6 +65,8 @@ class Explore(Section):
     """Training of the policy that entries with `model: diverse` ask for; null where none does."""
     cohort: Count
     """Episodes that are played side by side."""
+    backend: Backend | None
+    """A server that plays, by the names that it gives to checkpoints; null plays here, the reference of all servers."""
     max_new_tokens: Count
     """Tokens of one answer at most, in exploration and evaluation."""
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from w2sg.config.fields import Count, NotNegative, Section, TopP
 from w2sg.config.rosters import MethodName
+from w2sg.config.serving import Backend
 
 
 class Evaluate(Section):
@@ -24,6 +25,8 @@ class Evaluate(Section):
     """Nucleus: the most probable tokens that together have this share."""
     cohort: Count
     """Episodes that are played side by side."""
+    backend: Backend | None
+    """A server that plays, as in exploration; Theorem 1's samples are always drawn here."""
 
 
 class Theorem(Section):

@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import TypeAlias
 
 from w2sg.agents import rollout
-from w2sg.agents.policies import TransformersPolicy
+from w2sg.agents.policies import Policy, TransformersPolicy
+from w2sg.agents.server import ServerPolicy
 from w2sg.config.params import Params
+from w2sg.config.serving import Backend
 from w2sg.contracts import layout
 from w2sg.contracts.files import digest
 from w2sg.contracts.trajectories import Trajectory
@@ -46,13 +48,13 @@ class Rollouts:
         params = self.params
         settings = params.environment(self.environment)
         most = params.explore.max_new_tokens
-        policy = self._loaded(checkpoint)
+        policy = self._policy(checkpoint)
         store = rollout.store(
             f"{self.stage}-{layout.run_name(self.environment, self.seed)}-{name}",
             checkpoint,
             layout.tasks(self.environment),
             layout.code(self.stage, self.environment),
-            settings=(settings, self.cohort, most),
+            settings=(settings, self.cohort, most, self._backend()),
         )
         self.stores.append(store)
 
@@ -79,6 +81,23 @@ class Rollouts:
         key = "explore.cohort" if self.stage == "explore" else "evaluate.cohort"
         check_cohort(model, cohort=self.cohort, shortest=shortest, key=key)
         return TransformersPolicy(model, tokenizer)
+
+    def _policy(self, checkpoint: Path) -> Policy:
+        """A checkpoint that plays here, or the server that plays it."""
+        backend = self._backend()
+        if backend is None:
+            return self._loaded(checkpoint)
+        return ServerPolicy(
+            url=backend.url,
+            model=backend.model.replace("{checkpoint}", checkpoint.as_posix()),
+            concurrency=backend.concurrency,
+            timeout=backend.timeout,
+            key=f"{self.stage}.backend",
+        )
+
+    def _backend(self) -> Backend | None:
+        """The server that plays in this stage."""
+        return {"explore": self.params.explore.backend, "evaluate": self.params.evaluate.backend}.get(self.stage)
 
 
 @contextmanager

@@ -1,0 +1,176 @@
+"""A model behind a server that speaks the OpenAI-compatible API of vLLM, SGLang, TGI and `transformers serve`."""
+
+import json
+import os
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import urllib3
+
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.messages import Message
+
+# Waits of 0, 1, 2, 4, 8 and 16 times the pause: half a minute in all.
+_RETRIES = 6
+# What the servers answer where a conversation and the turn to be written do not fit (with status 400, 413 or 422).
+_TOO_LONG = re.compile(r"context|too long|longer than|too large|max_new_tokens", re.IGNORECASE)
+_SEEDS = 2**31  # of them, what every server takes
+
+
+class ServerPolicy:
+    """See Policy. The server renders conversations with the model's chat template and draws the tokens.
+
+    Args:
+        url: where the API begins, mostly http://HOST:PORT/v1.
+        model: name by which the server knows the model.
+        concurrency: requests at the same time.
+        timeout: seconds to wait for one answer.
+        key: of the configuration, for messages.
+        pause: unit of the waits between attempts, in seconds.
+
+    Raises:
+        UserError: a request is refused, or not answered after all attempts.
+    """
+
+    def __init__(
+        self, *, url: str, model: str, concurrency: int, timeout: float, key: str = "backend", pause: float = 1.0
+    ) -> None:
+        self._url, self._model, self._key = url.rstrip("/"), model, key
+        self._concurrency, self._timeout = concurrency, timeout
+        self._pool = urllib3.PoolManager(
+            maxsize=concurrency,
+            timeout=urllib3.Timeout(connect=min(timeout, 10.0), read=timeout),
+            retries=urllib3.Retry(
+                _RETRIES,
+                backoff_factor=pause / 2,
+                # Answers depend on the request alone, so asking again is always sound.
+                allowed_methods=None,
+                status_forcelist=(429, *range(500, 600)),
+                raise_on_status=False,
+            ),
+        )
+        token = os.environ.get("OPENAI_API_KEY")
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+
+    def start(self, rows: int) -> "ServerBatch":
+        """See Policy."""
+        return ServerBatch(self, rows=rows)
+
+    def answer_all(self, requests: Sequence[tuple[Sequence[Message], dict[str, float]]]) -> list[str | None]:
+        """The model's next turn in every conversation, None where it does not fit the context.
+
+        Args:
+            requests: conversations with their settings (see `_answer`).
+        """
+        pool = ThreadPoolExecutor(self._concurrency)
+        try:
+            return list(pool.map(lambda request: self._answer(*request), requests))
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _answer(self, messages: Sequence[Message], settings: dict[str, float]) -> str | None:
+        """One request, retried; `settings` are temperature, top_p, max_tokens and seed."""
+        body = json.dumps({"model": self._model, "messages": messages, "stream": False, **settings})
+        try:
+            response = self._pool.request("POST", f"{self._url}/chat/completions", body=body, headers=self._headers)
+        except urllib3.exceptions.HTTPError as error:
+            reason = getattr(error, "reason", None) or error
+            raise UserError(
+                f"{self._key}.url {self._url}: no answer after {_RETRIES + 1} attempts ({_line(str(reason))}); "
+                f"start the server, or set {self._key} to null to play here"
+            ) from None
+        if response.status == 200:
+            return self._text(response.data)
+        said = _said(response.data)
+        if response.status in (400, 413, 422) and _TOO_LONG.search(said):
+            return None
+        if response.status == 404:
+            raise UserError(
+                f"{self._key}.model {self._model}: {self._url} does not have it ({said}); serve the checkpoint under "
+                f"this name, or correct {self._key}.url, which mostly ends with /v1"
+            )
+        if response.status in (401, 403):
+            raise UserError(
+                f"{self._key}.url {self._url}: access refused ({said}); set the environment's OPENAI_API_KEY"
+            )
+        raise UserError(f"{self._key}.url {self._url}: status {response.status} for {self._model} ({said})")
+
+    def _text(self, data: bytes) -> str:
+        """The content of the one choice."""
+        try:
+            return json.loads(data)["choices"][0]["message"]["content"] or ""
+        except (ValueError, LookupError, TypeError):
+            raise UserError(
+                f"{self._key}.url {self._url}: answers something else than a chat completion ({_said(data)})"
+            ) from None
+
+
+class ServerBatch:
+    """See Batch. A conversation that outgrows the context which the server gives answers with empty texts from then on.
+
+    The seed of a request comes from its first uniform number; what a server makes of it is its own.
+    """
+
+    def __init__(self, policy: ServerPolicy, *, rows: int) -> None:
+        self._policy = policy
+        self._messages: list[list[Message]] = [[] for _ in range(rows)]
+        self._full: set[int] = set()
+
+    def respond(
+        self,
+        rows: Sequence[int],
+        observations: Sequence[str],
+        *,
+        temperature: Sequence[float],
+        top_p: Sequence[float],
+        uniforms: np.ndarray,
+    ) -> list[str]:
+        """See Batch."""
+        # The own loop gives the last token of a turn at its limit to the end mark.
+        most = uniforms.shape[1] - 1
+        asked = [number for number, row in enumerate(rows) if row not in self._full] if most else []
+        for number in asked:
+            self._messages[rows[number]].append(Message(role="user", content=observations[number]))
+        answers = self._policy.answer_all(
+            [
+                (
+                    self._messages[rows[number]],
+                    {
+                        "temperature": temperature[number],
+                        "top_p": top_p[number],
+                        "max_tokens": most,
+                        "seed": int(uniforms[number, 0] * _SEEDS),
+                    },
+                )
+                for number in asked
+            ]
+        )
+        texts = [""] * len(rows)
+        for number, answer in zip(asked, answers, strict=True):
+            if answer is None:
+                self._full.add(rows[number])
+            else:
+                texts[number] = answer
+                self._messages[rows[number]].append(Message(role="assistant", content=answer))
+        return texts
+
+
+def _said(data: bytes) -> str:
+    """What a server says about its refusal, on one line."""
+    text = data.decode(errors="replace")
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return _line(text)
+    for name in ("error", "message", "detail"):
+        if isinstance(value, dict) and value.get(name):
+            value = value[name]
+    return _line(value if isinstance(value, str) else json.dumps(value))
+
+
+def _line(text: str, *, most: int = 200) -> str:
+    """On one line, cut."""
+    line = " ".join(text.split()) or "nothing said"
+    return line if len(line) <= most else line[: most - 1] + "…"

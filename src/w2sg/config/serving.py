@@ -1,0 +1,27 @@
+"""A server that plays in the place of the own loop."""
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from w2sg.config.fields import Count, Positive, Section
+
+
+class Backend(Section):
+    """A server with the OpenAI-compatible API of vLLM, SGLang, TGI and `transformers serve` (docs/server.md)."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+    """Where the API begins, mostly `http://HOST:PORT/v1`."""
+    model: str
+    """Name of a checkpoint on the server; `{checkpoint}` in it is its folder, such as models/sft/alfworld-0/weak."""
+    concurrency: Count
+    """Requests at the same time."""
+    timeout: Positive
+    """Seconds to wait for one answer."""
+
+    @field_validator("model")
+    @classmethod
+    def _one_name_for_each_checkpoint(cls, model: str) -> str:
+        if "{checkpoint}" not in model:
+            raise ValueError(f"must contain {{checkpoint}}, or all would be one model; found {model}")
+        return model

@@ -1,0 +1,195 @@
+"""A server that plays, over real connections: the answers of the own loop where both can give the same."""
+
+import json
+
+import numpy as np
+import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import PreTrainedTokenizerFast
+
+from w2sg.agents.policies import TransformersPolicy
+from w2sg.agents.rollout import play
+from w2sg.agents.server import ServerPolicy
+from w2sg.contracts.errors import UserError
+
+from .conftest import CONTEXT, LLAMA2, tiny_model
+from .serving import Served
+from .test_rollout import Letters, contents, requests
+
+NAME = "models/sft/weak"
+
+
+@pytest.fixture(scope="module")
+def pair():
+    """A model that writes letters, so that its text says all about its tokens."""
+    letters = ["<s>", "</s>", *"ĠĊ", *map(chr, range(33, 127))]
+    tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", model_max_length=CONTEXT,
+        chat_template=LLAMA2.replace("' ' + ", ""),
+    )  # fmt: skip
+    model = tiny_model(fast)
+    model.lm_head.weight.data[0] = 0.0
+    return model, fast
+
+
+@pytest.fixture
+def served(pair):
+    with Served(*pair, name=NAME) as server:
+        yield server
+
+
+def policy(server, **settings):
+    settings = {"model": NAME, "concurrency": 4, "timeout": 30.0, "key": "explore.backend", "pause": 0.01} | settings
+    return ServerPolicy(**{"url": server.url} | settings)
+
+
+def run(player, store, *, temperature=0.0, cohort=3):
+    asked = [request.__class__(request.task, request.sample, temperature, 0.95) for request in requests(7)]
+    return play(
+        player, Letters, asked, name="sft_weak", prompt="Spell.", seed=0, cohort=cohort, max_new_tokens=8, store=store
+    )
+
+
+def test_greedy_episodes_are_those_of_the_own_loop(served, pair, tmp_path):
+    here = run(TransformersPolicy(*pair), tmp_path / "here")
+    there = run(policy(served), tmp_path / "there")
+    assert there == here
+    assert contents(tmp_path / "there") == contents(tmp_path / "here")
+    assert len({step.response for each in here for step in each.steps}) > 7, "the model listens"
+    assert any(len(each.steps) > 1 for each in here)
+
+
+def test_sampled_episodes_do_not_depend_on_the_order_of_the_answers(served, tmp_path):
+    """The seed of a request is that of its episode and turn."""
+    one = run(policy(served, concurrency=1), tmp_path / "1", temperature=1.0)
+    many = run(policy(served, concurrency=7), tmp_path / "7", temperature=1.0, cohort=7)
+    assert one == many
+    assert len({each.steps[0].response for each in one}) > 4
+    assert len({body["seed"] for body in served.asked}) == sum(len(each.steps) for each in one)
+
+
+def test_what_is_asked(served, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    batch = policy(served).start(2)
+    settings = {"temperature": [0.0, 0.7], "top_p": [1.0, 0.9], "uniforms": np.array([[0.25, 0.5], [0.5, 0.0]])}
+    first = batch.respond([0, 1], ["one", "two"], **settings)
+    batch.respond([1], ["three"], temperature=[0.7], top_p=[0.9], uniforms=np.array([[0.5, 0.0]]))
+    assert served.asked[-1] == {
+        "model": NAME,
+        "messages": [
+            {"role": "user", "content": "two"},
+            {"role": "assistant", "content": first[1]},
+            {"role": "user", "content": "three"},
+        ],
+        "stream": False,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "max_tokens": 1,
+        "seed": 2**30,
+        "path": "/v1/chat/completions",
+        "token": "Bearer secret",
+    }
+
+
+def test_as_many_requests_at_a_time_as_are_allowed(served, tmp_path):
+    served.delay = 0.05
+    run(policy(served, concurrency=3), tmp_path, cohort=7)
+    assert served.most == 3
+
+
+@pytest.mark.parametrize("fault", [429, 500, 503, "drop", "sleep"])
+def test_faults_that_pass_change_nothing(served, tmp_path, fault):
+    """Too many requests, errors, lost connections and late answers are asked again."""
+    whole = run(policy(served), tmp_path / "whole")
+    before = len(served.asked)
+    served.faults = [None, fault, None, None, fault, fault]
+    assert run(policy(served, timeout=1.0 if fault == "sleep" else 30.0), tmp_path / "again") == whole
+    assert len(served.asked) - before == before + 3
+
+
+def test_a_run_goes_on_where_the_server_went_away(pair, tmp_path):
+    with Served(*pair, name=NAME) as server:
+        whole = run(policy(server), tmp_path / "whole")
+        server.asked.clear()
+        server.faults = [None] * (sum(len(each.steps) for each in whole[:3]) + 1) + [503] * 99
+        with pytest.raises(UserError, match=r"^explore\.backend\.url http://127\.0\.0\.1:\d+/v1: status 503 for"):
+            run(policy(server), tmp_path / "store")
+        assert list(contents(tmp_path / "store")) == ["cohort-0000.parquet"]
+        assert Letters.opened == 0
+        server.faults.clear()
+        server.asked.clear()
+        assert run(policy(server), tmp_path / "store") == whole
+        assert len(server.asked) == sum(len(each.steps) for each in whole[3:]), "the first cohort is not played again"
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+
+
+def test_a_conversation_beyond_the_context_answers_nothing_from_then_on(served):
+    """As in the own loop, and the others go on undisturbed."""
+    served.context = 60
+    batch = policy(served).start(2)
+    settings = {"temperature": [0.0] * 2, "top_p": [1.0] * 2, "uniforms": np.zeros((2, 8))}
+    first = batch.respond([0, 1], ["go", "go"], **settings)
+    assert first[0] == first[1] != ""
+    texts = batch.respond([0, 1], ["mug " * 30, "x"], **settings)
+    assert texts[0] == ""
+    assert texts[1] != ""
+    served.context, asked = 10_000, len(served.asked)
+    assert batch.respond([0, 1], ["go", "x"], **settings)[0] == ""
+    assert len(served.asked) == asked + 1, "nothing is asked for it any more"
+
+
+@pytest.mark.parametrize(
+    ("said", "full"),
+    [
+        ("This model's maximum context length is 4096 tokens.", True),  # vLLM
+        ("The input (5000 tokens) is longer than the model's context length (4096 tokens).", True),  # SGLang
+        ("Input validation error: `inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000", True),  # TGI
+        ("temperature must be non-negative", False),
+    ],
+)
+def test_what_servers_say_about_the_context(served, monkeypatch, said, full):
+    status = 422 if "Input validation" in said else 400
+    monkeypatch.setattr(served, "play", lambda body: (status, {"error": {"message": said}}))
+    asked = {"temperature": [0.0], "top_p": [1.0], "uniforms": np.zeros((1, 8))}
+    if full:
+        assert policy(served).start(1).respond([0], ["go"], **asked) == [""]
+    else:
+        with pytest.raises(UserError, match=rf"^explore\.backend\.url .*: status 400 for {NAME} \({said}\)$"):
+            policy(served).start(1).respond([0], ["go"], **asked)
+
+
+def answers(server, **settings):
+    asked = {"temperature": [0.0] * 9, "top_p": [1.0] * 9, "uniforms": np.zeros((9, 8))}
+    return policy(server, **settings).start(9).respond(list(range(9)), ["go"] * 9, **asked)
+
+
+def test_refusals_are_one_line(served, monkeypatch):
+    with pytest.raises(UserError) as unknown:
+        answers(served, model="gpt")
+    assert str(unknown.value) == (
+        f"explore.backend.model gpt: {served.url} does not have it (The model `gpt` does not exist.); serve the "
+        "checkpoint under this name, or correct explore.backend.url, which mostly ends with /v1"
+    )
+    monkeypatch.setattr(served, "play", lambda body: (401, {"error": "Unauthorized\nno key"}))
+    with pytest.raises(UserError, match=r"/v1: access refused \(Unauthorized no key\); set .* OPENAI_API_KEY$"):
+        answers(served)
+    monkeypatch.setattr(served, "play", lambda body: (200, b"<html>hello</html>"))
+    with pytest.raises(UserError, match=r"answers something else than a chat completion \(<html>hello</html>\)$"):
+        answers(served)
+    monkeypatch.setattr(served, "play", lambda body: (200, json.dumps({"choices": []}).encode()))
+    with pytest.raises(UserError, match=r"something else than a chat completion"):
+        answers(served)
+
+
+def test_a_server_that_is_not_there(served):
+    port = served.server_address[1]
+    served.shutdown()
+    served.server_close()
+    with pytest.raises(UserError) as absent:
+        answers(served, url=f"http://127.0.0.1:{port}/v1")
+    assert str(absent.value).startswith(f"explore.backend.url http://127.0.0.1:{port}/v1: no answer after 7 attempts (")
+    assert str(absent.value).endswith("); start the server, or set explore.backend to null to play here")
+    assert "\n" not in str(absent.value)
