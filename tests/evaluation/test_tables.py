@@ -30,6 +30,11 @@ def test_table_1_has_the_papers_shape_and_order_with_the_controls_below_and_in_b
     assert found.rows[0][1].startswith("37.5 [")
     assert found.rows[0][3].startswith("50.0 [")
     assert "Best of N picks the best of its samples by the environment's own reward" in found.note
+    assert "server" not in found.note
+    served = tables.table1(cells("sft_weak"), served=["explore", "evaluate"])
+    assert served.note.endswith(
+        " explore and evaluate: played by a server, which does not promise the same episodes for the same seed."
+    )
 
 
 def test_undefined_shares_are_shown_as_such_and_denominators_named() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from w2sg.agents import rollout
 from w2sg.config import params
+from w2sg.config.serving import Backend
 from w2sg.contracts import layout
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Step, Trajectory
@@ -40,6 +41,15 @@ def played(project, monkeypatch):
 
 def requests(*, temperature=1.0):
     return [rollout.Request(task, 0, temperature, 1.0) for task in Task.read(layout.tasks("alfworld"))[:2]]
+
+
+def with_backend(settings, **changes):
+    """With the same server for both stages that may have one."""
+    backend = Backend(url="http://localhost:1/v1", model="x/{checkpoint}", concurrency=3, timeout=9.0)
+    backend = backend.model_copy(update=changes)
+    explore = settings.explore.model_copy(update={"backend": backend})
+    evaluate = settings.evaluate.model_copy(update={"backend": backend})
+    return settings.model_copy(update={"explore": explore, "evaluate": evaluate})
 
 
 def play_once(*, stage="explore", cohort=5, name="sft_weak", settings=None, asked=None):
@@ -91,8 +101,10 @@ def test_every_run_has_a_store_of_its_own(played):
     asked = requests()
     Task.write(layout.tasks("alfworld"), Task.read(layout.tasks("alfworld"))[1:])
     play_once(asked=asked)
+    play_once(asked=asked, settings=with_backend(settings))
+    play_once(asked=asked, settings=with_backend(settings, url="http://localhost:2/v1"))
     stores = [store for store, *_ in played[1:]]
-    assert len(set(stores)) == len(stores) == 9
+    assert len(set(stores)) == len(stores) == 11
 
 
 @pytest.mark.parametrize(("stage", "key"), [("explore", "explore.cohort"), ("theorem", "evaluate.cohort")])
@@ -103,3 +115,15 @@ def test_a_cohort_without_room_is_refused_before_it_plays(played, monkeypatch, s
     play_once(stage=stage, cohort=7, settings=settings)
     words = len(prompt("alfworld", style=settings.environment("alfworld").prompt).split())
     assert asked == [{"cohort": 7, "shortest": words + settings.explore.max_new_tokens, "key": key}]
+
+
+@pytest.mark.parametrize(("stage", "served"), [("explore", True), ("evaluate", True), ("theorem", False)])
+def test_a_server_plays_a_checkpoint_by_its_name(played, monkeypatch, stage, served):
+    """Nothing is loaded here then; Theorem 1 needs log-probabilities of what it samples, so it always plays here."""
+    made = []
+    monkeypatch.setattr(rollouts, "ServerPolicy", lambda **settings: made.append(settings))
+    if served:
+        monkeypatch.setattr(rollouts.bases, "load", lambda path: pytest.fail("loaded"))
+    play_once(stage=stage, settings=with_backend(params.load()))
+    wanted = {"url": "http://localhost:1/v1", "model": "x/models/sft/alfworld-0/weak", "concurrency": 3, "timeout": 9.0}
+    assert made == ([wanted | {"key": f"{stage}.backend"}] if served else [])

@@ -1,8 +1,6 @@
 """A server that plays in the place of the own loop."""
 
-from typing import Annotated
-
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
 from w2sg.config.fields import Count, Positive, Section
 
@@ -10,7 +8,7 @@ from w2sg.config.fields import Count, Positive, Section
 class Backend(Section):
     """A server with the OpenAI-compatible API of vLLM, SGLang, TGI and `transformers serve` (docs/server.md)."""
 
-    url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+    url: str
     """Where the API begins, mostly `http://HOST:PORT/v1`."""
     model: str
     """Name of a checkpoint on the server; `{checkpoint}` in it is its folder, such as models/sft/alfworld-0/weak."""
@@ -18,6 +16,13 @@ class Backend(Section):
     """Requests at the same time."""
     timeout: Positive
     """Seconds to wait for one answer."""
+
+    @field_validator("url")
+    @classmethod
+    def _over_http(cls, url: str) -> str:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"must begin with http:// or https://, found {url}")
+        return url
 
     @field_validator("model")
     @classmethod

@@ -47,7 +47,7 @@ def page(
     return environment.get_template("report.html.j2").render(
         headline=headline.headline(results.compared, confidence=inputs.resampling.confidence),
         tables=tables.by_environment(results.cells),
-        table1=tables.table1(results.cells, binary=results.binary),
+        table1=tables.table1(results.cells, binary=results.binary, served=results.served),
         learning=tables.learning_table(results.learning) if results.learning else None,
         other_tables=other_tables(inputs, results),
         compared=results.compared,

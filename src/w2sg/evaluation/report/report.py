@@ -30,6 +30,7 @@ def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
         results.cells,
         resampling=inputs.resampling,
         binary=results.binary,
+        served=results.served,
         after=[tables.learning_table(results.learning)] if results.learning else [],
     )
 

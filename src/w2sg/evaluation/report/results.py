@@ -26,6 +26,7 @@ class Results:
         episodes: grouped once for all of them.
         table1: by seed; `cells` over all seeds, with intervals.
         binary: environments whose rewards are 0 or 1.
+        served: stages that a server played.
         task_counts: by environment and split.
     """
 
@@ -39,6 +40,7 @@ class Results:
     theorem: Sequence[Reading]
     points: Sequence[GainPoint]
     binary: Sequence[str]
+    served: Sequence[str]
     task_counts: Mapping[str, Mapping[str, int]]
 
 
@@ -81,6 +83,7 @@ def work_out(inputs: ReportInputs) -> Results:
             beta=inputs.params["dpo"]["beta"],
         ),
         binary=[environment for environment in episodes.environments if episodes.binary(environment)],
+        served=[stage for stage in ("explore", "evaluate") if inputs.params[stage]["backend"]],
         task_counts=counts,
     )
 

@@ -45,7 +45,12 @@ def by_environment(table_cells: Sequence[TableCell]) -> list[tuple[str, list[str
 
 
 def table1_markdown(
-    table_cells: Sequence[TableCell], *, resampling: Resampling, binary: Sequence[str] = (), after: Sequence[Table] = ()
+    table_cells: Sequence[TableCell],
+    *,
+    resampling: Resampling,
+    binary: Sequence[str] = (),
+    served: Sequence[str] = (),
+    after: Sequence[Table] = (),
 ) -> str:
     """Table 1 in the paper's shape, the tables `after` it, then every environment, split and measure with intervals."""
     lines = [
@@ -55,7 +60,7 @@ def table1_markdown(
         f"In brackets: {resampling.confidence:.0%} bootstrap intervals over tasks and, where there are several, seeds.",
         "Completion is the share of the episodes that the environment ended by itself, in per cent.",
         "",
-        "\n".join(table.markdown() for table in (table1(table_cells, binary=binary), *after)).rstrip(),
+        "\n".join(table.markdown() for table in (table1(table_cells, binary=binary, served=served), *after)).rstrip(),
     ]
     for environment, splits, models in by_environment(table_cells):
         heads = [f"{split}: {name}" for split in splits for name in ("task score", "success", "completion", "tasks")]
@@ -77,12 +82,13 @@ def _cells(cells: Cells, *, split: str) -> list[str]:
     ]
 
 
-def table1(table_cells: Sequence[TableCell], *, binary: Sequence[str] = ()) -> Table:
+def table1(table_cells: Sequence[TableCell], *, binary: Sequence[str] = (), served: Sequence[str] = ()) -> Table:
     """All rows of Table 1 in the paper's order, the controls that it does not have below and in brackets.
 
     Args:
         table_cells: of all splits; the last, unseen where there are unseen tasks, is shown.
         binary: environments whose reward is 0 or 1 and which have one column (A19).
+        served: stages that a server played (docs/server.md).
     """
     found = {environment: (splits[-1], models) for environment, splits, models in by_environment(table_cells)}
     environments = [*(e for e in paper.ENVIRONMENTS if e in found), *sorted(found.keys() - set(paper.ENVIRONMENTS))]
@@ -107,6 +113,10 @@ def table1(table_cells: Sequence[TableCell], *, binary: Sequence[str] = ()) -> T
         "every reward is 0 or 1, as in ALFWorld, there is one column. In brackets: controls that the paper does not "
         "have. Best of N picks the best of its samples by the environment's own reward, which no agent knows."
     )
+    if served:
+        note += (
+            f" {' and '.join(served)}: played by a server, which does not promise the same episodes for the same seed."
+        )
     return Table("All methods", note, head, rows)
 
 
