@@ -101,6 +101,13 @@ def test_a_row_in_a_batch_equals_the_row_alone(kind, settings):
     assert len({tuple(answer) for answers in found for answer in answers}) > 6, "the model listens to its prompt"
 
 
+@pytest.mark.parametrize("kind", ["gpt_neo", "mpt"])
+def test_models_that_count_padding_are_refused(kind):
+    model = SimpleNamespace(config=transformers.AutoConfig.for_model(kind), device=torch.device("cpu"))
+    with pytest.raises(UserError, match=rf"^{kind}: {kind} counts padding as tokens of a conversation"):
+        Conversations(model, rows=2, pad=PAD, end=[END])
+
+
 @pytest.mark.parametrize(("kind", "layers"), [("lfm2", "conv"), ("qwen3_next", "linear_attention")])
 def test_layers_that_keep_a_running_state_are_refused(kind, layers):
     config = transformers.AutoConfig.for_model(kind, layer_types=[layers, "full_attention"], num_hidden_layers=2)

@@ -14,12 +14,16 @@ from w2sg.contracts.errors import UserError
 # What a model of transformers takes as its `attention_mask`.
 Mask: TypeAlias = torch.Tensor | dict[str, torch.Tensor]
 
+# Local layers of GPT-Neo and position biases of MPT are made in the models, from the number of columns.
+_COLUMNS = ("gpt_neo", "mpt")
+
 
 class Windows:
     """Which of its earlier tokens each kind of a model's layers sees.
 
     Raises:
-        UserError: layers that keep a running state in the place of keys and values, which padding would enter.
+        UserError: layers that keep a running state in the place of keys and values, which padding would enter, or that
+            count the columns of the cache in code of their own.
     """
 
     def __init__(self, config: PretrainedConfig) -> None:
@@ -36,6 +40,12 @@ class Windows:
             raise UserError(
                 f"{config.name_or_path or config.model_type}: layers of the kind {' and '.join(sorted(others))} cannot "
                 "play many conversations at once; take a model whose layers are full, sliding or chunked attention"
+            )
+
+        if config.model_type in _COLUMNS:
+            raise UserError(
+                f"{config.name_or_path or config.model_type}: {config.model_type} counts padding as tokens of a "
+                "conversation and cannot play many at once; take a model of another architecture"
             )
 
     def masks(self, own: torch.Tensor, *, positions: torch.Tensor, dtype: torch.dtype) -> Mask:
