@@ -6,11 +6,12 @@ from pathlib import Path
 import torch
 
 from w2sg.config.training import Lora
-from w2sg.contracts.files import write_json
+from w2sg.contracts.files import replacing, write_json
 from w2sg.training import bases, exploration, preference, sft
 from w2sg.training.tokenizer import train_tokenizer
 
 from . import conftest
+from .conftest import weights
 from .test_micro_batches import train
 
 LORA = Lora(r=4, alpha=8, dropout=0.0, targets=("q_proj", "v_proj"))
@@ -39,7 +40,8 @@ def main() -> None:
         optimization = conftest.optimization.__wrapped__().model_copy(update=values)
         trained, log = train(method, model, tokenizer, conversations, pairs, optimization, lora=lora)
         folder = Path(sys.argv[1]) / str(number)
-        bases.save(trained.unload() if lora else trained, tokenizer, folder)
+        with replacing(folder / "weights.pt") as temporary:
+            torch.save(weights(trained), temporary)
         write_json(folder / "log.json", log)
 
 

@@ -12,6 +12,7 @@ from w2sg.training.adapters import lora_config
 from w2sg.training.memory import GIB, Sizes, cache_bytes, check_cohort, check_scoring, largest_part, plan_training
 from w2sg.training.micro_batches import parts
 from w2sg.training.sft import train_sft
+from w2sg.training.trainer_setup import RECOMPUTE
 
 from .conftest import same, weights
 from .test_preference import twin_of
@@ -102,7 +103,7 @@ def test_activations_are_what_autograd_keeps(precision: str, targets, recompute:
         model, optimization=settings(precision=precision), lora=lora, tokens=512, recompute=recompute
     )
     if recompute:
-        model.activation_checkpointing_enable()
+        getattr(model, f"{RECOMPUTE}_enable")()
         model.enable_input_require_grads()
     backbone = model.model
     if lora is not None:

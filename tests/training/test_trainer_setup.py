@@ -1,11 +1,13 @@
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from trl import DPOConfig, SFTConfig
 
 from w2sg.config.training import Optimization
-from w2sg.training.trainer_setup import trainer_arguments
+from w2sg.contracts.errors import UserError
+from w2sg.training.trainer_setup import run, trainer_arguments
 
 
 def optimization(**changes: object) -> Optimization:
@@ -47,3 +49,10 @@ def test_only_training_imports_trl() -> None:
     code = "import sys; import w2sg.training.bases, w2sg.training.reference; print({'trl', 'peft'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("split", ["is_fsdp_enabled", "is_deepspeed_enabled"])
+def test_weights_that_are_split_over_processes_are_refused(split: str) -> None:
+    trainer = SimpleNamespace(**{"is_fsdp_enabled": False, "is_deepspeed_enabled": False} | {split: True})
+    with pytest.raises(UserError, match=r"^accelerate\.yaml: FSDP and DeepSpeed are not supported"):
+        run(trainer)

@@ -6,8 +6,8 @@ from pathlib import Path
 from w2sg.config.yaml_files import read_yaml
 
 
-def declared(stage: str, *, table: Path = Path("dvc.yaml")) -> int:
-    """Threads of a stage as the stage table declares them (`meta: {threads: …}`); 1 where it does not.
+def declared(stage: str, *, key: str = "threads", table: Path = Path("dvc.yaml")) -> int:
+    """Threads of a stage as the stage table declares them (`meta: {threads: …}`), or its `gpu`; 1 where it does not.
 
     Raises:
         UserError: there is no stage table here.
@@ -15,7 +15,7 @@ def declared(stage: str, *, table: Path = Path("dvc.yaml")) -> int:
     stages = read_yaml(table).get("stages") or {}
     # `evaluate --group sft` is the stage evaluate-sft of the table; its siblings declare the same.
     names = [name for name in stages if name == stage or name.startswith(f"{stage}-")]
-    return max((int((stages[name].get("meta") or {}).get("threads", 1)) for name in names), default=1)
+    return max((int((stages[name].get("meta") or {}).get(key, 1)) for name in names), default=1)
 
 
 def limit(count: int) -> None:

@@ -4,40 +4,54 @@ import argparse
 import importlib
 import inspect
 import sys
+import time
 from typing import Any, get_args
 
 from w2sg.config import data, params, threads
+from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.layout import EVALUATION_GROUPS
+from w2sg.stages import launch
 
 STAGES = (
     "tasks", "experts", "play", "tokenizer", "pretrain", "sft", "diversify", "explore", "embed", "trees",
     "merging", "pairs", "paths", "reference", "preference", "imitation", "evaluate", "theorem", "report",
 )  # fmt: skip
+SECONDS_TO_SPEAK = 3.0
 
 
 def main() -> int:
-    """Parse the command line, keep to the threads that the stage table declares, run the stage."""
+    """Parse the command line, keep to the threads and GPUs that the stage table declares, run the stage."""
     parser = argparse.ArgumentParser(prog="python -m w2sg.stages", description=__doc__)
     parser.add_argument("stage", choices=STAGES)
     for option in ("environment", "role", "method", "group"):
         parser.add_argument(f"--{option}")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--gpu", type=int, default=1)
     options = {name: value for name, value in vars(parser.parse_args()).items() if value is not None}
-    stage, count = options.pop("stage"), options.pop("threads")
+    stage, count, gpus = options.pop("stage"), options.pop("threads"), options.pop("gpu")
     try:
         settings = params.load()
         # DVC runs a stage again when its command changes, not when its meta does.
         if count != (declared := threads.declared(stage)):
             raise UserError(f"dvc.yaml: meta.threads is {declared}; the command must end with --threads {declared}")
+        # The number of processes decides in which order sums are made, as that of threads does.
+        wanted = max(1, threads.declared(stage, key="gpu")) if stage in launch.TRAINING else 1
+        if gpus != wanted:
+            raise UserError(f"dvc.yaml: meta.gpu is {wanted}; the command must end with --gpu {wanted}")
         threads.limit(count)
         run = importlib.import_module(f"w2sg.stages.{stage}").main
         _check(settings, stage=stage, options=options, wanted=list(inspect.signature(run).parameters)[1:])
+        if gpus > 1 and processes.count() == 1:
+            return launch.side_by_side(sys.argv[1:], count=gpus)
         run(settings, **options)
     except UserError as error:
-        for line in str(error).splitlines():
-            print(f"{stage}: {line}", file=sys.stderr)
+        if processes.first():
+            for line in str(error).splitlines():
+                print(f"{stage}: {line}", file=sys.stderr)
+        else:
+            time.sleep(SECONDS_TO_SPEAK)  # the launcher ends all processes when one has ended
         return 2
     except RuntimeError as error:
         if type(error).__name__ != "OutOfMemoryError":  # torch's, which only some stages import

@@ -14,6 +14,7 @@ from transformers import PreTrainedModel, Trainer, TrainingArguments
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from w2sg.config.training import Optimization
+from w2sg.contracts.errors import UserError
 from w2sg.training.adapters import merge
 from w2sg.training.batches import GroupedSampler
 from w2sg.training.head import IGNORED, labelled
@@ -135,7 +136,13 @@ class OwnBatches(Trainer):
 
 
 def run(trainer: Trainer) -> PreTrainedModel | PeftModel:
-    """Train, merge the adapters if there are any (they stay in sight), and give back the model in evaluation mode."""
+    """Train, merge the adapters if there are any (they stay in sight), and give back the model in evaluation mode.
+
+    Raises:
+        UserError: accelerate is configured to split weights over processes.
+    """
+    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
+        raise UserError("accelerate.yaml: FSDP and DeepSpeed are not supported; choose MULTI_GPU, or remove the file")
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     plain = trainer.model.get_base_model() if isinstance(trainer.model, PeftModel) else trainer.model

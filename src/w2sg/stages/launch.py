@@ -1,0 +1,50 @@
+"""Several processes of one training stage, one a GPU, as `gpu: N` in its meta says (docs/cluster.md).
+
+By torch's own launcher, as torchrun; or, where accelerate.yaml lies beside dvc.yaml, by `accelerate launch` with it.
+Where there is no GPU, the processes share the processor.
+"""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from w2sg.contracts.errors import UserError
+
+TRAINING = ("pretrain", "sft", "diversify", "preference", "imitation")
+CONFIGURATION = Path("accelerate.yaml")
+
+
+def side_by_side(words: Sequence[str], *, count: int) -> int:
+    """Run `python -m w2sg.stages WORDS` as `count` processes that train together; the exit code.
+
+    Raises:
+        UserError: the machine has GPUs, but fewer.
+    """
+    import torch
+
+    if torch.cuda.is_available() and torch.cuda.device_count() < count:
+        raise UserError(f"dvc.yaml: meta.gpu is {count}, and this machine has {torch.cuda.device_count()} GPUs")
+    if CONFIGURATION.is_file():
+        launcher = ("-m", "accelerate.commands.launch", "--config_file", CONFIGURATION, "--num_processes", f"{count}")
+        return subprocess.run([sys.executable, *launcher, "--module", "w2sg.stages", *words], check=False).returncode
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    # The first process tells the user what is wrong; the launcher would add a page.
+    logging.getLogger("torch.distributed").setLevel(logging.CRITICAL)
+    one_machine = LaunchConfig(
+        min_nodes=1,
+        max_nodes=1,
+        nproc_per_node=count,
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0",
+        run_id=f"w2sg-{'-'.join(words)}",
+        max_restarts=0,
+    )
+    try:
+        elastic_launch(one_machine, sys.executable)("-m", "w2sg.stages", *words)
+    except ChildFailedError as error:
+        return max(failure.exitcode for failure in error.failures.values()) or 1
+    return 0
