@@ -18,7 +18,7 @@ def logs(loss: float = 0.5) -> dict[str, float]:
 
 
 def state(step: int, of: int = 10) -> SimpleNamespace:
-    return SimpleNamespace(global_step=step, max_steps=of)
+    return SimpleNamespace(global_step=step, max_steps=of, is_world_process_zero=True)
 
 
 def test_a_row_per_update_with_the_columns_asked_for() -> None:
