@@ -3,7 +3,7 @@
     python benchmarks/drawing.py [--rows N] [--vocabulary N] [--spread X] [--tokens N]
 
 The logits are random with standard deviation X; the smaller it is, the more often the likeliest tokens do not tell.
-64 rows, vocabulary 49,152, two busy cores: the plain way takes 386 ms a token and this one 116, greedy 18 and 8.
+64 rows, vocabulary 49,152, two idle cores: the plain way takes 171 ms a token and this one 24, greedy 5.9 and 1.4.
 """
 
 import argparse

@@ -11,7 +11,7 @@ from transformers import AutoModelForCausalLM
 from w2sg.agents.generation import Conversations
 from w2sg.contracts.errors import UserError
 
-from .test_generation import Recording, alone, random_prompts
+from .test_generation import Recording, alone, compared, random_prompts
 
 VOCABULARY, END, PAD, WINDOW = 120, 1, 0, 12
 SIZES = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
@@ -78,24 +78,9 @@ def test_a_row_in_a_batch_equals_the_row_alone(kind, settings):
     prompts = random_prompts(np.random.default_rng(1), VOCABULARY, rows=rows, turns=turns)
     last = [3, 3, 1, 2, 3, 2]
     expected = [alone(model, prompts[row][: last[row]], end=END, turn_length=length) for row in range(rows)]
-    batch = Recording(model, rows=rows, pad=PAD, end=[END])
-    batch.seen = []
-    used, found = [0] * rows, [[] for _ in range(rows)]
-    for turn in range(turns):
-        kept = [row for row in range(rows) if last[row] > turn]
-        batch.keep(kept)
-        batch.seen.clear()
-        answers = batch.respond(
-            [prompts[row][turn] for row in kept],
-            temperature=[0.0] * len(kept),
-            top_p=[1.0] * len(kept),
-            uniforms=np.zeros((len(kept), length)),
-        )
-        for row, answer in zip(kept, answers, strict=True):
-            found[row].append(answer)
-            for number in range(min(len(answer) + 1, length)):
-                torch.testing.assert_close(batch.seen[number][row], expected[row][2][used[row]], rtol=0, atol=1e-3)
-                used[row] += 1
+    found, _ = compared(
+        Recording(model, rows=rows, pad=PAD, end=[END]), prompts, last, expected=expected, length=length, tolerance=1e-3
+    )
     assert found == [answers for answers, _, _ in expected]
     assert max(len(tokens) for _, tokens, _ in expected) > 4 * WINDOW
     assert len({tuple(answer) for answers in found for answer in answers}) > 6, "the model listens to its prompt"

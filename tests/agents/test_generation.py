@@ -44,25 +44,20 @@ def random_prompts(rng, vocabulary, *, rows, turns):
     return [[rng.integers(5, vocabulary, size=rng.integers(1, 30)).tolist() for _ in range(turns)] for _ in range(rows)]
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("shape", ["model", "absolute_model"])
-def test_ragged_batch_equals_one_by_one(request, own_tokenizer, shape, seed):
-    """Greedy turns of many conversations that drop out one after another, as each alone without a cache."""
-    model = request.getfixturevalue(shape)
-    rng = np.random.default_rng(seed)
-    rows, turns, length = 6, 4, 7
-    end, pad = own_tokenizer.eos_token_id, own_tokenizer.pad_token_id
-    prompts = random_prompts(rng, len(own_tokenizer), rows=rows, turns=turns)
-    last = rng.integers(1, turns + 1, size=rows)
-    expected = [alone(model, prompts[row][: last[row]], end=end, turn_length=length) for row in range(rows)]
-    batch = Recording(model, rows=rows, pad=pad, end=[end])
+def compared(batch, prompts, last, *, expected, length, tolerance):
+    """Play greedy turns of conversations that drop out one after another, and compare every logit with `expected`.
+
+    Args:
+        last: turns of each row.
+        expected: what `alone` gave for each row.
+
+    Returns:
+        The turns of each row, and how many logits of it were compared.
+    """
     batch.seen = []
-    found = [[] for _ in range(rows)]
-    used = [0] * rows
-    for turn in range(turns):
-        kept = [row for row in range(rows) if last[row] > turn]
-        if not kept:
-            break
+    found, used = [[] for _ in prompts], [0] * len(prompts)
+    for turn in range(max(last)):
+        kept = [row for row in range(len(prompts)) if last[row] > turn]
         batch.keep(kept)
         batch.seen.clear()
         answers = batch.respond(
@@ -74,8 +69,25 @@ def test_ragged_batch_equals_one_by_one(request, own_tokenizer, shape, seed):
         for row, answer in zip(kept, answers, strict=True):
             found[row].append(answer)
             for number in range(min(len(answer) + 1, length)):
-                torch.testing.assert_close(batch.seen[number][row], expected[row][2][used[row]], rtol=0, atol=2e-4)
+                torch.testing.assert_close(batch.seen[number][row], expected[row][2][used[row]], rtol=0, atol=tolerance)
                 used[row] += 1
+    return found, used
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("shape", ["model", "absolute_model"])
+def test_ragged_batch_equals_one_by_one(request, own_tokenizer, shape, seed):
+    """Greedy turns of many conversations that drop out one after another, as each alone without a cache."""
+    model = request.getfixturevalue(shape)
+    rng = np.random.default_rng(seed)
+    rows, turns, length = 6, 4, 7
+    end, pad = own_tokenizer.eos_token_id, own_tokenizer.pad_token_id
+    prompts = random_prompts(rng, len(own_tokenizer), rows=rows, turns=turns)
+    last = rng.integers(1, turns + 1, size=rows)
+    expected = [alone(model, prompts[row][: last[row]], end=end, turn_length=length) for row in range(rows)]
+    found, used = compared(
+        Recording(model, rows=rows, pad=pad, end=[end]), prompts, last, expected=expected, length=length, tolerance=2e-4
+    )
     assert found == [turns for turns, _, _ in expected]
     assert used == [len(seen) for _, _, seen in expected], "every logit was compared"
     assert any(len(answer) < length - 1 for answers in found for answer in answers) or seed, (

@@ -154,6 +154,11 @@ def test_the_runner_changes_all(source: Path) -> None:
     assert changed(source) == set(BEFORE)
 
 
+def test_the_launcher_changes_what_may_be_trained_by_several_processes(source: Path) -> None:
+    edit(source / "w2sg/stages/launch.py", lambda text: text + "\nANOTHER = 1\n")
+    assert stages(changed(source)) == TRAINING
+
+
 def test_the_version_of_a_library_changes_the_stages_that_import_it() -> None:
     assert changed(ROOT / "src", PINS | {"torch": "2.13.1"}) == importers("torch")
     assert stages(importers("torch")) == TRAINING | PLAYING | {"reference"}

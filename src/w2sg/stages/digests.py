@@ -18,12 +18,14 @@ from functools import cache
 from pathlib import Path
 
 from w2sg.contracts.errors import UserError
+from w2sg.stages.launch import TRAINING
 from w2sg.stages.outside import bytes_hash
 
 PACKAGE = "w2sg"
 ENVIRONMENTS = f"{PACKAGE}.environments"
 CONFIGURATION = (f"{PACKAGE}.config",)
 RUNNER = (f"{PACKAGE}.stages.__main__", f"{PACKAGE}.config.threads")
+LAUNCHER = f"{PACKAGE}.stages.launch"  # of the stages that may be several processes
 # The one module that imports by a name made up at run time: a part of an environment. Who wants a part names it in a
 # text, f"w2sg.environments.{name}.world", which is read here.
 PARTS = f"{ENVIRONMENTS}.parts"
@@ -138,7 +140,8 @@ def digest(source: Source, stage: str, *, environment: str | None = None, pins: 
     Args:
         pins: version by distribution (`read_pins`).
     """
-    code = sorted(source.closure(f"{PACKAGE}.stages.{stage}", environment) | set(RUNNER))
+    runner = {*RUNNER, LAUNCHER} if stage in TRAINING else set(RUNNER)
+    code = sorted(source.closure(f"{PACKAGE}.stages.{stage}", environment) | runner)
     modules = {name: source.module(name) for name in code}
     data = {path: content for module in modules.values() for path, content in module.data.items()}
     libraries = frozenset[str]().union(*(module.libraries for module in modules.values()))
