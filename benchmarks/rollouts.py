@@ -4,8 +4,9 @@
 
 The loop is what the paper's public code does: one episode after the other, one `generate` a turn, nothing kept between
 turns. Both play the same generated ALFWorld games with the same model, random weights of LLaMA's shape: it never ends
-a turn, so that both write the same number of tokens. Prints steps per second, the ratio, and how many answers agree
-(the last bits of the arithmetic may tip a token).
+a turn, so that both write the same number of tokens. Prints steps per second, the ratio, and how many first answers
+agree; later ones need not, since the loop encodes the text of earlier turns again, which random tokens do not survive.
+21M parameters on two idle cores: 32.4 against 3.2 steps/s.
 """
 
 import argparse
@@ -124,8 +125,8 @@ def main() -> None:
             answers[name] = looped(model, tokenizer, games, openings, options)
         rates[name] = steps / (time.perf_counter() - start)
         print(f"{name:6} {rates[name]:8.2f} steps/s")
-    same = sum(a == b for own, other in zip(*answers.values(), strict=True) for a, b in zip(own, other, strict=True))
-    print(f"ratio  {rates['batch'] / rates['loop']:8.1f}; {same} of {steps} answers the same")
+    first = sum(own[0] == other[0] for own, other in zip(*answers.values(), strict=True))
+    print(f"ratio  {rates['batch'] / rates['loop']:8.1f}; {first} of {len(games)} first answers the same")
 
 
 if __name__ == "__main__":
