@@ -32,13 +32,13 @@ install: $(INSTALLED)
 
 install-test: $(INSTALLED_TEST)
 
-# The lock files are complete, so nothing is resolved. What has no wheel is pure Python, built with the setuptools pinned first.
+# The lock files are complete, so nothing is resolved; older pips build without PEP 517 unless they are told. What has no wheel is pure Python, built with the setuptools pinned first.
 $(INSTALLED): requirements.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "w2sg needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	$(WHOLE) || $(PYTHON) -m venv --clear .venv
 	touch .venv/.unfinished
 	$(PIP) install --no-deps --no-compile `grep '^setuptools==' requirements.lock`
-	$(PIP) install --no-deps --no-compile --no-build-isolation --requirement requirements.lock
+	$(PIP) install --no-deps --no-compile --no-build-isolation --use-pep517 --requirement requirements.lock
 	$(PIP) install --no-deps --no-compile --no-build-isolation --editable .
 	$(COMPILE)
 	rm .venv/.unfinished

@@ -1,13 +1,14 @@
 """The analyzer and the ranking, held against what Lucene 9.5 (Anserini's English analyzer, BM25) gave for the same."""
 
 import math
+import re
 import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.environments.webshop.world.analysis import LONGEST_TOKEN, STOP_WORDS, terms, tokens
+from w2sg.environments.webshop.world.analysis import _ASCII_TOKEN, LONGEST_TOKEN, STOP_WORDS, terms, tokens
 from w2sg.environments.webshop.world.search import Index
 
 LUCENE_TERMS = [
@@ -70,6 +71,12 @@ def test_there_are_33_stop_words() -> None:
 @given(st.text(st.sampled_from("abyZ019'\":.,;_- #*\t\n"), max_size=30))
 def test_ascii_has_the_same_breaks_beside_other_letters(text: str) -> None:
     assert tokens(f"{text} é") == [*tokens(text), "é"]
+
+
+def test_groups_are_not_possessive() -> None:
+    """Python 3.11.2, which Debian 12 has, takes "a:0" for one token with possessive ones."""
+    assert not re.search(r"\)[*+?]\+", _ASCII_TOKEN.pattern)
+    assert tokens("a:0 b.c:1") == ["a", "0", "b.c", "1"]
 
 
 @given(st.text(max_size=40))
