@@ -70,8 +70,8 @@ def _word_breaks() -> Any:
 
 
 _TOKEN = _word_breaks()
-# The same for the letters of ASCII, where it is at least five times as fast. Its groups are greedy, not possessive: Python
-# before 3.11.5 matches possessive groups wrongly (CPython issue 106052). Nothing follows that could fail, so none backs off.
+# The same for the letters of ASCII, where it is at least five times as fast. Its groups are greedy, not possessive:
+# Python before 3.11.5 matches possessive ones wrongly (CPython issue 106052), and nothing follows that could fail.
 _ASCII_TOKEN = re.compile(
     r"_*(?:[a-z]+(?:[:.'][a-z]+)*|[0-9]+(?:[,;.'][0-9]+)*)+"
     r"(?:_+(?:[a-z]+(?:[:.'][a-z]+)*|[0-9]+(?:[,;.'][0-9]+)*)+)*_*|(_+)",
