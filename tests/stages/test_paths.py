@@ -76,3 +76,35 @@ def test_the_control_imitates_one_demonstration_for_every_tree(built, tmp_path):
         assert (path.kind, path.task_id) == ("demonstrations", expert.task_id)
         assert path.tree_value == path.replay_score == expert.score and path.certified
         assert path.messages == expert.messages(prompt=prompt("alfworld", style=style))
+
+
+@pytest.mark.parametrize(
+    "kind, own",
+    [("first", None), ("strong", None), ("expert", None), ("best_of_m", {"minimum_score": 0.0}), ("mcts", None)],
+)
+def test_who_is_imitated(built, tmp_path, kind, own):
+    """The first sample as it is, the strong model's best, the expert, the weak model's best; own settings count."""
+    project = built.copy(tmp_path)
+    with contextlib.chdir(project.path):
+        settings = params.load()
+    mcts = None if own is None else settings.mcts.model_dump() | own
+    entry = {"init": "base_strong", "data": kind, "expert_share": 0.0, "mcts": mcts, "imitate": None}
+    project.edit(imitation={"student": entry}, mcts={"minimum_score": 0.9 if own else 0.0})
+    assert project.run("paths", "--environment", "alfworld", "--seed", "0", "--method", "student") == (0, [])
+    with contextlib.chdir(project.path):
+        found = {path.task_id: path for path in DemonstrationPath.read(layout.paths("alfworld", 0, "student"))}
+        trees = load(layout.trees("alfworld", 0))
+        strong = read_trajectories(layout.explore("alfworld", 0, "strong"))
+        experts = {each.task_id: each for each in read_trajectories(layout.explored_experts("alfworld"))}
+        text = prompt("alfworld", style=settings.environment("alfworld").prompt)
+    assert found.keys() == trees.keys() and {path.kind for path in found.values()} == {kind}
+    for task_id, path in found.items():
+        weak = trees[task_id].trajectories
+        breadth = [each for each in strong if each.task_id == task_id and each.sample < len(weak)]
+        candidates = {"first": weak[:1], "strong": breadth, "expert": [experts[task_id]]}.get(kind, weak)
+        best = min(candidates, key=lambda each: (-each.score, len(each.steps), each.sample))
+        assert path.tree_value == best.score and path.certified
+        if kind != "mcts":
+            assert path.messages == best.messages(prompt=text)
+        else:
+            assert path.messages in [each.messages(prompt=text) for each in weak], "every e* is in one sample's words"

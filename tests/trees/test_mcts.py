@@ -156,24 +156,40 @@ def test_steps_to_the_best_leaf_are_those_of_the_shortest_way(drawn: list[Trajec
         )
 
 
-def test_merged_thoughts_are_a_recombination() -> None:
-    """Samples 0 and 1 merge at a, which keeps the thought of sample 0; the better end is that of sample 1."""
+def test_a_path_says_what_its_own_sample_said() -> None:
+    """Samples 4 and 7 merge at a, which keeps the words of 4, that fails; the better end is that of 7."""
     drawn = [trajectory("ab", sample=4, score=0.0), trajectory("ac", sample=7, score=1.0, thought="other")]
     tree = exact_tree(drawn)
-    path = mcts.extract(tree, statistics=searched(tree, iterations=50), ties="visits")
+    statistics = searched(tree, iterations=50)
+    path = mcts.extract(tree, statistics=statistics, ties="visits", words="own")
+    assert (path.steps, path.source_sample) == (drawn[1].steps, 7)
+    path = mcts.extract(tree, statistics=statistics, ties="visits", words="first")
     assert [step.thought for step in path.steps] == ["so", "other"]
-    assert path.source_sample == -1
+    assert path.source_sample == -1, "a recombination"
     reverse = exact_tree(drawn[::-1])
-    assert mcts.extract(reverse, statistics=searched(reverse, iterations=50), ties="visits").source_sample == 7
+    path = mcts.extract(reverse, statistics=searched(reverse, iterations=50), ties="visits", words="first")
+    assert path.source_sample == 7
 
 
-def test_merged_observations_are_a_recombination() -> None:
+def test_of_the_samples_of_a_leaf_the_best_speaks() -> None:
+    """The same actions scored 0.5, 1 and 1 by chance; thoughts tell them apart."""
+    scores = {"first": 0.5, "second": 1.0, "third": 1.0}
+    drawn = [trajectory("ab", sample=n, score=g, thought=t) for n, (t, g) in enumerate(scores.items())]
+    tree = exact_tree(drawn)
+    path = mcts.extract(tree, statistics=searched(tree, iterations=5), ties="visits")
+    assert [step.thought for step in path.steps] == ["second", "second"]
+    assert path.value == pytest.approx(2.5 / 3)
+
+
+def test_observations_too_are_those_of_the_sample() -> None:
     first, second = trajectory("ab", sample=0, score=0.0), trajectory("ac", sample=1, score=1.0)
     second = replace(second, steps=(replace(second.steps[0], observation="saw ''!"), *second.steps[1:]))
     embeddings = {"saw ''": np.array([1.0, 0.0]), "saw ''!": np.array([0.99, 0.1])}
     tree = build([first, second], merge_key="observation", xi=0.9, embeddings=embeddings)
-    path = mcts.extract(tree, statistics=searched(tree, iterations=50), ties="visits")
+    statistics = searched(tree, iterations=50)
+    path = mcts.extract(tree, statistics=statistics, ties="visits", words="first")
     assert (actions(path), path.value, path.source_sample) == ("ac", 1.0, -1)
+    assert mcts.extract(tree, statistics=statistics, ties="visits").steps == second.steps
 
 
 def test_maximum_by_hand() -> None:

@@ -9,7 +9,17 @@ from hypothesis import strategies as st
 from w2sg.contracts.pairs import Pair
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.trees.merging import build
-from w2sg.trees.pairs import ceiling_pairs, clears, divergences, eto_pairs, random_pairs, tree_pairs, whole_pair
+from w2sg.trees.pairs import (
+    ceiling_pairs,
+    clears,
+    divergences,
+    eto_pairs,
+    expert_pairs,
+    random_pairs,
+    shuffled,
+    tree_pairs,
+    whole_pair,
+)
 
 from .examples import exact_tree, sample_sets, samples, solved_tree, trajectory
 
@@ -229,6 +239,39 @@ def test_ceiling_leaves_out_what_the_expert_does_no_better() -> None:
     assert ceiling_pairs(samples(("a", 0.0)), experts=[unlike], minimum_gap=0.0) == [], "no h in common"
 
 
+def test_expert_pairs_part_where_a_sample_first_acts_otherwise() -> None:
+    """Samples part from the expert's abc at once, at its second or third action, or not at all."""
+    expert = replace(trajectory("abc", score=1.0), policy="expert")
+    drawn = samples(("abd", 0.0), ("abda", 0.0), ("ae", 0.0), ("z", 0.25), ("abx", 1.0), ("ab", 0.0))
+    found = expert_pairs(drawn, experts=[expert], minimum_gap=0.5)
+    assert [told(pair) for pair in found] == [
+        ("ab", "c", "d", 1.0, 0.0),
+        ("a", "bc", "e", 1.0, 0.0),
+        ("", "abc", "z", 1.0, 0.25),
+    ], "an action counts once a place; a sample as good as the expert, or one that stops early, gives no pair"
+    assert [(pair.kind, pair.pair_id) for pair in found] == [("expert", 0), ("expert", 1), ("expert", 2)]
+    (_, second, third) = expert_pairs(drawn, experts=[expert], minimum_gap=0.5, turns=1)
+    assert (told(second)[:3], told(third)[:3]) == (("a", "b", "e"), ("", "a", "z"))
+    assert expert_pairs(drawn, experts=[expert], minimum_gap=0.8)[-1].rejected_score == 0.0
+    assert expert_pairs(drawn, experts=[], minimum_gap=0.5) == []
+    elsewhere = replace(expert, steps=tuple(replace(step, observation="elsewhere") for step in expert.steps))
+    assert expert_pairs(drawn, experts=[elsewhere], minimum_gap=0.5) == [], "no h in common"
+
+
+def test_shuffled_labels_change_sides_of_half_the_pairs_and_nothing_else() -> None:
+    pairs = tree_pairs([solved_tree()] * 200, minimum_gap=0.0, aggregate="mean")
+    found = shuffled(pairs, rng=np.random.default_rng(0))
+    turned = [new.chosen == old.rejected and new.rejected == old.chosen for new, old in zip(found, pairs, strict=True)]
+    kept = [new.chosen == old.chosen and new.rejected == old.rejected for new, old in zip(found, pairs, strict=True)]
+    assert [a != b for a, b in zip(turned, kept, strict=True)] == [True] * 400
+    assert 160 < sum(turned) < 240
+    assert all(
+        replace(new, kind="tree", chosen=old.chosen, rejected=old.rejected) == old
+        for new, old in zip(found, pairs, strict=True)
+    )
+    assert found == shuffled(pairs, rng=np.random.default_rng(0))
+
+
 def test_whole_pair_carries_its_kind_and_prompt() -> None:
     pair = whole_pair(*samples(("ab", 1.0), ("c", 0.0)), kind="ceiling", prompt="Rules.")
     assert pair.kind == "ceiling"
@@ -243,10 +286,11 @@ builders: list[Callable[[list[Trajectory], float], list[Pair]]] = [
     lambda drawn, gap: draw(drawn, count=5, minimum_gap=gap),
     lambda drawn, gap: eto_pairs(drawn, minimum_gap=gap),
     lambda drawn, gap: ceiling_pairs(drawn[1:], experts=drawn[:1], minimum_gap=gap),
+    lambda drawn, gap: expert_pairs(drawn[1:], experts=drawn[:1], minimum_gap=gap),
 ]
 
 
-@pytest.mark.parametrize("builder", builders, ids=["mean", "max", "whole", "random", "eto", "ceiling"])
+@pytest.mark.parametrize("builder", builders, ids=["mean", "max", "whole", "random", "eto", "ceiling", "expert"])
 @given(drawn=sample_sets, gap=st.sampled_from([0.0, 0.25, 0.5]))
 def test_every_pair_is_a_valid_record_of_recorded_sides(builder: Callable, drawn: list[Trajectory], gap: float) -> None:
     recorded = [t.messages() for t in drawn]

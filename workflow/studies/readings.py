@@ -56,6 +56,7 @@ READINGS = (
     Reading("A2", "gamma 0.2", {"mcts.gamma": 0.2}, ("w2s_mcts",)),
     Reading("A2", "100 iterations", {"mcts.iterations": 100}, ("w2s_mcts",)),
     Reading("A2", "ties by visits, whatever the length", {"mcts.ties": "visits"}, ("w2s_mcts",)),
+    Reading("A6", "e* in the words of the first sample at each node", {"mcts.words": "first"}, ("w2s_mcts",)),
     Reading("A6", "imitate every e*, whatever its score", {"mcts.minimum_score": 0.0}, ("w2s_mcts",)),
     Reading("A6", "keep e* whose replay differs", {"mcts.uncertified": "keep"}, ("w2s_mcts",)),
     Reading("A8", "eq. 6 to the letter", {"dpo.eq6": "literal"}, ("w2s_dpo",)),

@@ -7,7 +7,7 @@ from os.path import expanduser
 from typing import Any, get_args
 
 from w2sg.config.models import FOLDER
-from w2sg.config.rosters import STRONG_PAIRS, ModelName
+from w2sg.config.rosters import STRONG_PAIRS, STRONG_PATHS, ModelName
 
 
 def disagreements(values: dict[str, Any]) -> list[str]:
@@ -97,7 +97,7 @@ def _roster_problems(values: dict[str, Any]) -> list[str]:
     for roster in ("preference", "imitation", "inference"):
         for method in _mapping(values, roster):
             data = _at(values, f"{roster}.{method}.data")
-            if data in STRONG_PAIRS and "strong" not in explored:
+            if data in STRONG_PAIRS + STRONG_PATHS and "strong" not in explored:
                 problems.append(
                     f"{roster}.{method}.data: {data} is made from the strong model's exploration; "
                     "add strong to explore.roles"

@@ -26,6 +26,8 @@ class Play(Section):
     """Episodes of every training task."""
     expert_shares: tuple[Share, ...] = Field(min_length=1)
     """Shares of actions that are the expert's; every episode draws one of them."""
+    misdirected: Share
+    """Share of the episodes that are told under another task's instruction: they show how acting goes, not what for."""
 
 
 class Sampling(Section):
@@ -125,6 +127,8 @@ class Mcts(Section):
     """Searches from the root."""
     ties: Literal["shortest", "visits"]
     """Which of two equal children e* takes: the one nearest to its best leaf, or the one searched more often."""
+    words: Literal["own", "first"]
+    """Whose thoughts e* says: of the best sample that ends in its leaf, or of the first that came by each node."""
     minimum_score: Share
     """Least score of a path that is imitated."""
     uncertified: Literal["drop", "keep"]

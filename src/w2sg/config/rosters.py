@@ -4,15 +4,18 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from w2sg.config.data import Mcts, Pairs
 from w2sg.config.fields import Count, NotNegative, Section, TopP
+from w2sg.config.training import Dpo, Imitation
 
-PairKind = Literal["tree", "random", "eto", "ceiling"]
-PathKind = Literal["mcts", "best_of_m", "demonstrations"]
+PairKind = Literal["tree", "shuffled", "expert", "random", "eto", "ceiling"]
+PathKind = Literal["mcts", "best_of_m", "first", "strong", "expert", "demonstrations"]
 SftName = Literal["sft_weak", "sft_strong"]
 ModelName = Literal["sft_weak", "sft_strong", "base_weak", "base_strong"]
 
-# The sources of pairs that are made from the strong model's own exploration.
+# The sources that are made from the strong model's own exploration.
 STRONG_PAIRS: tuple[PairKind, ...] = ("eto", "ceiling")
+STRONG_PATHS: tuple[PathKind, ...] = ("strong",)
 
 # Methods name folders, stages and rules.
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -27,6 +30,10 @@ class PreferenceMethod(Section):
     """The pairs that it learns from."""
     reference: SftName
     """The fixed reference of its loss (A9)."""
+    pairs: Pairs | None
+    """Its own way to make pairs; null takes section `pairs`."""
+    dpo: Dpo | None
+    """Its own training; null takes section `dpo`."""
 
 
 class ImitationMethod(Section):
@@ -38,6 +45,10 @@ class ImitationMethod(Section):
     """The paths that it imitates."""
     expert_share: Annotated[float, Field(ge=0.0, lt=1.0)]
     """Expert demonstrations mixed in, as a share of all conversations."""
+    mcts: Mcts | None
+    """Its own search and choice of paths; null takes section `mcts`."""
+    imitate: Imitation | None
+    """Its own training; null takes section `imitate`."""
 
 
 class InferenceMethod(Section):

@@ -16,7 +16,7 @@ class Pair(Row):
     """One preference pair (tau+, tau-) = ((h, sigma+), (h, sigma-)) (paper, section 3.2).
 
     Attributes:
-        kind: which builder made it: "tree", "random", "eto", "ceiling".
+        kind: which builder made it: "tree", "shuffled", "expert", "random", "eto", "ceiling".
         divergence: number of assistant turns in the shared history h.
         history: h, ending with the user turn at which the two sides part.
         chosen, rejected: sigma+ and sigma-, starting and ending with an assistant turn.

@@ -22,13 +22,13 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     """Read paths, experts and the starting checkpoint; write the checkpoint and its learning curve."""
     entry = params.imitation[method]
     found = DemonstrationPath.read(layout.paths(environment, seed, method))
-    paths = [path for path in found if path.certified or params.mcts.uncertified == "keep"]
+    paths = [path for path in found if path.certified or (entry.mcts or params.mcts).uncertified == "keep"]
     conversations = [list(path.messages) for path in paths]
     experts = _experts(params, entry, environment=environment, seed=seed, paths=len(paths))
-    dtype = trained_as(params.imitate.optimization, params.imitate.lora)
+    settings = entry.imitate or params.imitate
+    dtype = trained_as(settings.optimization, settings.lora)
     start = layout.model(environment, seed, entry.init)
     model, tokenizer = bases.load(start, dtype=dtype)
-    settings = params.imitate
     model, log = train_sft(
         model,
         tokenizer,

@@ -71,7 +71,7 @@ def _audit(
         "differing": merges.differing,
     }
     statistics = search(tree, gamma=params.mcts.gamma, iterations=params.mcts.iterations, rng=rng)
-    path = extract(tree, statistics=statistics, ties=params.mcts.ties)
+    path = extract(tree, statistics=statistics, ties=params.mcts.ties, words=params.mcts.words)
     if path.value >= params.mcts.minimum_score:
         score, same = act_out(world, task, path.steps, seed=seed)
         counts |= {

@@ -1,9 +1,11 @@
 """Stage pairs: the preference pairs of one method (sections 3.2, 4.1), from the source that its roster entry names."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
+from w2sg.config.data import Pairs
 from w2sg.config.params import Params
 from w2sg.config.rosters import PairKind
 from w2sg.contracts import layout
@@ -11,7 +13,7 @@ from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair
 from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.environments.prompts import prompt
-from w2sg.trees.pairs import ceiling_pairs, eto_pairs, random_pairs, tree_pairs
+from w2sg.trees.pairs import ceiling_pairs, eto_pairs, expert_pairs, random_pairs, shuffled, tree_pairs
 from w2sg.trees.tree import TrajectoryTree, load
 
 
@@ -21,75 +23,100 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     Raises:
         UserError: not a single pair came out.
     """
-    kind = params.preference[method].data
-    pairs = BUILDERS[kind](params, environment, seed)
+    entry = params.preference[method]
+    style = params.environment(environment).prompt
+    source = _Source(environment, seed, entry.pairs or params.pairs, prompt(environment, style=style))
+    pairs = BUILDERS[entry.data](source)
     if not pairs:
         raise UserError(
-            f"{layout.pairs(environment, seed, method)}: no pair of kind {kind}: no task has both better and worse "
-            "trajectories; raise explore.samples or explore.tasks, or lower pairs.minimum_gap"
+            f"{layout.pairs(environment, seed, method)}: no pair of kind {entry.data}: no task has both better and "
+            "worse trajectories; raise explore.samples or explore.tasks, or lower pairs.minimum_gap"
         )
     Pair.write(layout.pairs(environment, seed, method), pairs)
 
 
-def _tree(params: Params, environment: str, seed: int) -> list[Pair]:
-    return _of_trees(_trees(environment, seed), params, environment)
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What the pairs of one method are made from, and how."""
+
+    environment: str
+    seed: int
+    settings: Pairs
+    prompt: str
+
+    def trees(self) -> list[TrajectoryTree]:
+        return list(load(layout.trees(self.environment, self.seed)).values())
+
+    def explored(self) -> list[Trajectory]:
+        """What the strong model itself has played."""
+        return read_trajectories(layout.explore(self.environment, self.seed, "strong"))
+
+    def experts(self) -> list[Trajectory]:
+        return read_trajectories(layout.explored_experts(self.environment))
 
 
-def _random(params: Params, environment: str, seed: int) -> list[Pair]:
-    """As many as the trees give, from the trajectories that they hold: only the structure differs."""
-    trees = _trees(environment, seed)
-    return random_pairs(
-        [trajectory for tree in trees for trajectory in tree.trajectories],
-        rng=np.random.default_rng(seed),
-        count=len(_of_trees(trees, params, environment)),
-        minimum_gap=params.pairs.minimum_gap,
-        prompt=_prompt(params, environment),
-    )
+def _tree(source: _Source) -> list[Pair]:
+    return _of_trees(source, source.trees())
 
 
-def _of_trees(trees: list[TrajectoryTree], params: Params, environment: str) -> list[Pair]:
+def _of_trees(source: _Source, trees: list[TrajectoryTree]) -> list[Pair]:
+    settings = source.settings
     return tree_pairs(
         trees,
-        minimum_gap=params.pairs.minimum_gap,
-        aggregate=params.pairs.aggregate,
-        whole_path=params.pairs.whole_path,
-        turns=params.pairs.turns,
-        prompt=_prompt(params, environment),
+        minimum_gap=settings.minimum_gap,
+        aggregate=settings.aggregate,
+        whole_path=settings.whole_path,
+        turns=settings.turns,
+        prompt=source.prompt,
     )
 
 
-def _eto(params: Params, environment: str, seed: int) -> list[Pair]:
-    return eto_pairs(
-        _explored(environment, seed),
-        minimum_gap=params.pairs.minimum_gap,
-        prompt=_prompt(params, environment),
+def _shuffled(source: _Source) -> list[Pair]:
+    """The pairs of the trees, labelled by a coin."""
+    return shuffled(_tree(source), rng=np.random.default_rng(source.seed))
+
+
+def _expert(source: _Source) -> list[Pair]:
+    """From the samples that the trees hold."""
+    settings = source.settings
+    return expert_pairs(
+        _samples(source.trees()),
+        experts=source.experts(),
+        minimum_gap=settings.minimum_gap,
+        turns=settings.turns,
+        prompt=source.prompt,
     )
 
 
-def _ceiling(params: Params, environment: str, seed: int) -> list[Pair]:
-    return ceiling_pairs(
-        _explored(environment, seed),
-        experts=read_trajectories(layout.explored_experts(environment)),
-        minimum_gap=params.pairs.minimum_gap,
-        prompt=_prompt(params, environment),
+def _random(source: _Source) -> list[Pair]:
+    """As many as the trees give, from the trajectories that they hold."""
+    trees = source.trees()
+    return random_pairs(
+        _samples(trees),
+        rng=np.random.default_rng(source.seed),
+        count=len(_of_trees(source, trees)),
+        minimum_gap=source.settings.minimum_gap,
+        prompt=source.prompt,
     )
 
 
-def _trees(environment: str, seed: int) -> list[TrajectoryTree]:
-    return list(load(layout.trees(environment, seed)).values())
+def _samples(trees: list[TrajectoryTree]) -> list[Trajectory]:
+    return [trajectory for tree in trees for trajectory in tree.trajectories]
 
 
-def _explored(environment: str, seed: int) -> list[Trajectory]:
-    """What the strong model itself has played."""
-    return read_trajectories(layout.explore(environment, seed, "strong"))
+def _eto(source: _Source) -> list[Pair]:
+    return eto_pairs(source.explored(), minimum_gap=source.settings.minimum_gap, prompt=source.prompt)
 
 
-def _prompt(params: Params, environment: str) -> str:
-    return prompt(environment, style=params.environment(environment).prompt)
+def _ceiling(source: _Source) -> list[Pair]:
+    minimum_gap = source.settings.minimum_gap
+    return ceiling_pairs(source.explored(), experts=source.experts(), minimum_gap=minimum_gap, prompt=source.prompt)
 
 
-BUILDERS: dict[PairKind, Callable[[Params, str, int], list[Pair]]] = {
+BUILDERS: dict[PairKind, Callable[[_Source], list[Pair]]] = {
     "tree": _tree,
+    "shuffled": _shuffled,
+    "expert": _expert,
     "random": _random,
     "eto": _eto,
     "ceiling": _ceiling,

@@ -1,23 +1,26 @@
 """Stage paths: one path per task for imitation (eq. 7 and 8): e* of the tree search, or the best of the M samples (A7).
 
-As a control, an expert demonstration stands in the place of every path: what further training alone would do.
+Controls: the first sample as it is (what a weak teacher says without any reward), the best of as many samples of the
+strong model itself, the expert on the explored tasks (what right labels would do), or a demonstration that SFT knows in
+the place of every path (what further training alone would do).
 
 Every path is replayed in its environment; one whose observations or score come out otherwise is uncertified (A6).
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import cycle, islice
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import cycle, groupby, islice
 from typing import NamedTuple
 
 import numpy as np
 
+from w2sg.config.data import Mcts
 from w2sg.config.params import Params
 from w2sg.config.rosters import PathKind
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Step, conversation, read_trajectories
+from w2sg.contracts.trajectories import Step, Trajectory, conversation, read_trajectories
 from w2sg.environments.certification import act_out, expected
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
@@ -40,18 +43,19 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     Raises:
         UserError: not a single path is good enough to imitate.
     """
-    kind = params.imitation[method].data
+    entry = params.imitation[method]
+    settings = entry.mcts or params.mcts
     text = prompt(environment, style=params.environment(environment).prompt)
     tasks = {task.task_id: task for task in Task.read(layout.tasks(environment))}
     world = opener(environment, params)()
     paths = []
-    for found in _found(params, environment=environment, seed=seed, kind=kind):
+    for found in _found(settings, environment=environment, seed=seed, kind=entry.data):
         score, same = act_out(world, tasks[found.task_id], found.steps, seed=seed)
         paths.append(
             DemonstrationPath(
                 environment=environment,
                 task_id=found.task_id,
-                kind=kind,
+                kind=entry.data,
                 messages=conversation(found.steps, prompt=text),
                 tree_value=found.value,
                 replay_score=score,
@@ -63,31 +67,53 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     if not paths:
         raise UserError(
             f"{layout.paths(environment, seed, method)}: no path scores mcts.minimum_score "
-            f"({params.mcts.minimum_score}) or more; lower it, or explore with a better model"
+            f"({settings.minimum_score}) or more; lower it, or explore with a better model"
         )
     DemonstrationPath.write(layout.paths(environment, seed, method), paths)
 
 
-def _found(params: Params, *, environment: str, seed: int, kind: PathKind) -> Iterator[Found]:
-    """The paths of one kind: those of the trees that are good enough, or as many demonstrations as there are trees."""
+def _found(settings: Mcts, *, environment: str, seed: int, kind: PathKind) -> Iterator[Found]:
+    """The paths of one kind: those that are good enough, or as many demonstrations as there are trees."""
     trees = load(layout.trees(environment, seed))
     if kind == "demonstrations":
         for expert in islice(cycle(read_trajectories(layout.experts(environment))), len(trees)):
             yield Found(expert.task_id, expert.steps, expert.score, expert.sample)
         return
-    rng = np.random.default_rng(seed)
-    for task_id, tree in trees.items():
-        found = _searched(task_id, tree, params, rng=rng) if kind == "mcts" else _best_sample(task_id, tree)
-        if found.value >= params.mcts.minimum_score:
+    for found in _candidates(settings, trees, environment=environment, seed=seed, kind=kind):
+        if found.value >= settings.minimum_score:
             yield found
 
 
-def _searched(task_id: str, tree: TrajectoryTree, params: Params, *, rng: np.random.Generator) -> Found:
-    statistics = search(tree, gamma=params.mcts.gamma, iterations=params.mcts.iterations, rng=rng)
-    path = extract(tree, statistics=statistics, ties=params.mcts.ties)
+def _candidates(
+    settings: Mcts, trees: Mapping[str, TrajectoryTree], *, environment: str, seed: int, kind: PathKind
+) -> Iterator[Found]:
+    if kind == "expert":
+        for expert in read_trajectories(layout.explored_experts(environment)):
+            if expert.task_id in trees:
+                yield _as_it_is(expert)
+        return
+    if kind == "strong":
+        explored = read_trajectories(layout.explore(environment, seed, "strong"))
+        for task_id, group in groupby(explored, key=lambda sample: sample.task_id):
+            yield _best([sample for sample in group if sample.sample < len(trees[task_id].trajectories)])
+        return
+    rng = np.random.default_rng(seed)
+    for task_id, tree in trees.items():
+        if kind == "mcts":
+            yield _searched(task_id, tree, settings, rng=rng)
+        else:
+            yield _best(tree.trajectories) if kind == "best_of_m" else _as_it_is(tree.trajectories[0])
+
+
+def _searched(task_id: str, tree: TrajectoryTree, settings: Mcts, *, rng: np.random.Generator) -> Found:
+    statistics = search(tree, gamma=settings.gamma, iterations=settings.iterations, rng=rng)
+    path = extract(tree, statistics=statistics, ties=settings.ties, words=settings.words)
     return Found(task_id, path.steps, path.value, path.source_sample)
 
 
-def _best_sample(task_id: str, tree: TrajectoryTree) -> Found:
-    best = min(tree.trajectories, key=lambda sample: (-sample.score, len(sample.steps), sample.sample))
-    return Found(task_id, best.steps, best.score, best.sample)
+def _best(samples: Sequence[Trajectory]) -> Found:
+    return _as_it_is(min(samples, key=lambda sample: (-sample.score, len(sample.steps), sample.sample)))
+
+
+def _as_it_is(sample: Trajectory) -> Found:
+    return Found(sample.task_id, sample.steps, sample.score, sample.sample)

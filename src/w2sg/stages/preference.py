@@ -12,14 +12,15 @@ from w2sg.training.preference import card, train_dpo
 def main(params: Params, *, environment: str, seed: int, method: str) -> None:
     """Read pairs, reference log-probabilities and the starting checkpoint; write the checkpoint and its curve."""
     entry = params.preference[method]
+    settings = entry.dpo or params.dpo
     pairs = Pair.read(layout.pairs(environment, seed, method))
     turns = ReferenceTurn.read(layout.reference(environment, seed, method))
-    dtype = trained_as(params.dpo.optimization, params.dpo.lora)
+    dtype = trained_as(settings.optimization, settings.lora)
     start = layout.model(environment, seed, entry.init)
     model, tokenizer = bases.load(start, dtype=dtype)
-    literal = params.dpo.eq6 == "literal"
+    literal = settings.eq6 == "literal"
     reference = bases.load(layout.model(environment, seed, entry.reference), dtype=dtype) if literal else None
-    model, log = train_dpo(model, tokenizer, pairs, turns, dpo=params.dpo, seed=seed, reference=reference)
-    text = card(method=method, environment=environment, seed=seed, entry=entry, dpo=params.dpo, pairs=pairs, log=log)
+    model, log = train_dpo(model, tokenizer, pairs, turns, dpo=settings, seed=seed, reference=reference)
+    text = card(method=method, environment=environment, seed=seed, entry=entry, dpo=settings, pairs=pairs, log=log)
     bases.save(model, tokenizer, layout.preference(environment, seed, method), card=text, base=start)
     write_json(layout.log("preference", f"{layout.run_name(environment, seed)}-{method}"), log)

@@ -14,6 +14,7 @@ from w2sg.contracts.trajectories import Step
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
 Ties: TypeAlias = Literal["shortest", "visits"]
+Words: TypeAlias = Literal["own", "first"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,9 @@ class OptimizedPath:
         nodes: numbers of its execution-step nodes and, last, of its stop leaf; length n + 1.
         steps: length n, (o_t, th_t, a_t) of those nodes (A6).
         value: mean G of the samples that end in the stop leaf, which is its r_M/c_M.
-        source_sample: `Trajectory.sample` of the sample that is e* word for word; -1 where merging has put together
-            observations or thoughts of several samples. The actions are in any case those of every sample that ends in
-            the leaf: actions merge only when equal, and a tree has one way to each leaf.
+        source_sample: `Trajectory.sample` of the sample that is e* word for word; -1 where nodes in the words of their
+            first samples have put together observations or thoughts of several. The actions are in any case those of
+            every sample that ends in the leaf: actions merge only when equal, and a tree has one way to each leaf.
     """
 
     nodes: tuple[int, ...]
@@ -99,7 +100,7 @@ def backup(statistics: Statistics, *, path: list[int], score: float) -> None:
         statistics.visits[number] += 1
 
 
-def extract(tree: TrajectoryTree, *, statistics: Statistics, ties: Ties) -> OptimizedPath:
+def extract(tree: TrajectoryTree, *, statistics: Statistics, ties: Ties, words: Words = "own") -> OptimizedPath:
     """Descend greedily by r_M/c_M; where two children are equal, `ties` decides.
 
     Two are equal as a rule when every sample below both of them succeeds.
@@ -107,6 +108,8 @@ def extract(tree: TrajectoryTree, *, statistics: Statistics, ties: Ties) -> Opti
     Args:
         ties: `shortest` prefers the child with the fewest steps to the best leaf below it; what is still equal, and all
             under `visits`, goes to more search visits, then more data visits, then the oldest child.
+        words: `own`: observations and thoughts are those of the best sample that ends in the leaf, the first of equals;
+            `first`: each node says what the first sample said that came by, which may be one that failed later.
     """
     ahead = steps_to_best(tree) if ties == "shortest" else [0] * len(tree.nodes)
 
@@ -119,9 +122,10 @@ def extract(tree: TrajectoryTree, *, statistics: Statistics, ties: Ties) -> Opti
     path: list[int] = []
     while children := tree.nodes[path[-1] if path else ROOT].children:
         path.append(max(children, key=merit))
-    steps = tuple(tree.step(number) for number in path[:-1])
     leaf = tree.nodes[path[-1]]
     samples = [tree.trajectories[member] for member in leaf.members]
+    best = max(samples, key=lambda sample: sample.score)
+    steps = best.steps if words == "own" else tuple(tree.step(number) for number in path[:-1])
     said = [(step.observation, step.response) for step in steps]
     own = [sample.sample for sample in samples if [(s.observation, s.response) for s in sample.steps] == said]
     return OptimizedPath(tuple(path), steps, leaf.mean_score, own[0] if own else -1)

@@ -164,6 +164,64 @@ def ceiling_pairs(
     )
 
 
+def shuffled(pairs: Iterable[Pair], *, rng: np.random.Generator) -> list[Pair]:
+    """The same pairs with labels by a fair coin: whether what is learned comes from the labels or from the texts.
+
+    The scores stay with the labels, as what they claim.
+    """
+    return [
+        replace(pair, kind="shuffled", chosen=pair.rejected, rejected=pair.chosen)
+        if rng.random() < 0.5
+        else replace(pair, kind="shuffled")
+        for pair in pairs
+    ]
+
+
+def expert_pairs(
+    trajectories: Iterable[Trajectory],
+    *,
+    experts: Iterable[Trajectory],
+    minimum_gap: float,
+    turns: int | None = None,
+    prompt: str = "",
+) -> list[Pair]:
+    """Divergences from the expert: its turn against every other action that a sample took at the same point.
+
+    A positive control: what pairs of right labels and the same shape as the tree's would do. A sample parts from the
+    expert at its first other action, after equal actions and observations. Numbered from 0.
+
+    Args:
+        trajectories: explored samples; one within `minimum_gap` of the expert's score gives no pair.
+        experts: at most one per task counts, the first.
+        turns: as in `tree_pairs`.
+    """
+    shown = {task: samples[0] for task, samples in _by_task(experts).items()}
+    pairs = []
+    for task, samples in _by_task(trajectories).items():
+        seen: set[tuple[int, object]] = set()
+        for sample in samples:
+            if task not in shown or not clears(shown[task].score - sample.score, minimum_gap=minimum_gap):
+                continue
+            parting = _parting(shown[task], sample)
+            if parting is None or (option := (parting, action_key(sample.steps[parting]))) in seen:
+                continue
+            seen.add(option)
+            scores = shown[task].score, sample.score
+            pair = _pair(shown[task], sample, kind="expert", divergence=parting, scores=scores, prompt=prompt)
+            pairs.append(_cut(pair, turns=turns))
+    return numbered(pairs)
+
+
+def _parting(expert: Trajectory, sample: Trajectory) -> int | None:
+    """Number of the step at which a sample first acts otherwise than the expert; None where they see other things."""
+    for number, (shown, own) in enumerate(zip(expert.steps, sample.steps, strict=False)):
+        if shown.observation != own.observation:
+            return None
+        if action_key(shown) != action_key(own):
+            return number
+    return None
+
+
 def _by_task(trajectories: Iterable[Trajectory]) -> dict[tuple[str, str], list[Trajectory]]:
     tasks: dict[tuple[str, str], list[Trajectory]] = {}
     for trajectory in trajectories:
@@ -192,6 +250,11 @@ def _pair_at(tree: TrajectoryTree, divergence: Divergence, *, turns: int | None,
         scores=(divergence.best_score, divergence.worst_score),
         prompt=prompt,
     )
+    return _cut(pair, turns=turns)
+
+
+def _cut(pair: Pair, *, turns: int | None) -> Pair:
+    """Both sides after `turns` turns of the agent's."""
     if turns is None:
         return pair
     kept = 2 * turns - 1  # the observations in between, not the one after the last
