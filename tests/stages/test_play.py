@@ -61,6 +61,6 @@ def test_a_model_from_scratch_needs_a_task_that_is_not_explored(built: Project, 
     code, lines = project.run("play", *ALFWORLD)
     assert code == 2 and project.contents() == before
     assert lines == [
-        "w2sg: error: explore.tasks: 4 leaves none of the 4 training tasks of alfworld to play on, which a model from "
+        "play: explore.tasks: 4 leaves none of the 4 training tasks of alfworld to play on, which a model from "
         "scratch learns from; explore fewer, or raise environments.alfworld.tasks.train"
     ]

@@ -10,13 +10,35 @@ LABELS = {  # in the order of Table 1, then the controls that the paper does not
     "eto": "ETO",
     "best_of_n": "Best of N (reward known)",
     "ceiling": "Ceiling",
+    "paper_dpo": "TreeDPO to the letter",
+    "paper_mcts": "MCTS to the letter",
+    "shuffled_dpo": "TreeDPO, shuffled labels",
+    "expert_dpo": "TreeDPO, expert's labels",
     "random_dpo": "DPO on random pairs",
     "best_of_m": "SFT on best of M",
+    "own_best": "SFT on its own best of M",
+    "expert_paths": "SFT on expert paths",
     "more_sft": "SFT strong, trained on",
+    "naive": "Base strong, weak samples alone",
+    "alone": "Base strong, best of M alone",
     "base_weak": "Base weak",
     "base_strong": "Base strong",
 }
-CONTROLS = ("random_dpo", "best_of_m", "more_sft", "base_weak", "base_strong")
+CONTROLS = (
+    "paper_dpo",
+    "paper_mcts",
+    "shuffled_dpo",
+    "expert_dpo",
+    "random_dpo",
+    "best_of_m",
+    "own_best",
+    "expert_paths",
+    "more_sft",
+    "naive",
+    "alone",
+    "base_weak",
+    "base_strong",
+)
 
 
 def label(model: str) -> str:
