@@ -287,7 +287,8 @@ def test_rosters(values, problems):
     values["inference"]["both"] = values["inference"]["best_of_n"] | {"model": "sft_weak"}
     assert problems(values) == [
         "preference.Two words.[key]: string should match pattern '^[a-z][a-z0-9_]*$' (found 'Two words')",
-        "preference.both.data: input should be 'tree', 'shuffled', 'expert', 'random', 'eto' or 'ceiling' (found 'mcts')",
+        "preference.both.data: "
+        "input should be 'tree', 'shuffled', 'expert', 'random', 'eto' or 'ceiling' (found 'mcts')",
         "imitation.both.init: input should be 'sft_weak', 'sft_strong', 'base_weak' or 'base_strong' (found 'base')",
         "inference.best_of_n.model: input should be 'sft_weak' or 'sft_strong' (found 'w2s_dpo')",
         "preference.sft_weak: another model has this name; choose one of its own",
