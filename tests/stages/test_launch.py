@@ -75,6 +75,7 @@ def ask_for_two(project) -> None:
     (project.path / "dvc.yaml").write_text(yaml.safe_dump(table))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("configured", [False, True], ids=["torch", "accelerate"])
 def test_two_processes_write_the_model_of_one(alone, ready, root, configured: bool) -> None:
     one, log = load_file(alone.path / MODEL / "model.safetensors"), read_json(alone.path / LOG)
@@ -93,6 +94,7 @@ def test_two_processes_write_the_model_of_one(alone, ready, root, configured: bo
     assert not [path for path in MODEL.parent.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_a_users_mistake_is_one_line_from_two_processes(ready, root) -> None:
     ask_for_two(ready)
     (layout.base("weak") / "config.json").unlink()
