@@ -18,6 +18,8 @@ CORES ?= all
 INSTALLED := .venv/.installed
 INSTALLED_TEST := .venv/.installed-test
 PAGES := invalidation parameters presets
+# Files one by one in the order of tests/conftest.py.
+PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: install install-test run smoke twin sensitivity grid study check test lint docs format lock clean
 
@@ -81,10 +83,10 @@ study: install
 	python workflow/studies/study.py --cores $(CORES)
 
 check: lint
-	python -m pytest --numprocesses 2 --dist loadfile -m 'not slow'
+	$(PYTEST) -m 'not slow'
 
 test: install-test
-	python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST)
 
 lint: install-test
 	ruff check .

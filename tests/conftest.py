@@ -1,5 +1,6 @@
 """What all tests share: no network, one thread, a hypothesis profile without deadline, the way to the shared data."""
 
+import copy
 import os
 import shutil
 import sys
@@ -23,8 +24,40 @@ os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.envir
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# The files that take longest, the longest first: so that no worker is left with one while the other is idle.
+LONGEST = (
+    "test_end_to_end.py",
+    "test_invalidation.py",
+    "snakemake_dvc/test_races.py",
+    "snakemake_dvc/test_first.py",
+    "snakemake_dvc/test_pipeline.py",
+    "snakemake_dvc/test_slurm.py",
+    "snakemake_dvc/test_experiments.py",
+    "test_install.py",
+    "stages/test_launch.py",
+    "environments/test_scienceworld_environment.py",
+    "environments/test_contract.py",
+    "snakemake_dvc/test_conda.py",
+    "test_add_an_environment.py",
+    "test_outside.py",
+    "studies/test_grid.py",
+    "snakemake_dvc/test_remotes.py",
+    "test_thread_counts.py",
+    "test_sensitivity.py",
+    "training/test_processes.py",
+    "stages/test_imports.py",
+)
+
 settings.register_profile("w2sg", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("w2sg")
+
+
+@pytest.hookimpl(trylast=True)  # after pytest has put tests that share a fixture side by side
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files in their order of LONGEST, the others after them as they were."""
+    rank = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    assert all(file.is_file() for file in rank), "LONGEST names a file that is not there"
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
 
 
 @pytest.fixture(scope="session")
@@ -42,10 +75,16 @@ def shared_data() -> Path:
     return folder
 
 
-@pytest.fixture
-def values() -> dict:
-    """The content of params.yaml, to be changed."""
+@pytest.fixture(scope="session")
+def default_values() -> dict:
+    """The content of params.yaml, read once; not to be changed."""
     return yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def values(default_values: dict) -> dict:
+    """The content of params.yaml, to be changed."""
+    return copy.deepcopy(default_values)
 
 
 @dataclass(frozen=True)

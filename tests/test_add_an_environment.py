@@ -47,10 +47,10 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-@pytest.fixture
-def followed(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the project with the folder written and the section added, as the page says."""
-    folder = tmp_path / "project"
+    folder = tmp_path_factory.mktemp("followed") / "project"
     command = [sys.executable, "workflow/studies/workspace.py", "params.yaml", str(folder)]
     subprocess.run(command, cwd=ROOT, check=True)
     (command,) = commands("1")

@@ -18,7 +18,7 @@ from w2sg.contracts.errors import UserError
 ROOT = Path(__file__).resolve().parents[1]
 
 
-class NoAliases(yaml.SafeDumper):
+class NoAliases(yaml.CSafeDumper):
     def ignore_aliases(self, data):
         return True
 

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from snakemake_dvc.stages import open_repo, read_stages
-from toys import Toy
+from toys import Toy, copy_of
 from w2sg.config import threads
 
 ROOT = Path(__file__).parents[1]
@@ -37,10 +37,11 @@ stages:
 """
 
 
-@pytest.fixture
-def probe(tmp_path):
-    """A repository with the project's Snakefile, over stages that say what they see."""
-    toy = Toy(tmp_path / "probe", tmp_path / "home")
+@pytest.fixture(scope="module")
+def fresh_probe(tmp_path_factory):
+    """A repository with the project's Snakefile, over stages that say what they see; nothing has run."""
+    folder = tmp_path_factory.mktemp("fresh")
+    toy = Toy(folder / "probe", folder / "home")
     toy.path.mkdir()
     for name in ("Snakefile", "environment.yml", "params.yaml"):
         shutil.copy(ROOT / name, toy.path)
@@ -50,6 +51,11 @@ def probe(tmp_path):
     toy.run("git", "init", "--quiet")
     toy.run("dvc", "init", "--quiet")
     return toy
+
+
+@pytest.fixture
+def probe(fresh_probe, tmp_path):
+    yield from copy_of(fresh_probe, tmp_path / "probe")
 
 
 @pytest.mark.slow

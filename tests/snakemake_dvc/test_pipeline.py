@@ -140,11 +140,6 @@ def test_looking_changes_nothing(toy, tmp_path):
     assert toy.ran() == []
 
 
-def test_report_shows_the_figures(toy, tmp_path):
-    toy.snakemake("--report", str(tmp_path / "report.html"))
-    assert "figure.svg" in (tmp_path / "report.html").read_text()
-
-
 def test_lint_and_format(toy):
     assert "good condition" in toy.snakemake("--lint")
     toy.run("snakefmt", "--check", "Snakefile")

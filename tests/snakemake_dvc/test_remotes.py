@@ -6,7 +6,6 @@
 import http.client
 
 import pytest
-from moto.server import ThreadedMotoServer
 
 pytestmark = pytest.mark.slow
 
@@ -21,6 +20,8 @@ CREDENTIALS = {
 @pytest.fixture(scope="module")
 def s3():
     """The address of a server that has the empty bucket `store`."""
+    from moto.server import ThreadedMotoServer
+
     server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

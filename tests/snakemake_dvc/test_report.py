@@ -40,5 +40,6 @@ def test_figures_tables_and_captions_are_in_the_report(toy, tmp_path):
     assert files["a.json"] == (toy.path / "out/score/a.json").read_bytes()
     toy.snakemake("--report", str(tmp_path / "report.html"))
     for page in (files["report.html"].decode(), (tmp_path / "report.html").read_text()):
+        assert "figure.svg" in page
         assert "What the figure of report shows." in page
         assert "What the table says." in page

@@ -1,6 +1,8 @@
 """`gpu: 2` in a training stage's meta: two processes, the weights of one, one line for the user."""
 
+import contextlib
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -21,23 +23,37 @@ from w2sg.stages import launch
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer
 
+from .conftest import Project
+
 WORDS = ("sft", "--environment", "alfworld", "--seed", "0", "--role", "weak")
 MODEL, LOG = layout.sft("alfworld", 0, "weak"), layout.log("sft", "alfworld-0-weak")
 
 
-@pytest.fixture
-def ready(project, monkeypatch):
-    """Experts, and a base to start from."""
-    monkeypatch.chdir(project.path)
-    settings = params.load()
-    text = prompt("alfworld", style=settings.environment("alfworld").prompt)
-    experts = [each.messages(prompt=text) for each in read_trajectories(layout.experts("alfworld"))]
-    texts = [message["content"] for messages in experts for message in messages]
-    tokenizer: PreTrainedTokenizerFast = train_tokenizer(texts, vocabulary=400, context=1024)
-    base = bases.create(settings.models.weak, tokenizer=tokenizer, context=1024, seed=0)
-    bases.save(base, tokenizer, layout.base("weak"))
+@pytest.fixture(scope="module")
+def alone(built: Project, tmp_path_factory) -> Project:
+    """Experts, a base to start from, and what one process made of it."""
+    project = built.copy(tmp_path_factory.mktemp("alone") / "project")
+    with contextlib.chdir(project.path):
+        settings = params.load()
+        text = prompt("alfworld", style=settings.environment("alfworld").prompt)
+        experts = [each.messages(prompt=text) for each in read_trajectories(layout.experts("alfworld"))]
+        texts = [message["content"] for messages in experts for message in messages]
+        tokenizer: PreTrainedTokenizerFast = train_tokenizer(texts, vocabulary=400, context=1024)
+        base = bases.create(settings.models.weak, tokenizer=tokenizer, context=1024, seed=0)
+        bases.save(base, tokenizer, layout.base("weak"))
     optimization = settings.sft.optimization.model_dump() | {"epochs": 2, "batch": 2, "precision": "fp32"}
     project.edit(sft={"optimization": optimization})
+    assert project.run(*WORDS)[0] == 0
+    return project
+
+
+@pytest.fixture
+def ready(alone: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A copy of it as the working folder, without what was made."""
+    project = alone.copy(tmp_path / "project")
+    monkeypatch.chdir(project.path)
+    shutil.rmtree(MODEL)
+    LOG.unlink()
     return project
 
 
@@ -59,11 +75,10 @@ def ask_for_two(project) -> None:
     (project.path / "dvc.yaml").write_text(yaml.safe_dump(table))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("configured", [False, True], ids=["torch", "accelerate"])
-def test_two_processes_write_the_model_of_one(ready, root, configured: bool) -> None:
-    done = run(ready, root, *WORDS)
-    assert done.returncode == 0, done.stderr
-    alone, log = load_file(MODEL / "model.safetensors"), read_json(LOG)
+def test_two_processes_write_the_model_of_one(alone, ready, root, configured: bool) -> None:
+    one, log = load_file(alone.path / MODEL / "model.safetensors"), read_json(alone.path / LOG)
     ask_for_two(ready)
     if configured:
         settings = {"compute_environment": "LOCAL_MACHINE", "distributed_type": "MULTI_GPU", "mixed_precision": "no"}
@@ -72,13 +87,14 @@ def test_two_processes_write_the_model_of_one(ready, root, configured: bool) -> 
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("sft: step ") == 1, "one process speaks"
     together = load_file(MODEL / "model.safetensors")
-    assert together.keys() == alone.keys()
+    assert together.keys() == one.keys()
     for name, value in together.items():
-        torch.testing.assert_close(value, alone[name], atol=1e-5, rtol=0.0)
+        torch.testing.assert_close(value, one[name], atol=1e-5, rtol=0.0)
     assert [row["loss"] for row in read_json(LOG)] == pytest.approx([row["loss"] for row in log], abs=1e-5)
     assert not [path for path in MODEL.parent.iterdir() if path.name.startswith(".")]
 
 
+@pytest.mark.slow
 def test_a_users_mistake_is_one_line_from_two_processes(ready, root) -> None:
     ask_for_two(ready)
     (layout.base("weak") / "config.json").unlink()

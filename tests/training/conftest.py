@@ -88,7 +88,7 @@ def other_model(other_tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
     return bases.create(BIGGER, tokenizer=other_tokenizer, context=1024, seed=4)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def optimization() -> Optimization:
     return Optimization(
         epochs=2,

@@ -1,8 +1,9 @@
-"""Run by test_processes.py as one process or several: train by every method, write what came out to a folder."""
+"""What test_processes.py does in one process or several: train by every method, write what came out to a folder."""
 
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from w2sg.config.training import Lora
@@ -26,24 +27,25 @@ CASES = (
 )
 
 
-def main() -> None:
-    """Train every case from the same weights."""
+def main(out: Path) -> None:
+    """Train every case from the same weights, each into a folder of `out`."""
     torch.set_num_threads(1)
     conversations, pairs = conftest.conversations.__wrapped__(), conftest.pairs.__wrapped__()
     texts = [message["content"] for messages in conversations for message in messages]
     tokenizer = train_tokenizer(texts, vocabulary=400, context=512)
     for number, (method, lora, batch, micro_tokens, recompute) in enumerate(CASES):
-        for module in (sft, preference, exploration):
-            module.plan_training = lambda *_, recompute=recompute, **__: recompute
         model = bases.create(conftest.BIGGER, tokenizer=tokenizer, context=512, seed=3)
         values = {"epochs": 1, "batch": batch, "learning_rate": 1e-3, "micro_tokens": micro_tokens}
         optimization = conftest.optimization.__wrapped__().model_copy(update=values)
-        trained, log = train(method, model, tokenizer, conversations, pairs, optimization, lora=lora)
-        folder = Path(sys.argv[1]) / str(number)
+        with pytest.MonkeyPatch.context() as patched:
+            for module in (sft, preference, exploration):
+                patched.setattr(module, "plan_training", lambda *_, recompute=recompute, **__: recompute)
+            trained, log = train(method, model, tokenizer, conversations, pairs, optimization, lora=lora)
+        folder = out / str(number)
         with replacing(folder / "weights.pt") as temporary:
             torch.save(weights(trained), temporary)
         write_json(folder / "log.json", log)
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

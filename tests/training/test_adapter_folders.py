@@ -17,7 +17,7 @@ from w2sg.contracts.errors import UserError
 from w2sg.training import bases
 from w2sg.training.sft import train_sft
 
-from .conftest import contents, same, weights
+from .conftest import ARCHITECTURE, contents, same, weights
 
 # PEFT 0.21 reads a property that transformers 5.23 has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
@@ -25,25 +25,30 @@ pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is d
 LORA = Lora(r=4, alpha=8, dropout=0.1, targets=("q_proj", "v_proj", "o_proj", "k_proj"))
 
 
-@pytest.fixture
-def models(
-    model: LlamaForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    conversations,
-    optimization: Optimization,
-    tmp_path: Path,
-) -> Path:
-    """A base, a model trained on it, and one trained on that one; the second and third are adapters."""
-    root = tmp_path / "models"
-    bases.save(model, tokenizer, root / "base/weak")
+@pytest.fixture(scope="module")
+def made(tokenizer: PreTrainedTokenizerFast, conversations, optimization: Optimization, tmp_path_factory) -> Path:
+    """In models/ a base, a model trained on it, and one trained on that one; the second and third are adapters.
+
+    In whole/ the same two with their adapters unloaded.
+    """
+    folder = tmp_path_factory.mktemp("adapters")
+    root = folder / "models"
+    bases.save(bases.create(ARCHITECTURE, tokenizer=tokenizer, context=512, seed=3), tokenizer, root / "base/weak")
     for start, end in (("base/weak", "sft/house-0/weak"), ("sft/house-0/weak", "imitation/house-0/mcts")):
         began, read = bases.load(root / start)
         trained, _ = train_sft(
             began, read, conversations, optimization=optimization, lora=LORA, assistant_only=True, seed=0
         )
         bases.save(trained, read, root / end, card=f"# {end}\n", base=root / start)
-        trained.unload().save_pretrained(tmp_path / "whole" / end)
-    return root
+        trained.unload().save_pretrained(folder / "whole" / end)
+    return folder
+
+
+@pytest.fixture
+def models(made: Path, tmp_path: Path) -> Path:
+    """A copy of its own of models/, with whole/ beside it."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "models"
 
 
 @pytest.mark.parametrize("name", ["sft/house-0/weak", "imitation/house-0/mcts"])
