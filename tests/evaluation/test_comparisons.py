@@ -8,7 +8,7 @@ from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures import comparisons, shares
 from w2sg.evaluation.measures.comparisons import Comparison, Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.models import Origin
+from w2sg.evaluation.measures.models import Origin, origins
 from w2sg.evaluation.measures.statistics import Interval, PairedDifference
 from w2sg.evaluation.report.headline import headline
 
@@ -45,19 +45,20 @@ def test_contrasts_are_those_of_the_experiment() -> None:
 
 
 def test_a_method_is_held_against_its_start_and_ours_against_the_chosen_sides_alone() -> None:
-    origins = {
+    known = {
         "w2s_dpo": Origin("sft_strong", "tree"),
-        "no_losers": Origin("sft_strong", "tree_chosen"),
+        "no_losers": Origin("sft_strong", "tree_chosen", "of imitation"),
         "elsewhere": Origin("base_strong", "tree_chosen"),
         "paper_mcts": Origin("base_strong", "mcts"),
     }
-    found = comparisons.contrasts(["sft_strong", "base_strong", "ceiling", *origins], origins)
+    found = comparisons.contrasts(["sft_strong", "base_strong", "ceiling", *known], known)
     assert ("elsewhere", "base_strong") in found and ("w2s_dpo", "base_strong") not in found
     assert [pair for pair in found if pair[0] == "w2s_dpo"] == [
         ("w2s_dpo", "sft_strong"),
         ("w2s_dpo", "ceiling"),
         ("w2s_dpo", "no_losers"),
     ]
+    assert ("elsewhere", "w2s_dpo") not in found
     assert ("paper_mcts", "ceiling") in found, "as the paper's sentences are judged by it"
     assert len(found) == len(set(found))
 
@@ -82,6 +83,27 @@ def test_an_interval_that_touches_zero_decides_nothing() -> None:
     comparison = Comparison("alfworld", "unseen", "average_reward", "w2s_dpo", "sft_weak", result)
     assert comparison.verdict == "undecided"
     assert not comparison.holds
+
+
+def test_what_learns_from_trees_is_held_against_the_same_training_on_other_data() -> None:
+    rosters = {
+        "preference": {
+            "w2s_dpo": {"init": "sft_strong", "data": "tree", "dpo": None},
+            "shuffled": {"init": "sft_strong", "data": "shuffled", "dpo": None},
+            "tree_40": {"init": "sft_strong", "data": "tree", "dpo": {"beta": 0.1}},
+            "shuffled_40": {"init": "sft_strong", "data": "shuffled", "dpo": {"beta": 0.1}},
+        },
+        "imitation": {"w2s_mcts": {"init": "base_strong", "data": "mcts", "expert_share": 0.0}},
+        "inference": {"best_of_n": {"model": "sft_strong", "samples": 8}},
+    }
+    known = origins(rosters)
+    assert known["best_of_n"] == Origin("sft_strong")
+    found = comparisons.contrasts(["base_strong", *known], known)
+    assert [pair for pair in found if pair[1].startswith("shuffled")] == [
+        ("w2s_dpo", "shuffled"),
+        ("tree_40", "shuffled_40"),
+    ]
+    assert ("w2s_mcts", "base_strong") in found
 
 
 def test_the_families_are_corrected_each_by_itself() -> None:

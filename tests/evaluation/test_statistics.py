@@ -185,6 +185,15 @@ def test_ratio_is_undefined_without_a_denominator_to_speak_of(ceiling: float, de
     assert found.denominator.mean == pytest.approx(ceiling)
 
 
+def test_a_ratio_of_thirds_that_cancel_is_zero() -> None:
+    model = {str(n): v for n, v in enumerate([1 / 3, 2 / 3, 0.1 + 0.2] * 30)}
+    baseline = {str(n): v for n, v in enumerate([2 / 3, 1 / 3, 0.3] * 30)}
+    found = statistics.ratio(model, baseline, **RATIO)
+    assert found.value is not None
+    assert found.value.mean == 0.0 == round(found.value.mean, 15)
+    assert found.value.low < 0 < found.value.high
+
+
 def test_relative_gain_is_over_the_baseline() -> None:
     tasks = [str(n) for n in range(50)]
     found = statistics.ratio(dict.fromkeys(tasks, 0.532), dict.fromkeys(tasks, 0.51), **RATIO)

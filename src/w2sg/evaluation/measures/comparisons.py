@@ -25,6 +25,7 @@ OURS = ("w2s_dpo", "w2s_mcts")
 # these.
 TO_THE_LETTER = {"w2s_dpo": "paper_dpo", "w2s_mcts": "paper_mcts"}
 RIVALS = ("eto", "best_of_n", "ceiling", "random_dpo", "best_of_m", "more_sft")  # what the two are held against besides
+TREES = ("tree", "mcts")  # the kinds of data that are made with trees
 CHOSEN = "_chosen"  # ends the kind of data that is another's without the rejected sides
 MARGIN = 0.03  # of equivalence: half of what MCTS gains over SFT strong in the paper (5.9, 4.6, 6.0 points), rounded
 
@@ -144,8 +145,9 @@ def table_cells(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Ta
 def contrasts(models: Sequence[str], origins: Mapping[str, Origin] | None = None) -> list[tuple[str, str]]:
     """Which model is held against which.
 
-    SFT strong and the untouched strong base against SFT weak; every method against both SFT models and its start; ours
-    against their rivals and against the same data without the rejected sides.
+    SFT strong and the untouched strong base against SFT weak; every method against both SFT models and its start; what
+    learns from trees against what learns in the same way from other data; ours against their rivals and against the
+    same data without the rejected sides.
     """
     known = origins or {}
     ordered = in_table_order(models)
@@ -154,7 +156,8 @@ def contrasts(models: Sequence[str], origins: Mapping[str, Origin] | None = None
     wanted = [("sft_strong", "sft_weak"), ("base_strong", "sft_weak")]
     for method in methods:
         start = known[method].start if method in known else BASELINES[-1]
-        wanted += [(method, baseline) for baseline in dict.fromkeys((*BASELINES, start))]
+        wanted += [(method, baseline) for baseline in (*BASELINES, start)]
+        wanted += [(method, control) for control in _other_data(method, known)]
     for method in ours:
         wanted += [(method, rival) for rival in RIVALS]
         wanted += [(method, twin) for twin in without_rejected(method, known)]
@@ -162,12 +165,21 @@ def contrasts(models: Sequence[str], origins: Mapping[str, Origin] | None = None
     return [pair for pair in dict.fromkeys(wanted) if set(pair) <= set(ordered)]
 
 
+def _other_data(method: str, origins: Mapping[str, Origin]) -> list[str]:
+    """Of a method that learns from trees: those with its start and settings that learn from something else."""
+    own = origins.get(method)
+    if own is None or own.data not in TREES:
+        return []
+    alike = {name: each for name, each in origins.items() if (each.start, each.settings) == (own.start, own.settings)}
+    return [name for name, each in alike.items() if each.data not in TREES]
+
+
 def without_rejected(method: str, origins: Mapping[str, Origin]) -> list[str]:
     """Methods that start where this one does and learn from the chosen sides of its pairs alone."""
     if method not in origins:
         return []
-    twin = Origin(origins[method].start, origins[method].data + CHOSEN)
-    return [name for name, origin in origins.items() if origin == twin]
+    twin = (origins[method].start, origins[method].data + CHOSEN)
+    return [name for name, origin in origins.items() if (origin.start, origin.data) == twin]
 
 
 def comparisons(

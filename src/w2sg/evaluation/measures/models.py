@@ -1,5 +1,6 @@
 """The models of an evaluation: the names that a reader knows them by, their order in every table, their origins."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -37,17 +38,24 @@ def in_table_order(models: Iterable[str]) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a method comes from: the model that it starts from, and the kind of data that it learns from.
+    """Where a method comes from; a student that learns nothing scores what its start scores.
 
-    A student that learns nothing scores what its start scores. `data` is empty for a method that trains nothing.
+    Attributes:
+        start: the model that it starts from.
+        data: the kind of data that it learns from; empty for a method that trains nothing.
+        settings: all else that its entry says, as text: methods of equal settings differ in their data alone.
     """
 
     start: str
     data: str = ""
+    settings: str = ""
 
 
 def origins(params: Mapping[str, Any]) -> dict[str, Origin]:
     """Every method of the rosters, by name."""
     trained = {**params.get("preference", {}), **params.get("imitation", {})}
-    found = {name: Origin(entry["init"], entry["data"]) for name, entry in trained.items()}
+    found = {}
+    for name, entry in trained.items():
+        rest = {key: value for key, value in entry.items() if key not in ("init", "data")}
+        found[name] = Origin(entry["init"], entry["data"], json.dumps(rest, sort_keys=True))
     return found | {name: Origin(entry["model"]) for name, entry in params.get("inference", {}).items()}

@@ -180,7 +180,8 @@ def ratio(
         return Ratio(None, denominator)
     shares = np.divide(upper, lower, out=np.where(upper > 0, inf, -inf), where=lower > 0)
     ends = np.quantile(shares, [tail, 1 - tail], method="inverted_cdf")  # no mean of two, as one may be infinite
-    return Ratio(Interval(float(parts[0].mean()) / mean, float(ends[0]), float(ends[1])), denominator)
+    share = (round(float(value), ROUNDING) for value in (parts[0].mean() / mean, *ends))
+    return Ratio(Interval(*share), denominator)
 
 
 def sign_test(wins: int, losses: int) -> float:
