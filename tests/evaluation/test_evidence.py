@@ -70,6 +70,19 @@ def test_a_comparison_is_taken_from_its_own_environment_model_and_measure() -> N
     assert found.text == "webshop: W2S MCTS against SFT strong −15.0 [−20.0, −10.0] on 50 unseen tasks, lower"
 
 
+def test_with_several_seeds_the_mixed_interval_is_said_too() -> None:
+    differences = {f"t{n}": [0.1 + 0.05 * (n % 3), 0.2, 0.15] for n in range(30)}
+    result = statistics.paired_difference(
+        differences, dict.fromkeys(differences, [0.0] * 3), resamples=200, confidence=0.95, rng=np.random.default_rng(0)
+    )
+    found = Comparison("webshop", "unseen", "average_reward", "w2s_mcts", "sft_strong", result)
+    assert result.mixed is not None
+    low, high = result.mixed.bounds(0.95)
+    (piece,) = evidence.better(("w2s_mcts", "sft_strong"), environments=("webshop",))(Measured(compared=[found]))
+    assert f", mixed model [{100 * low:+.1f}, {100 * high:+.1f}], higher" in piece.text
+    assert (piece.p_value, piece.direction) == (result.strict_p, "for")
+
+
 def test_the_row_to_the_letter_is_judged_where_there_is_one() -> None:
     both = [comparison(0.1, 0.2), comparison(-0.2, -0.1, pair="paper_mcts sft_strong")]
     (found,) = evidence.better(("w2s_mcts", "sft_strong"), environments=("webshop",))(Measured(compared=both))
