@@ -8,7 +8,7 @@ import pytest
 
 from w2sg.evaluation.measures import mixed, statistics
 from w2sg.evaluation.measures.comparisons import MARGIN, Comparison
-from w2sg.evaluation.measures.models import Origin
+from w2sg.evaluation.measures.models import Origin, label
 from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
 from w2sg.evaluation.paper import claims, evidence, grid_evidence, paper, verdicts
@@ -86,7 +86,7 @@ def test_with_several_seeds_the_mixed_interval_is_said_too() -> None:
 def test_the_row_to_the_letter_is_judged_where_there_is_one() -> None:
     both = [comparison(0.1, 0.2), comparison(-0.2, -0.1, pair="paper_mcts sft_strong")]
     (found,) = evidence.better(("w2s_mcts", "sft_strong"), environments=("webshop",))(Measured(compared=both))
-    assert found.direction == "against" and "paper_mcts against SFT strong" in found.text
+    assert found.direction == "against" and f"{label('paper_mcts')} against SFT strong" in found.text
 
 
 def from_start(*compared: Comparison, contrast: tuple[str, str] = ("w2s_mcts", "sft_weak")) -> Evidence:
