@@ -10,6 +10,7 @@ from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Step, Trajectory, conversation
 from w2sg.evaluation.measures.comparisons import Resampling
+from w2sg.evaluation.measures.complement import attempts
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.report.figures.training import LearningCurve
@@ -133,13 +134,23 @@ def task_table(*, tasks: int, environment: str = "alfworld") -> list[Task]:
 
 
 def grid(
-    rewards: Mapping[int, float], *, environment: str = "scienceworld", model: str = "w2s_mcts", reach: float = 0.02
+    rewards: Mapping[int, float],
+    *,
+    environment: str = "scienceworld",
+    model: str = "w2s_mcts",
+    reach: float = 0.02,
+    p: float = 0.001,
 ) -> list[GridRow]:
-    """A grid over breadth with these rewards, intervals of `reach` to both sides."""
+    """A grid over breadth with these rewards, intervals of `reach` to both sides.
+
+    Paired with the best, a breadth is as far below as its reward, within `reach`, at `p` where that excludes 0.
+    """
+    best = max(rewards.values(), default=0.0)
     return [
         GridRow(
             "0123456789", environment, model, breadth, 0.1, "unseen", 50, 1, value, value - reach, value + reach,
             value - 0.5, value - 0.5 - reach, value - 0.5 + reach, 0.01, 9.0, 6.5, 5.0, 0.7, 0.8,
+            value - best, value - best - reach, value - best + reach, p if value - best + reach < 0 else 0.5,
         )
         for breadth, value in rewards.items()
     ]  # fmt: skip
@@ -176,6 +187,13 @@ def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500
             "tree": {"breadth": 6, "similarity": 0.9},
             "dpo": {"beta": 0.1},
             "evaluate": {"backend": None},
+            "preference": {
+                "w2s_dpo": {"init": "sft_strong", "data": "tree", "reference": "sft_weak"},
+                "random_dpo": {"init": "sft_strong", "data": "random", "reference": "sft_weak"},
+                "ceiling": {"init": "sft_strong", "data": "ceiling", "reference": "sft_strong"},
+            },
+            "imitation": {"w2s_mcts": {"init": "sft_strong", "data": "mcts", "expert_share": 0.5}},
+            "inference": {},
         },
         resampling=Resampling(resamples=resamples, confidence=0.95, seed=0),
         minimum_gap=0.0,
@@ -187,4 +205,15 @@ def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500
         tasks=task_table(tasks=tasks),
         experts={"alfworld": 0.9},
         spreads={"alfworld": [1.0, 1.0, 0.0]},
+        attempts=[
+            each
+            for role in ("weak", "strong")
+            for each in attempts(
+                [sample for one in trees.values() for sample in one.trajectories],
+                environment="alfworld",
+                seed=0,
+                role=role,
+                samples=6,
+            )
+        ],
     )

@@ -1,5 +1,6 @@
 """Grid rows: what they are paired with, which configuration they belong to, their file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,20 @@ def test_points_are_paired_with_the_configurations_own() -> None:
         (20, 2, 0.6, 0.0),
     ]
     assert found[0].difference_high < 0
+    assert (found[0].from_best, found[0].from_best_high) == (found[0].difference, found[0].difference_high)
+    assert (found[1].from_best, found[1].from_best_p) == (0.0, 1.0), "the best itself"
     quality = (found[0].branchings_total, found[0].depth_mean, found[0].informative_total)
     assert (*quality, found[0].mixed_share, found[0].best_score) == (9, 6.5, 5, 0.75, 0.75)
+
+
+def test_points_are_paired_with_the_best_of_their_own_beta() -> None:
+    """The configuration's own, 6, wins 12 of 20 tasks, 8 wins 15: breadth 3 loses 11 to it and none the other way."""
+    points = [point(6, 12), point(3, 4), point(8, 15), point(6, 20, beta=0.5), point(3, 19, beta=0.5)]
+    found = grid.rows(points, name="x", breadth=6, beta=0.1, resampling=RESAMPLING)
+    of = {(row.breadth, row.beta): row for row in found if row.model == "w2s_mcts"}
+    assert [of[b, 0.1].from_best for b in (3, 6, 8)] == [pytest.approx(-11 / 20), pytest.approx(-3 / 20), 0.0]
+    assert of[3, 0.1].from_best_p == pytest.approx(2 / 2**11)
+    assert [of[b, 0.5].from_best for b in (3, 6)] == [pytest.approx(-1 / 20), 0.0]
 
 
 def test_a_grid_without_the_configurations_own_point_is_refused() -> None:
@@ -69,6 +82,9 @@ def test_a_file_of_rows_comes_back(tmp_path: Path) -> None:
     assert [(row.model, row.breadth, row.average_reward) for row in back] == [
         (row.model, row.breadth, pytest.approx(row.average_reward, rel=1e-5)) for row in found
     ]
+    older = [replace(row, from_best=None, from_best_low=None, from_best_high=None, from_best_p=None) for row in back]
+    grid.write(tmp_path / "older.csv", older)
+    assert grid.read(tmp_path / "older.csv") == older
     grid.write(tmp_path / "empty.csv", [])
     assert grid.read(tmp_path / "empty.csv") == []
 

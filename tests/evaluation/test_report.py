@@ -11,6 +11,7 @@ import pytest
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import contrasts
+from w2sg.evaluation.measures.models import origins
 from w2sg.evaluation.paper import claims
 from w2sg.evaluation.report import report
 
@@ -22,6 +23,7 @@ FILES = {
     "tables.md",
     "learning.csv",
     "comparisons.csv",
+    "complement.csv",
     "recovered.csv",
     "claims.md",
     "theorem.csv",
@@ -97,16 +99,41 @@ def test_tree_quality_says_what_there_was_to_learn_from(folder: Path) -> None:
 
 def test_comparisons_hold_every_contrast(folder: Path) -> None:
     found = rows(folder / "comparisons.csv")
-    assert [(r["model"], r["baseline"]) for r in found if r["split"] == "unseen"] == contrasts(list(SKILL))
+    methods = origins(inputs(tasks=1).params)
+    assert [(r["model"], r["baseline"]) for r in found if r["split"] == "unseen"] == contrasts(list(SKILL), methods)
+    assert all(float(r["adjusted_p"]) >= max(float(r["p_value"]), float(r["mixed_p"])) for r in found)
+    assert {(r["model"], r["baseline"]) for r in found if r["family"] == "headline"} == {
+        (ours, sft) for ours in ("w2s_dpo", "w2s_mcts") for sft in ("sft_weak", "sft_strong")
+    }
     assert all(float(r["low"]) <= float(r["difference"]) <= float(r["high"]) for r in found)
     assert {(r["test"], r["seeds"]) for r in found} == {("sign, seed means", "2")}
 
 
 def test_recovered_names_its_denominator(folder: Path) -> None:
     found = rows(folder / "recovered.csv")
-    shares = {"recovered ceiling": "ceiling - sft_strong", "performance gap recovered": "ceiling - sft_weak"}
+    shares = {"recovered ceiling": "ceiling - sft_strong", "performance gap recovered": "sft_strong - sft_weak"}
     assert all(shares[row["share"]] == row["denominator"] for row in found)
     assert all((row["value"] == "") == (float(row["denominator_low"]) <= 0) for row in found)
+
+
+def test_the_complement_has_four_shares_a_way_of_looking(folder: Path) -> None:
+    found = rows(folder / "complement.csv")
+    assert [(r["split"], r["weak"], r["strong"]) for r in found[::4]] == [
+        ("explored", "best of 6", "once, at 1"),
+        ("explored", "once, at 1", "best of 6"),
+        ("unseen", "once, at 1", "once, at 1"),
+    ]
+    for first in range(0, 12, 4):
+        assert sum(float(r["share"]) for r in found[first : first + 4]) == pytest.approx(1, abs=1e-5)
+    assert "## What each model solves that the other does not" in (folder / "tables.md").read_text(encoding="utf-8")
+
+
+def test_only_what_survives_the_correction_is_bold(folder: Path) -> None:
+    found = [r for r in rows(folder / "comparisons.csv") if r["split"] == "unseen"]
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    table = page[page.index('<table class="comparisons">') :].partition("</table>")[0]
+    assert table.count("<b>") == sum(r["holds"] == "True" for r in found) > 0
+    assert table.count('<td class="difference">') == 2 * len(found), "bootstrap and mixed model"
 
 
 def test_claims_count_their_verdicts(folder: Path) -> None:
@@ -186,7 +213,18 @@ def test_science_world_and_a_grid_bring_their_figures(tmp_path: Path) -> None:
     text = (tmp_path / "tables.md").read_text(encoding="utf-8")
     assert "| MCTS | 5 | – | 30.0 [28.0, 32.0] |" in text
     assert "| scienceworld | 0 (1483) | 4 (194) | 4 (211) |" in text
-    assert "3: 40.0, 4: 50.0, 5: 30.0; best at 4" in (tmp_path / "claims.md").read_text(encoding="utf-8")
+    claims = (tmp_path / "claims.md").read_text(encoding="utf-8")
+    assert "3: 40.0, 4: 50.0, 5: 30.0; best at 4" in claims
+    assert "another configuration" not in claims
+
+
+def test_a_grid_of_another_configuration_is_judged_and_named_but_not_drawn(tmp_path: Path) -> None:
+    report.build(replace(inputs(tasks=4), grid_of_another=grid({3: 0.4, 4: 0.5, 5: 0.3})), folder=tmp_path)
+    claims = (tmp_path / "claims.md").read_text(encoding="utf-8")
+    assert "best at 4" in claims and "(configuration 0123456789)" in claims
+    assert "| supported (by a grid of another configuration) | Section 4.2, Figure 5 |" in claims
+    assert "figures/breadth.svg" not in contents(tmp_path)
+    assert "make grid" in (tmp_path / "tables.md").read_text(encoding="utf-8")
 
 
 def test_page_with_the_least_there_can_be(tmp_path: Path) -> None:

@@ -4,11 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import ArrayLike
 
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures import statistics
+from w2sg.evaluation.measures import mixed, statistics
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
+
+
+def detectable(differences: ArrayLike) -> float | None:
+    return statistics.smallest_detectable(mixed.fit(differences), confidence=0.95)
 
 
 def rng() -> np.random.Generator:
@@ -99,15 +104,22 @@ def test_sign_test_of_very_many_tasks_does_not_overflow() -> None:
 
 def test_smallest_detectable_effect_by_hand() -> None:
     differences = [1.0, -1.0] * 50
-    expected = (1.959964 + 0.841621) * np.std(differences, ddof=1) / 10
-    assert statistics.smallest_detectable(differences, confidence=0.95) == pytest.approx(expected, rel=1e-6)
-    assert statistics.smallest_detectable([0.0] * 9, confidence=0.95) is None
-    assert statistics.smallest_detectable([0.5], confidence=0.95) is None
+    expected = (1.9842170 + 0.8452670) * np.std(differences, ddof=1) / 10  # quantiles of t with 99 degrees of freedom
+    assert detectable(differences) == pytest.approx(expected, rel=1e-6)
+    assert detectable([0.0] * 9) is None
+    assert detectable([0.5]) is None
+
+
+def test_where_seeds_are_what_varies_their_number_is_what_counts() -> None:
+    """Five seeds: t with 4 degrees of freedom in place of z, which is 2.776 + 0.941 against 1.960 + 0.842."""
+    seeds = [0.1, -0.1, 0.2, 0.0, -0.2]
+    expected = (2.776445 + 0.940965) * np.std(seeds, ddof=1) / np.sqrt(5)
+    assert detectable([seeds] * 100) == pytest.approx(expected, rel=1e-5)
 
 
 def test_an_effect_of_that_size_is_found_four_times_in_five() -> None:
     noise = np.random.default_rng(3).normal(size=(2000, 50))
-    effect = statistics.smallest_detectable((noise[0] - noise[0].mean()).tolist(), confidence=0.95)
+    effect = detectable((noise[0] - noise[0].mean()).tolist())
     assert effect is not None
     shifted = noise * np.std(noise[0], ddof=1) + effect
     errors = shifted.std(axis=1, ddof=1) / np.sqrt(50)
@@ -171,6 +183,15 @@ def test_ratio_is_undefined_without_a_denominator_to_speak_of(ceiling: float, de
     )
     assert (found.value is not None) == defined
     assert found.denominator.mean == pytest.approx(ceiling)
+
+
+def test_a_ratio_of_thirds_that_cancel_is_zero() -> None:
+    model = {str(n): v for n, v in enumerate([1 / 3, 2 / 3, 0.1 + 0.2] * 30)}
+    baseline = {str(n): v for n, v in enumerate([2 / 3, 1 / 3, 0.3] * 30)}
+    found = statistics.ratio(model, baseline, **RATIO)
+    assert found.value is not None
+    assert found.value.mean == 0.0 == round(found.value.mean, 15)
+    assert found.value.low < 0 < found.value.high
 
 
 def test_relative_gain_is_over_the_baseline() -> None:

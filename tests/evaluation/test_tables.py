@@ -1,7 +1,9 @@
 """The paper's tables with our numbers."""
 
-from w2sg.evaluation.measures.comparisons import Recovered, Resampling, TableCell, table_cells
+from w2sg.evaluation.measures.comparisons import Resampling, TableCell, table_cells
+from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.statistics import Interval, Ratio
 from w2sg.evaluation.report import tables
 
@@ -38,18 +40,29 @@ def test_table_1_has_the_papers_shape_and_order_with_the_controls_below_and_in_b
 
 
 def test_undefined_shares_are_shown_as_such_and_denominators_named() -> None:
-    def share(name: str, baseline: str, value: Interval | None) -> Recovered:
+    def share(name: str, value: Interval | None) -> Recovered:
         result = Ratio(value, Interval(0.05, -0.01, 0.11))
-        return Recovered("webshop", "unseen", "w2s_dpo", name, baseline, 50, result)
+        return Recovered("webshop", "unseen", "w2s_dpo", name, 50, result)
 
     found = tables.recovered_table(
         [
-            share("recovered ceiling", "sft_strong", None),
-            share("performance gap recovered", "sft_weak", Interval(0.5, -0.2, float("inf"))),
+            share("recovered ceiling", None),
+            share("performance gap recovered", Interval(0.5, -0.2, float("inf"))),
         ]
     )
     assert found.rows == [["W2S TreeDPO", "webshop", "undefined", "50 % [−20, inf]"]]
-    assert "webshop: ceiling − SFT strong = +5.0 [−1.0, +11.0]" in found.note
+    assert (
+        "Recovered ceiling (the paper's): (x − SFT strong) / (Ceiling − SFT strong), webshop +5.0 [−1.0, +11.0]. "
+        "Performance gap recovered (Burns et al., 2023): (x − SFT weak) / (SFT strong − SFT weak), webshop +5.0"
+    ) in found.note
+    assert "–. Performance gap" in tables.recovered_table([share("performance gap recovered", None)]).note
+
+
+def test_what_each_solves_is_shown_with_what_was_played() -> None:
+    shares = dict.fromkeys(("both", "only weak", "only strong", "neither"), Interval(0.25, 0.125, 0.5))
+    found = tables.complement_table([Complement("webshop", "explored", "best of 6", "once, at 0.5", 8, 1, shares)])
+    assert found.head[4:] == ["both", "only weak", "only strong", "neither"]
+    assert found.rows == [["webshop, explored", "best of 6", "once, at 0.5", "8", *["25 % [12, 50]"] * 4]]
 
 
 def test_table_3_shows_the_grid_beside_the_papers_figures() -> None:

@@ -38,6 +38,24 @@ def test_environments_are_not_compared_with_each_other() -> None:
     assert relation.rho == pytest.approx(-1.0)
 
 
+def test_a_figure_that_hardly_varies_is_not_related_and_says_so() -> None:
+    """Of 100 and 102 in one environment, 50 and 51 in the other: departures of 1 % of the mean each, n - 2 = 3 free."""
+    values = {"a": (100, 102, 101), "b": (50, 51)}
+    found = [point(name, value, value / 1000) for name, own in values.items() for value in own]
+    relation = relations(found)[0]
+    expected = np.sqrt((2 * (1 / 101) ** 2 + 2 * (0.5 / 50.5) ** 2) / 3)
+    assert (relation.points, relation.spread, relation.rho) == (5, pytest.approx(expected), None)
+    assert relation.reason == "within environments the figure varies by 1 % of its mean, which is too little"
+
+
+def test_what_is_not_related_has_a_reason() -> None:
+    varied = [point("a", value, gain) for value, gain in ((1, 0.1), (2, 0.2), (3, 0.1), (4, 0.2), (5, 0.3))]
+    assert relations(varied)[0].reason == ""
+    assert relations(varied[:4])[0].reason == "4 points, of at least 5"
+    level = [point("a", value, 0.1) for value in range(1, 6)]
+    assert relations(level)[0].reason == "the gain does not vary"
+
+
 def test_few_points_are_no_relation() -> None:
     found = [point("a", value, value) for value in (1, 2, 3, 4)] + [point("b", 1, 1)]
     relation = relations(found)[0]

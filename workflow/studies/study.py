@@ -25,6 +25,7 @@ FILES = (
     "tables.md",
     "learning.csv",
     "comparisons.csv",
+    "complement.csv",
     "recovered.csv",
     "claims.md",
     "tree_quality.csv",
@@ -38,8 +39,9 @@ Made by `make study` from `params/study.yaml`: commit {commit}, {hours:.1f} hour
 
 - [table1.md](table1.md): rewards, success and completion of every method; the figures behind it: `table1.csv`
 - [claims.md](claims.md): the paper's sentences, each beside what was measured, with a verdict
-- [tables.md](tables.md): shares of the ceiling recovered, and the paper's Tables 2 to 4
-- `comparisons.csv`, `recovered.csv`, `tree_quality.csv`, `theorem.csv`, `tree_gain.csv`, `learning.csv`
+- [tables.md](tables.md): shares recovered, who solves what, and the paper's Tables 2 to 4
+- `comparisons.csv`, `complement.csv`, `recovered.csv`, `learning.csv`
+- `tree_quality.csv`, `tree_gain.csv`, `theorem.csv`
 - `figures/`{report}
 """
 

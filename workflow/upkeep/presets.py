@@ -95,7 +95,7 @@ QUESTIONS = (
              "trains on it as well"),
     Question("A18", "success", (), "`success_rate` is G = 1; `completion_rate` is the paper's", "completion alone"),
     Question("A19", "seeds, intervals", ("seeds", "report.confidence"), "one column where G is binary"),
-    Question("A20", "the share of the ceiling recovered", (), "both ratios, each with its denominator"),
+    Question("A20", "the share recovered", (), "of ceiling and performance gap, each with its denominator"),
     Question("A21", "gains over what", (), "the denominator is named"),
     Question("A22", "tasks", _everywhere("tasks"), "counts come from files and are checked"),
     Question("A23", "start of imitation", ("imitation.w2s_mcts.init", "imitation.w2s_mcts.expert_share")),

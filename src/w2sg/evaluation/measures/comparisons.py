@@ -1,11 +1,11 @@
-"""Every comparison of the experiment with its verdict, the cells of Table 1, and the shares recovered.
+"""Every comparison of the experiment with its verdict, and the cells of Table 1.
 
-Recovered shares: of the way from SFT strong to the ceiling, which the paper reports (A20), and of that from SFT weak,
-the performance gap recovered of Burns et al. (2023).
+Comparisons are corrected for their number (`multiplicity.holm`) in families: TreeDPO and MCTS against the two SFT
+models in all environments, which is what the experiment is about, and all others.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -13,14 +13,21 @@ import numpy as np
 from w2sg.evaluation.measures import behaviour, statistics
 from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
 from w2sg.evaluation.measures.metrics import MEASURES, average_reward
-from w2sg.evaluation.measures.models import in_table_order
+from w2sg.evaluation.measures.models import Origin, in_table_order
+from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
 
 Verdict = Literal["higher", "lower", "undecided", "identical"]
+Family = Literal["headline", "other"]
 BASELINES = ("sft_weak", "sft_strong")
 OURS = ("w2s_dpo", "w2s_mcts")
+# Rows with the settings of the paper's text as a whole, where the rosters have them: the paper's sentences are about
+# these.
+TO_THE_LETTER = {"w2s_dpo": "paper_dpo", "w2s_mcts": "paper_mcts"}
 RIVALS = ("eto", "best_of_n", "ceiling", "random_dpo", "best_of_m", "more_sft")  # what the two are held against besides
-SHARES = {"recovered ceiling": "sft_strong", "performance gap recovered": "sft_weak"}
+TREES = ("tree", "mcts")  # the kinds of data that are made with trees
+CHOSEN = "_chosen"  # ends the kind of data that is another's without the rejected sides
+MARGIN = 0.03  # of equivalence: half of what MCTS gains over SFT strong in the paper (5.9, 4.6, 6.0 points), rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,11 @@ class Resampling:
     resamples: int
     confidence: float
     seed: int
+
+    @property
+    def level(self) -> float:
+        """alpha, without the rounding error of 1 - 0.95."""
+        return round(1 - self.confidence, 12)
 
     def rng(self) -> np.random.Generator:
         """A fresh generator: all intervals draw the same resamples, so none depends on which others were asked for."""
@@ -53,8 +65,10 @@ class Comparison:
     """A model against a baseline on a split.
 
     Attributes:
-        confirmed: the exact test finds a difference too, at the level of the interval; where few tasks differ, a
-            percentile interval alone is too short.
+        level: alpha, what is left of 1 beside the coverage of the interval.
+        relative: the difference over the baseline's mean, which the paper gives in per cent (A21).
+        adjusted: `strict_p` after Holm's correction within `family`; None where nothing was corrected.
+        family: what it is corrected with; see the head of this module.
     """
 
     environment: str
@@ -63,8 +77,10 @@ class Comparison:
     model: str
     baseline: str
     result: PairedDifference
-    confirmed: bool
-    relative: Ratio | None = None  # the difference over the baseline's mean, which the paper gives in per cent (A21)
+    level: float = 0.05
+    relative: Ratio | None = None
+    adjusted: float | None = None
+    family: Family = "other"
 
     @property
     def verdict(self) -> Verdict:
@@ -76,33 +92,35 @@ class Comparison:
         return "lower" if self.result.difference.high < 0 else "undecided"
 
     @property
+    def confirmed(self) -> bool:
+        """The tests find a difference too; where few tasks or seeds differ, a percentile interval alone is too short.
+
+        The exact test and, with several seeds, the mixed model.
+        """
+        return self.result.strict_p <= self.level
+
+    @property
+    def holds(self) -> bool:
+        """Interval and tests find a difference, and it survives the correction for the number of comparisons."""
+        p_value = self.result.strict_p if self.adjusted is None else self.adjusted
+        return self.verdict in ("higher", "lower") and p_value <= self.level
+
+    @property
+    def equivalent(self) -> bool:
+        """A true difference of MARGIN or more is excluded, either way."""
+        return self.result.within(MARGIN, level=self.level)
+
+    @property
     def wording(self) -> str:
         """The verdict as a person should read it."""
         match self.verdict:
             case "higher" | "lower":
-                return self.verdict if self.confirmed else f"{self.verdict}, doubtful"
+                if self.holds:
+                    return self.verdict
+                return f"{self.verdict}, before correction" if self.confirmed else f"{self.verdict}, doubtful"
             case "identical":
                 return "no task differs"
-        return "not decided"
-
-
-@dataclass(frozen=True, slots=True)
-class Recovered:
-    """The share of the way from a baseline to the ceiling that a model covers, on a split, in average reward.
-
-    Attributes:
-        name: a key of SHARES.
-        baseline: where the way begins; the denominator is the ceiling's mean minus this model's.
-        result: see `statistics.Ratio`: undefined where there is no way to speak of.
-    """
-
-    environment: str
-    split: str
-    model: str
-    name: str
-    baseline: str
-    tasks: int
-    result: Ratio
+        return f"level within {100 * MARGIN:g} points" if self.equivalent else "not decided"
 
 
 def table_cells(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[TableCell]:
@@ -124,16 +142,49 @@ def table_cells(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Ta
     return cells
 
 
-def contrasts(models: Sequence[str]) -> list[tuple[str, str]]:
-    """Which model is held against which: SFT strong against weak, every method against both, ours against rivals."""
+def contrasts(models: Sequence[str], origins: Mapping[str, Origin] | None = None) -> list[tuple[str, str]]:
+    """Which model is held against which.
+
+    SFT strong and the untouched strong base against SFT weak; every method against both SFT models and its start; what
+    learns from trees against what learns in the same way from other data; ours against their rivals and against the
+    same data without the rejected sides.
+    """
+    known = origins or {}
     ordered = in_table_order(models)
     methods = [model for model in ordered if not model.startswith(("base_", "sft_"))]
-    wanted = [("sft_strong", "sft_weak"), *((method, baseline) for method in methods for baseline in BASELINES)]
-    wanted += [(method, rival) for method in OURS for rival in RIVALS] + [("w2s_mcts", "w2s_dpo")]
-    return [(model, baseline) for model, baseline in wanted if model in ordered and baseline in ordered]
+    ours = [name for model in OURS for name in (TO_THE_LETTER[model], model) if name in ordered]
+    wanted = [("sft_strong", "sft_weak"), ("base_strong", "sft_weak")]
+    for method in methods:
+        start = known[method].start if method in known else BASELINES[-1]
+        wanted += [(method, baseline) for baseline in (*BASELINES, start)]
+        wanted += [(method, control) for control in _other_data(method, known)]
+    for method in ours:
+        wanted += [(method, rival) for rival in RIVALS]
+        wanted += [(method, twin) for twin in without_rejected(method, known)]
+    wanted += [("w2s_mcts", "w2s_dpo"), (TO_THE_LETTER["w2s_mcts"], TO_THE_LETTER["w2s_dpo"])]
+    return [pair for pair in dict.fromkeys(wanted) if set(pair) <= set(ordered)]
 
 
-def comparisons(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Comparison]:
+def _other_data(method: str, origins: Mapping[str, Origin]) -> list[str]:
+    """Of a method that learns from trees: those with its start and settings that learn from something else."""
+    own = origins.get(method)
+    if own is None or own.data not in TREES:
+        return []
+    alike = {name: each for name, each in origins.items() if (each.start, each.settings) == (own.start, own.settings)}
+    return [name for name, each in alike.items() if each.data not in TREES]
+
+
+def without_rejected(method: str, origins: Mapping[str, Origin]) -> list[str]:
+    """Methods that start where this one does and learn from the chosen sides of its pairs alone."""
+    if method not in origins:
+        return []
+    twin = (origins[method].start, origins[method].data + CHOSEN)
+    return [name for name, origin in origins.items() if (origin.start, origin.data) == twin]
+
+
+def comparisons(
+    episodes: GroupedEpisodes, *, resampling: Resampling, origins: Mapping[str, Origin] | None = None
+) -> list[Comparison]:
     """All contrasts on every environment, split and measure (reward first; success only where it is another number)."""
     found = []
     for environment in episodes.environments:
@@ -142,8 +193,23 @@ def comparisons(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Co
             for measure in measures:
                 place = _Place(environment, split, measure)
                 of = episodes.values(environment, split, MEASURES[measure])
-                found += [_comparison(of, place, *pair, resampling=resampling) for pair in contrasts(list(of))]
-    return found
+                found += [_comparison(of, place, *pair, resampling=resampling) for pair in contrasts(list(of), origins)]
+    return _corrected(found, episodes)
+
+
+def _corrected(found: Sequence[Comparison], episodes: GroupedEpisodes) -> list[Comparison]:
+    """The same with their families and adjusted p-values; reported splits, other splits and measures by themselves."""
+    headline = {*OURS, *TO_THE_LETTER.values()}
+    families: dict[tuple[bool, str, Family], list[int]] = {}
+    for number, each in enumerate(found):
+        reported = each.split == episodes.last_split(each.environment)
+        family: Family = "headline" if each.model in headline and each.baseline in BASELINES else "other"
+        families.setdefault((reported, each.measure, family), []).append(number)
+    corrected = list(found)
+    for (_, _, family), members in families.items():
+        for number, p_value in zip(members, holm([found[n].result.strict_p for n in members]), strict=True):
+            corrected[number] = replace(found[number], adjusted=p_value, family=family)
+    return corrected
 
 
 def rewards_compared(
@@ -187,26 +253,4 @@ def _comparison(
     resamples, confidence = resampling.resamples, resampling.confidence
     result = statistics.paired_difference(left, right, resamples=resamples, confidence=confidence, rng=resampling.rng())
     relative = statistics.ratio(left, right, resamples=resamples, confidence=confidence, seed=resampling.seed)
-    confirmed = result.p_value <= 1 - confidence
-    return Comparison(*place, model, baseline, result, confirmed, relative)
-
-
-def recovered(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Recovered]:
-    """Both shares for every method but the ceiling, wherever there is a ceiling; models in the order of the tables."""
-    found = []
-    for environment in episodes.environments:
-        for split in episodes.splits_of(environment):
-            of = episodes.values(environment, split, average_reward)
-            for model in [m for m in of if not m.startswith(("base_", "sft_weak")) and m != "ceiling"]:
-                for name, baseline in SHARES.items():
-                    if "ceiling" in of and baseline in of and baseline != model:
-                        share = statistics.ratio(
-                            of[model],
-                            of[baseline],
-                            of["ceiling"],
-                            resamples=resampling.resamples,
-                            confidence=resampling.confidence,
-                            seed=resampling.seed,
-                        )
-                        found.append(Recovered(environment, split, model, name, baseline, len(of[model]), share))
-    return found
+    return Comparison(*place, model, baseline, result, resampling.level, relative)

@@ -1,7 +1,7 @@
 """Grids over tree.breadth and dpo.beta (Table 3, Figure 5): results/grid.csv, which `make grid` writes.
 
 A row is one model at one point, over all seeds. Points belong to a configuration, which is all of params.yaml but the
-two parameters and what cannot change a method's training: the report shows only those of its own.
+two parameters and what cannot change a method's training: the report's tables and figures show only those of its own.
 """
 
 import csv
@@ -32,7 +32,10 @@ class GridRow:
     Attributes:
         configuration: `configuration` of the parameters.
         average_reward, low, high: mean over tasks and seeds with its interval.
-        difference, difference_low, difference_high, p_value: against the point that params.yaml names, paired by task.
+        difference, difference_low, difference_high, p_value: against the point that params.yaml names, paired by task;
+            the p-value is `PairedDifference.strict_p`.
+        from_best, from_best_low, from_best_high, from_best_p: the same against the breadth of the best mean at this
+            beta; 0 and 1 at the best itself, None where a file of an older form does not tell.
         branchings_total, …, best_score: of the point's trees, as in tree_quality.csv, means over the seeds.
     """
 
@@ -56,6 +59,10 @@ class GridRow:
     informative_total: float
     mixed_share: float
     best_score: float
+    from_best: float | None = None
+    from_best_low: float | None = None
+    from_best_high: float | None = None
+    from_best_p: float | None = None
 
     @property
     def value(self) -> Interval:
@@ -108,10 +115,15 @@ def rows(points: Iterable[GridPoint], *, name: str, breadth: int, beta: float, r
         for model in MODELS:
             for split in own[0].episodes.splits_of(environment):
                 base = _values(own[0], model=model, split=split)
+                values = [(p, _values(p, model=model, split=split)) for p in here if base]
+                best: dict[float, BySeed] = {}
+                for point, value in values:
+                    if value and (point.beta not in best or _total(value) > _total(best[point.beta])):
+                        best[point.beta] = value
                 found += [
-                    _row(p, base, name=name, model=model, split=split, resampling=resampling)
-                    for p in here
-                    if base and _values(p, model=model, split=split)
+                    _row(p, value, base, best[p.beta], name=name, model=model, split=split, resampling=resampling)
+                    for p, value in values
+                    if value
                 ]
     return found
 
@@ -121,12 +133,27 @@ def _values(point: GridPoint, *, model: str, split: str) -> BySeed:
     return point.episodes.values(point.environment, split, average_reward).get(model, {})
 
 
-def _row(point: GridPoint, base: BySeed, *, name: str, model: str, split: str, resampling: Resampling) -> GridRow:
-    values = _values(point, model=model, split=split)
+def _total(values: BySeed) -> float:
+    """Mean reward, equal for equal values."""
+    return round(sum(map(sum, values.values())) / sum(map(len, values.values())), statistics.ROUNDING)
+
+
+def _row(
+    point: GridPoint,
+    values: BySeed,
+    base: BySeed,
+    best: BySeed,
+    *,
+    name: str,
+    model: str,
+    split: str,
+    resampling: Resampling,
+) -> GridRow:
     resamples, confidence = resampling.resamples, resampling.confidence
     own = statistics.interval(list(values.values()), resamples=resamples, confidence=confidence, rng=resampling.rng())
-    result = statistics.paired_difference(
-        values, base, resamples=resamples, confidence=confidence, rng=resampling.rng()
+    result, from_best = (
+        statistics.paired_difference(values, other, resamples=resamples, confidence=confidence, rng=resampling.rng())
+        for other in (base, best)
     )
     return GridRow(
         configuration=name,
@@ -143,12 +170,16 @@ def _row(point: GridPoint, base: BySeed, *, name: str, model: str, split: str, r
         difference=result.difference.mean,
         difference_low=result.difference.low,
         difference_high=result.difference.high,
-        p_value=result.p_value,
+        p_value=result.strict_p,
         branchings_total=_mean([q["total"]["branchings"] for q in point.qualities]),
         depth_mean=_mean([q["mean"]["depth_mean"] for q in point.qualities]),
         informative_total=_mean([q["total"]["informative"] for q in point.qualities]),
         mixed_share=_mean([q["mixed"]["tasks"] / max(1, q["tasks"]) for q in point.qualities]),
         best_score=_mean([q["mean"]["best_score"] for q in point.qualities]),
+        from_best=from_best.difference.mean,
+        from_best_low=from_best.difference.low,
+        from_best_high=from_best.difference.high,
+        from_best_p=from_best.strict_p,
     )
 
 
@@ -179,6 +210,13 @@ def read(path: Path) -> list[GridRow]:
             reader = csv.DictReader(file)
             if reader.fieldnames != list(kinds):
                 raise UserError(f"{path}: other columns than a grid has; restore it from git, or run make grid again")
-            return [GridRow(**{name: kinds[name](value) for name, value in row.items()}) for row in reader]
+            return [GridRow(**{name: _cell(kinds[name], text) for name, text in row.items()}) for row in reader]
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; restore it from git, or run make grid") from None
+
+
+def _cell(kind: Any, text: str) -> Any:
+    """A value of a column; empty is None where the column may be."""
+    if kind in (str, int, float):
+        return kind(text)
+    return float(text) if text else None

@@ -1,6 +1,9 @@
-"""The models of an evaluation: the names that a reader knows them by, and their order in every table."""
+"""The models of an evaluation: the names that a reader knows them by, their order in every table, their origins."""
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 LABELS = {  # in the order of Table 1, then the controls that the paper does not have
     "sft_weak": "SFT weak",
@@ -53,3 +56,28 @@ def in_table_order(models: Iterable[str]) -> list[str]:
     others = [model for model in given if model not in LABELS]
     controls = [model for model in CONTROLS if model in given]
     return [*of_the_paper, *others, *controls]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a method comes from; a student that learns nothing scores what its start scores.
+
+    Attributes:
+        start: the model that it starts from.
+        data: the kind of data that it learns from; empty for a method that trains nothing.
+        settings: all else that its entry says, as text: methods of equal settings differ in their data alone.
+    """
+
+    start: str
+    data: str = ""
+    settings: str = ""
+
+
+def origins(params: Mapping[str, Any]) -> dict[str, Origin]:
+    """Every method of the rosters, by name."""
+    trained = {**params.get("preference", {}), **params.get("imitation", {})}
+    found = {}
+    for name, entry in trained.items():
+        rest = {key: value for key, value in entry.items() if key not in ("init", "data")}
+        found[name] = Origin(entry["init"], entry["data"], json.dumps(rest, sort_keys=True))
+    return found | {name: Origin(entry["model"]) for name, entry in params.get("inference", {}).items()}

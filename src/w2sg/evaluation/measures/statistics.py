@@ -4,20 +4,21 @@ Every model faces the same tasks under every seed. A resample draws the seeds an
 takes all the pairs of the two (the pigeonhole bootstrap of Owen, 2007): tasks that are hard for one seed are hard for
 the next, so drawing them anew within each seed would count them as more tasks than there are. With one seed the tasks
 alone are drawn, and the interval says nothing about other seeds. With few seeds it is too short: a variance over S
-seeds comes out (S - 1) / S of what it is.
+seeds comes out (S - 1) / S of what it is. Beside it stands a mixed model (`mixed`), which is not.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from math import inf, sqrt
-from statistics import NormalDist
+from math import inf
 from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from w2sg.contracts.errors import UserError
+from w2sg.evaluation.measures import mixed
+from w2sg.evaluation.measures.mixed import MixedModel
 
 POWER = 0.8
 ROUNDING = 12  # decimals: a mean of thirds that cancel must be 0, not 5e-18, or an interval would exclude 0
@@ -49,6 +50,7 @@ class PairedDifference:
         test: what `p_value` is the p-value of. McNemar: one seed, outcomes 0 or 1. With several seeds a task still
             counts once, as its seeds are no more tasks; the seeds are then taken as they are.
         seeds, seeds_won: number of seeds, and of those under which the model's mean is higher.
+        mixed: the mixed model of the differences; None for a single task.
     """
 
     tasks: int
@@ -60,6 +62,23 @@ class PairedDifference:
     test: Test = "sign"
     seeds: int = 1
     seeds_won: int = 0
+    mixed: MixedModel | None = None
+
+    @property
+    def strict_p(self) -> float:
+        """What decides: the exact test's p-value, and with several seeds the mixed model's where that is larger."""
+        if self.seeds == 1 or self.mixed is None:
+            return self.p_value
+        return max(self.p_value, self.mixed.p_value)
+
+    def p_of(self, amount: float) -> float:
+        """Two-sided p-value of a true difference of `amount` (`MixedModel.p_of`); 1 for a single task."""
+        return self.mixed.p_of(amount) if self.mixed else 1.0
+
+    def within(self, margin: float, *, level: float) -> bool:
+        """Equivalence: interval and mixed model both exclude a true difference of `margin` or more, either way."""
+        inside = -margin < self.difference.low and self.difference.high < margin
+        return inside and max(self.p_of(margin), self.p_of(-margin)) <= level
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +129,18 @@ def paired_difference(
     wins, losses = int((by_task > 0).sum()), int((by_task < 0).sum())
     seeds = differences.shape[1]
     binary = bool(np.isin([left, right], (0.0, 1.0)).all())
+    fitted = mixed.fit(differences)
     return PairedDifference(
         tasks=len(by_task),
         difference=interval(differences, resamples=resamples, confidence=confidence, rng=rng),
         wins=wins,
         losses=losses,
         p_value=sign_test(wins, losses),
-        detectable=smallest_detectable(differences, confidence=confidence),
+        detectable=smallest_detectable(fitted, confidence=confidence),
         test="sign, seed means" if seeds > 1 else "McNemar" if binary else "sign",
         seeds=seeds,
         seeds_won=int((np.round(differences.mean(axis=0), ROUNDING) > 0).sum()),
+        mixed=fitted,
     )
 
 
@@ -159,7 +180,8 @@ def ratio(
         return Ratio(None, denominator)
     shares = np.divide(upper, lower, out=np.where(upper > 0, inf, -inf), where=lower > 0)
     ends = np.quantile(shares, [tail, 1 - tail], method="inverted_cdf")  # no mean of two, as one may be infinite
-    return Ratio(Interval(float(parts[0].mean()) / mean, float(ends[0]), float(ends[1])), denominator)
+    share = (round(float(value), ROUNDING) for value in (parts[0].mean() / mean, *ends))
+    return Ratio(Interval(*share), denominator)
 
 
 def sign_test(wins: int, losses: int) -> float:
@@ -175,23 +197,16 @@ def sign_test(wins: int, losses: int) -> float:
     return min(1.0, 2 * tail / (1 << decided))
 
 
-def smallest_detectable(differences: ArrayLike, *, confidence: float, power: float = POWER) -> float | None:
+def smallest_detectable(model: MixedModel | None, *, confidence: float, power: float = POWER) -> float | None:
     """The smallest true mean difference that this many tasks and seeds would find with probability `power`.
 
-    (z[1 - alpha/2] + z[power]) * the standard error. With one seed that is s / sqrt(n), s being the standard deviation
-    of the differences between the two models' tasks; with several, the variance of the seeds' means over their number
-    is added. What is smaller may well exist and is not shown by an interval that includes 0. None where s is 0 or n 1.
+    (t[1 - alpha/2] + t[power]) * the standard error, both quantiles with the mixed model's degrees of freedom. What is
+    smaller may well exist and is not shown by an interval that includes 0. None where the error is 0 or the tasks are
+    too few for one.
     """
-    array = _by_seed(differences)
-    by_task, by_seed = array.mean(axis=1), array.mean(axis=0)
-    if len(set(np.round(by_task, ROUNDING).tolist())) < 2:
+    if model is None or not model.error:
         return None
-    variance = float(np.var(by_task, ddof=1)) / len(by_task)
-    if len(by_seed) > 1:
-        variance += float(np.var(by_seed, ddof=1)) / len(by_seed)
-    normal = NormalDist()
-    reach: float = normal.inv_cdf((1 + confidence) / 2) + normal.inv_cdf(power)
-    return reach * sqrt(variance)
+    return (model.quantile((1 + confidence) / 2) + model.quantile(power)) * model.error
 
 
 def _by_seed(values: ArrayLike) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 A point is one environment, seed and condition; `make grid` adds a condition for every tree breadth. Points are related
 within environments only: across them quality and gain differ for a hundred other reasons. The conditions of one
 environment share their exploration, so points are not independent: a correlation here describes, and tests nothing.
+Where a figure hardly varies within environments there is nothing to relate, and the relation says so instead.
 """
 
 from collections import defaultdict
@@ -28,6 +29,7 @@ FIGURES = {
 }
 METHODS = ("w2s_dpo", "w2s_mcts")  # those that learn from trees
 FEWEST = 5  # points; of four, one order in 24 is perfect by chance
+LEAST_SPREAD = 0.1  # standard deviation over mean: a tree "better" by less is the same tree, explored by another seed
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +56,31 @@ class Relation:
 
     Attributes:
         points: those of environments that have two or more.
-        rho: Spearman's, of the departures from each environment's means; None with fewer than FEWEST points, or where
-            one side does not vary.
+        spread: of the figure within environments: standard deviation of the departures from each environment's mean, as
+            shares of it.
+        rho: Spearman's, of the departures from each environment's means; None with fewer than FEWEST points, where the
+            figure's spread is below LEAST_SPREAD, or where the gain does not vary.
     """
 
     method: str
     figure: str
     points: int
     environments: int
+    spread: float
     rho: float | None
+
+    @property
+    def reason(self) -> str:
+        """Why there is no rho, in words; empty where there is one."""
+        if self.rho is not None:
+            return ""
+        if self.points < FEWEST:
+            return f"{self.points} points, of at least {FEWEST}"
+        if self.spread < LEAST_SPREAD:
+            return (
+                f"within environments the figure varies by {100 * self.spread:.0f} % of its mean, which is too little"
+            )
+        return "the gain does not vary"
 
 
 def points(
@@ -122,13 +140,19 @@ def relations(found: Sequence[GainPoint]) -> list[Relation]:
                 if method in point.gains:
                     groups[point.environment].append((point.quality[figure], point.gains[method]))
             pairs = [np.array(group) for group in groups.values() if len(group) > 1]
-            count = sum(map(len, pairs))
-            rho = None
-            if count >= FEWEST:
+            count, spread, rho = sum(map(len, pairs)), _spread([group[:, 0] for group in pairs]), None
+            if count >= FEWEST and spread >= LEAST_SPREAD:
                 both = np.concatenate([group - group.mean(axis=0) for group in pairs])
                 rho = spearman(both[:, 0], both[:, 1])
-            result.append(Relation(method, figure, count, len(pairs), rho))
+            result.append(Relation(method, figure, count, len(pairs), spread, rho))
     return result
+
+
+def _spread(groups: Sequence[NDArray[np.float64]]) -> float:
+    """Standard deviation of the groups' values as shares of their own mean; 0 without groups."""
+    shares = [group / group.mean() - 1 if group.mean() else group for group in groups]
+    freedom = sum(len(group) - 1 for group in groups)
+    return float(np.sqrt(sum(float(share @ share) for share in shares) / freedom)) if freedom else 0.0
 
 
 def spearman(one: NDArray[np.float64], other: NDArray[np.float64]) -> float | None:

@@ -4,18 +4,16 @@ from collections.abc import Iterable, Sequence
 
 from w2sg.evaluation.measures.models import label
 from w2sg.evaluation.paper import paper, verdicts
-from w2sg.evaluation.paper.verdicts import (
-    Claim,
-    JudgedClaim,
-    Measured,
+from w2sg.evaluation.paper.evidence import (
     better,
     counts,
-    higher_beta_is_worse,
+    failures_matter,
     not_run,
+    one_episode,
     recovers,
-    repeats_less,
-    rises_then_falls,
 )
+from w2sg.evaluation.paper.grid_evidence import falls_after, higher_beta_is_worse, rises_then_falls
+from w2sg.evaluation.paper.verdicts import Claim, JudgedClaim, Measured
 
 
 def judge(measured: Measured, *, claims: Iterable[Claim] | None = None) -> list[JudgedClaim]:
@@ -23,7 +21,7 @@ def judge(measured: Measured, *, claims: Iterable[Claim] | None = None) -> list[
     judged = []
     for claim in CLAIMS if claims is None else claims:
         evidence = claim.test(measured)
-        found = verdicts.verdict([e.direction for e in evidence], everywhere=claim.everywhere)
+        found = verdicts.verdict(evidence, everywhere=claim.everywhere, level=measured.level)
         judged.append(JudgedClaim(claim, evidence, found))
     return judged
 
@@ -52,13 +50,13 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "Section 1",
         "both success and failure trajectories are important for W2SG",
-        "none. Measured as learning from pairs, which need failures, against imitating the best sample alone",
-        better(("w2s_dpo", "best_of_m")),
+        "none. Measured as TreeDPO against the same training on the chosen sides of its pairs alone",
+        failures_matter("w2s_dpo"),
     ),
     Claim(
         "Section 1",
         "Compared with random pairs, such structural differences can improve the efficacy of W2SG",
-        "none",
+        "none. Random pairs score whole trajectories and tree pairs one turn, so this is not trees against no trees",
         better(("w2s_dpo", "random_dpo")),
         everywhere=False,
     ),
@@ -115,7 +113,7 @@ CLAIMS: tuple[Claim, ...] = (
         "Section 4.2",
         "by structuring the weak model's trajectories in a tree format and using Monte Carlo Tree Search to combine "
         "optimal nodes",
-        "none. Measured against imitating each task's best sample, which needs no tree",
+        "none. Measured against imitating each task's best sample, which is in the same trajectories without a tree",
         better(("w2s_mcts", "best_of_m")),
     ),
     Claim(
@@ -165,7 +163,7 @@ CLAIMS: tuple[Claim, ...] = (
         "For the AlfWorld task, when the number of trajectories used to construct the tree exceeds seven, the average "
         "reward achieved by the W2S model begins to decrease and the phenomenon is also observed in the WebShop task",
         "more than 7 trajectories",
-        rises_then_falls(("alfworld", "webshop")),
+        falls_after(7, ("alfworld", "webshop")),
     ),
     Claim(
         "Section 4.2, Figure 5",
@@ -177,12 +175,8 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "Section 4.2, case study",
         "The strong model trained using SFT fails to complete the task correctly as it repeats incorrect actions",
-        "one WebShop task: 0 for SFT strong, 0.5 for TreeDPO. Measured over all tasks: whether the methods repeat less",
-        lambda measured: [
-            evidence
-            for model in ("w2s_dpo", "w2s_mcts")
-            for evidence in repeats_less(model, "sft_strong", environment="webshop")(measured)
-        ],
+        "one WebShop task: 0 for SFT strong, 0.5 for TreeDPO",
+        one_episode(("w2s_dpo", "sft_strong"), ("w2s_mcts", "sft_strong"), environment="webshop"),
     ),
     Claim("Table 4", "[1,824 / 200, 1,483 / 194 / 211 and 3,119 / 140 / 134 tasks]", "the same", counts),
     Claim(
@@ -197,13 +191,19 @@ CLAIMS: tuple[Claim, ...] = (
 
 def markdown(judged: Sequence[JudgedClaim]) -> str:
     """claims.md: how many of each verdict, all in one table, then one section per sentence."""
-    tally = ", ".join(f"{sum(f.verdict == name for f in judged)} {name}" for name in verdicts.VERDICTS)
+    tally = ", ".join(f"{number} {name}" for name, number in verdicts.tally(judged))
     lines = ["# The paper's claims", "", f"{len(judged)} sentences: {tally}.", "", "| | verdict | where | sentence |"]
     lines += ["|---:|---|---|---|"]
-    lines += [f"| {n} | {f.verdict} | {f.claim.where} | {f.claim.quote} |" for n, f in enumerate(judged, start=1)]
+    lines += [f"| {n} | {f.words} | {f.claim.where} | {f.claim.quote} |" for n, f in enumerate(judged, start=1)]
     lines += ["", verdicts.RULES]
     for number, found in enumerate(judged, start=1):
         claim = found.claim
-        lines += ["", f"## {number}. {found.verdict.capitalize()}", "", f"> {claim.quote} ({claim.where})", ""]
+        lines += [
+            "",
+            f"## {number}. {found.words[0].upper()}{found.words[1:]}",
+            "",
+            f"> {claim.quote} ({claim.where})",
+            "",
+        ]
         lines += [f"The paper's figures: {claim.numbers}.", "", "Here:", *(f"- {e.text}" for e in found.evidence)]
     return "\n".join(lines) + "\n"

@@ -39,3 +39,10 @@ def recovered(value: float, *, environment: str) -> float:
     """(value - SFT strong) / (ceiling - SFT strong) with the paper's own figures of Table 1."""
     strong, ceiling = TABLE1["sft_strong"][environment], TABLE1["ceiling"][environment]
     return (value - strong) / (ceiling - strong)
+
+
+def gain(model: str, baseline: str, *, environment: str) -> float | None:
+    """How far a model is above another in Table 1, as a fraction; None where it does not have both."""
+    if not {model, baseline} <= TABLE1.keys():
+        return None
+    return (TABLE1[model][environment] - TABLE1[baseline][environment]) / 100

@@ -5,8 +5,10 @@ from collections.abc import Mapping, Sequence
 from io import StringIO
 from typing import Any
 
-from w2sg.evaluation.measures.comparisons import Comparison, Recovered
+from w2sg.evaluation.measures.comparisons import Comparison
+from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.learning import Learning
+from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.theorem import Reading
 from w2sg.evaluation.measures.tree_gain import METHODS, GainPoint
 
@@ -17,6 +19,8 @@ def comparison(found: Comparison) -> dict[str, Any]:
     """A line of comparisons.csv."""
     result = found.result
     relative = found.relative.value if found.relative else None
+    mixed = result.mixed if result.seeds > 1 else None
+    mixed_low, mixed_high = mixed.bounds(1 - found.level) if mixed else (None, None)
     return {
         "environment": found.environment,
         "split": found.split,
@@ -33,11 +37,19 @@ def comparison(found: Comparison) -> dict[str, Any]:
         "test": result.test,
         "seeds": result.seeds,
         "seeds_won": result.seeds_won,
+        "mixed_low": mixed_low,
+        "mixed_high": mixed_high,
+        "mixed_df": mixed.df if mixed else None,
+        "mixed_p": mixed.p_value if mixed else None,
+        "family": found.family,
+        "adjusted_p": found.adjusted,
         "smallest_detectable": result.detectable,
         "relative": relative.mean if relative else None,
         "relative_low": relative.low if relative else None,
         "relative_high": relative.high if relative else None,
         "verdict": found.verdict,
+        "holds": found.holds,
+        "equivalent": found.equivalent,
     }
 
 
@@ -53,7 +65,7 @@ def recovered(found: Recovered) -> dict[str, Any]:
         "value": value.mean if value else None,
         "low": value.low if value else None,
         "high": value.high if value else None,
-        "denominator": f"ceiling - {found.baseline}",
+        "denominator": f"{found.end} - {found.start}",
         "denominator_value": denominator.mean,
         "denominator_low": denominator.low,
         "denominator_high": denominator.high,
@@ -79,6 +91,25 @@ def learning(each: Learning) -> dict[str, Any]:
         "apart": each.apart,
         "failed": "; ".join(each.failed),
     }
+
+
+def complement(found: Complement) -> list[dict[str, Any]]:
+    """Lines of complement.csv, one an outcome."""
+    return [
+        {
+            "environment": found.environment,
+            "split": found.split,
+            "weak": found.weak,
+            "strong": found.strong,
+            "tasks": found.tasks,
+            "seeds": found.seeds,
+            "solved_by": outcome,
+            "share": share.mean,
+            "low": share.low,
+            "high": share.high,
+        }
+        for outcome, share in found.shares.items()
+    ]
 
 
 def theorem(reading: Reading) -> dict[str, Any]:

@@ -29,7 +29,11 @@ def _against(comparison: Comparison, *, confidence: float) -> str:
     points = f"{abs(100 * value.mean):.1f}"
     place = "level with" if points == "0.0" else f"{points} points {'above' if value.mean > 0 else 'below'}"
     reach = f"{confidence:.0%} interval {100 * value.low:+.1f} to {100 * value.high:+.1f}".replace("-", MINUS)
-    doubt = "" if comparison.confirmed else ", doubtful: the exact test does not confirm it"
+    doubt = ""
     if comparison.verdict == "undecided":
-        doubt = ", which includes 0: not decided"
+        doubt = ", which includes 0: " + comparison.wording
+    elif not comparison.confirmed:
+        doubt = ", doubtful: the tests do not confirm it"
+    elif not comparison.holds:
+        doubt = ", which does not survive Holm's correction"
     return f"is {place} {other} ({reach}{doubt})"

@@ -16,6 +16,7 @@ from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures import grid
 from w2sg.evaluation.measures.comparisons import Resampling
+from w2sg.evaluation.measures.complement import Attempts, attempts
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.theorem import Quantities
@@ -42,6 +43,8 @@ class ReportInputs:
         experts: mean G of the demonstrations, by environment.
         spreads: best minus worst G in each explored task's tree, of all seeds, by environment.
         grid: rows of `make grid` that belong to this configuration; empty where it has not run.
+        grid_of_another: rows of the grid that there is where it belongs to another configuration.
+        attempts: what the weak and the strong model made of the explored tasks; of the strong one where it explored.
     """
 
     params: Mapping[str, Any]
@@ -58,6 +61,8 @@ class ReportInputs:
     experts: Mapping[str, float] = field(default_factory=dict)
     spreads: Mapping[str, Sequence[float]] = field(default_factory=dict)
     grid: Sequence[GridRow] = ()
+    grid_of_another: Sequence[GridRow] = ()
+    attempts: Sequence[Attempts] = ()
 
 
 def gather(params: Params) -> ReportInputs:
@@ -70,14 +75,16 @@ def gather(params: Params) -> ReportInputs:
     runs = [(name, seed) for name in environments for seed in params.seeds]
     first = params.seeds[0]
     values = params.model_dump(mode="json")
-    own = grid.configuration(values)  # rows of another configuration's grid say nothing about this one
+    own, gridded = grid.configuration(values), grid.read(layout.GRID)
     curves = _curves(params, runs)
     paths = {run: _paths(params, *run) for run in runs}
     trees: dict[str, dict[str, TrajectoryTree]] = {}
     spreads: dict[str, list[float]] = {name: [] for name in environments}
+    explored: list[Attempts] = []
     for name, seed in runs:
         here = load(layout.trees(name, seed))
         spreads[name] += map(_spread, here.values())
+        explored += _attempts(params, name, seed, trees=here)
         if seed == first:
             trees[name] = here
     return ReportInputs(
@@ -105,8 +112,22 @@ def gather(params: Params) -> ReportInputs:
             name: fmean(expert.score for expert in read_trajectories(layout.experts(name))) for name in environments
         },
         spreads=spreads,
-        grid=[row for row in grid.read(layout.GRID) if row.configuration == own],
+        grid=[row for row in gridded if row.configuration == own],
+        grid_of_another=[row for row in gridded if row.configuration != own],
+        attempts=explored,
     )
+
+
+def _attempts(params: Params, environment: str, seed: int, *, trees: Mapping[str, TrajectoryTree]) -> list[Attempts]:
+    """Of the weak model, and of the strong one where it explored too."""
+    of = {"weak": [trajectory for tree in trees.values() for trajectory in tree.trajectories]}
+    if "strong" in params.explore.roles:
+        of["strong"] = read_trajectories(layout.explore(environment, seed, "strong"))
+    return [
+        each
+        for role, own in of.items()
+        for each in attempts(own, environment=environment, seed=seed, role=role, samples=params.tree.breadth)
+    ]
 
 
 def _paths(params: Params, environment: str, seed: int) -> list[DemonstrationPath]:

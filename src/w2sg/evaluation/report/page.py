@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures import behaviour, explorations, tree_gain
+from w2sg.evaluation.measures.comparisons import MARGIN
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import label
 from w2sg.evaluation.measures.wording import MINUS
@@ -53,7 +54,7 @@ def page(
         compared=results.compared,
         last_split=results.episodes.splits[-1],
         judged=results.judged,
-        verdicts=[(name, sum(f.verdict == name for f in results.judged)) for name in verdicts.VERDICTS],
+        verdicts=verdicts.tally(results.judged),
         behaviours=behaviour.behaviours(results.episodes),
         explorations=[(exploration, explorations.row(exploration)) for exploration in inputs.explorations],
         charts={name: Markup(svg) for name, svg in charts.items()},  # safe: our own drawing, texts are escaped there
@@ -62,6 +63,7 @@ def page(
         seeds=sorted({episode.seed for episode in inputs.episodes}),
         several_environments=len(results.episodes.environments) > 1,
         resampling=inputs.resampling,
+        margin=MARGIN,
         merging=inputs.merging,
         theorem=results.theorem,
         relations=tree_gain.relations(results.points),

@@ -40,6 +40,8 @@ def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
     files.write_text(folder / "tables.md", "\n".join(t.markdown() for t in other_tables(inputs, results)))
     files.write_text(folder / "comparisons.csv", csv_rows.text([csv_rows.comparison(c) for c in results.compared]))
     files.write_text(folder / "recovered.csv", csv_rows.text([csv_rows.recovered(r) for r in results.recovered]))
+    complements = [line for each in results.complements for line in csv_rows.complement(each)]
+    files.write_text(folder / "complement.csv", csv_rows.text(complements))
     files.write_text(folder / "claims.md", claims.markdown(results.judged))
     files.write_text(folder / "theorem.csv", csv_rows.text([csv_rows.theorem(r) for r in results.theorem]))
     files.write_text(folder / "tree_gain.csv", csv_rows.text([csv_rows.tree_gain(p) for p in results.points]))

@@ -4,11 +4,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from w2sg.evaluation.measures import comparisons, explorations, learning, metrics, theorem, tree_gain
-from w2sg.evaluation.measures.comparisons import Comparison, Recovered, TableCell
+from w2sg.evaluation.measures import (
+    comparisons,
+    complement,
+    explorations,
+    learning,
+    metrics,
+    models,
+    shares,
+    theorem,
+    tree_gain,
+)
+from w2sg.evaluation.measures.comparisons import Comparison, TableCell
+from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.learning import Learning
 from w2sg.evaluation.measures.metrics import Table1Row
+from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.theorem import Reading
 from w2sg.evaluation.measures.tree_gain import GainPoint
 from w2sg.evaluation.paper import claims
@@ -36,6 +48,7 @@ class Results:
     learning: Sequence[Learning]
     compared: Sequence[Comparison]
     recovered: Sequence[Recovered]
+    complements: Sequence[Complement]
     judged: Sequence[JudgedClaim]
     theorem: Sequence[Reading]
     points: Sequence[GainPoint]
@@ -52,8 +65,9 @@ def work_out(inputs: ReportInputs) -> Results:
     """
     episodes, resampling = GroupedEpisodes(inputs.episodes), inputs.resampling
     table1 = metrics.table1(episodes)
-    compared = comparisons.comparisons(episodes, resampling=resampling)
-    recovered = comparisons.recovered(episodes, resampling=resampling)
+    origins = models.origins(inputs.params)
+    compared = comparisons.comparisons(episodes, resampling=resampling, origins=origins)
+    recovered = shares.recovered(episodes, resampling=resampling)
     repeats = comparisons.repeats(episodes, resampling=resampling)
     last = {environment: episodes.last_split(environment) for environment in episodes.environments}
     counts: dict[str, Counter[str]] = {}
@@ -62,9 +76,13 @@ def work_out(inputs: ReportInputs) -> Results:
     measured = Measured(
         compared=[c for c in compared if c.split == last[c.environment]],
         recovered=[r for r in recovered if r.split == last[r.environment]],
-        grid=inputs.grid,
+        grid=inputs.grid or inputs.grid_of_another,
+        grid_of_another="" if inputs.grid or not inputs.grid_of_another else inputs.grid_of_another[0].configuration,
         repeats=[c for c in repeats if c.split == last[c.environment]],
         tasks=counts,
+        origins=origins,
+        updates=_updates(inputs),
+        level=resampling.level,
     )
     return Results(
         episodes=episodes,
@@ -73,6 +91,7 @@ def work_out(inputs: ReportInputs) -> Results:
         learning=learning.learning(episodes, experts=inputs.experts, spreads=inputs.spreads, resampling=resampling),
         compared=compared,
         recovered=recovered,
+        complements=complement.complements(episodes, inputs.attempts, resampling=resampling),
         judged=claims.judge(measured),
         theorem=theorem.readings(inputs.theorem, episodes),
         points=tree_gain.points(
@@ -88,10 +107,19 @@ def work_out(inputs: ReportInputs) -> Results:
     )
 
 
+def _updates(inputs: ReportInputs) -> dict[tuple[str, str], int]:
+    """Updates of every model, all seeds together, by environment and name."""
+    updates: Counter[tuple[str, str]] = Counter()
+    for curve in inputs.curves:
+        updates[curve.name, curve.model] += int(curve.rows[-1]["step"]) if curve.rows else 0
+    return updates
+
+
 def other_tables(inputs: ReportInputs, results: Results) -> list[Table]:
     """The tables beside Table 1."""
     return [
         tables.recovered_table(results.recovered),
+        tables.complement_table(results.complements),
         tables.table2(),
         tables.table3(inputs.grid, results.cells),
         tables.table4(results.task_counts),

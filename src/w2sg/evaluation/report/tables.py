@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from w2sg.evaluation.measures import wording
-from w2sg.evaluation.measures.comparisons import SHARES, Recovered, Resampling, TableCell
+from w2sg.evaluation.measures.comparisons import Resampling, TableCell
+from w2sg.evaluation.measures.complement import EXPLORED, OUTCOMES, Complement
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.learning import APART, LEAST, MOST, SHARE_APART, Learning
 from w2sg.evaluation.measures.metrics import MEASURES
 from w2sg.evaluation.measures.models import in_table_order, label
+from w2sg.evaluation.measures.shares import WAYS, Recovered
 from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval
 from w2sg.evaluation.paper import paper
 
@@ -176,26 +178,52 @@ def recovered_table(found: Sequence[Recovered]) -> Table:
     """Both shares of every method and environment, on the last split; the denominators in the note, in points."""
     last = {row.environment: row.split for row in found}
     shown = [row for row in found if row.split == last[row.environment]]
-    ways: dict[str, str] = {}
+    denominators: dict[tuple[str, str], str] = {}
     cells: dict[tuple[str, str], dict[str, str]] = {}
     for row in shown:
-        way = f"ceiling {wording.MINUS} {label(row.baseline)} = {wording.points(row.result.denominator)}"
-        ways[f"{row.environment} {row.name}"] = f"{row.environment}: {way}"
+        denominators[row.name, row.environment] = f"{row.environment} {wording.points(row.result.denominator)}"
         cells.setdefault((row.model, row.environment), {})[row.name] = (
             wording.share(row.result.value) if row.result.value else "undefined"
         )
     rows = [
-        [label(model), environment, *(shares.get(name, NO) for name in SHARES)]
+        [label(model), environment, *(shares.get(name, NO) for name in WAYS)]
         for (model, environment), shares in cells.items()
     ]
-    least = 100 * SMALLEST_DENOMINATOR
+    ways = []
+    for name, (start, end, whose) in WAYS.items():
+        way = f"{label(end)} {wording.MINUS} {label(start)}"
+        here = ", ".join(text for (of, _), text in denominators.items() if of == name)
+        ways.append(
+            f"{name[0].upper()}{name[1:]} ({whose}): (x {wording.MINUS} {label(start)}) / ({way}), {here or NO}"
+        )
     note = (
-        "Recovered ceiling: (x − SFT strong) / (ceiling − SFT strong), the paper's. Performance gap recovered "
-        "(Burns et al.): (x − SFT weak) / (ceiling − SFT weak). In brackets intervals, which resample all three models "
-        f"together. Undefined: the denominator's interval reaches 0, or it is below {least:.0f} points. "
-        f"Denominators: {'; '.join(ways.values()) or 'no ceiling was run'}."
+        f"{'. '.join(ways)}. In brackets intervals, which resample all three models together. Undefined: the "
+        f"denominator's interval reaches 0, or it is below {100 * SMALLEST_DENOMINATOR:.0f} points. A student that "
+        "starts from SFT strong and learns nothing recovers none of the ceiling and all of the performance gap."
     )
-    return Table("Shares recovered", note, ["method", "environment", *SHARES], rows)
+    return Table("Shares recovered", note, ["method", "environment", *WAYS], rows)
+
+
+def complement_table(found: Sequence[Complement]) -> Table:
+    """What one of the two SFT models solves and the other does not."""
+    rows = [
+        [
+            f"{each.environment}, {each.split}",
+            each.weak,
+            each.strong,
+            f"{each.tasks}",
+            *(wording.share(each.shares[outcome]) for outcome in OUTCOMES),
+        ]
+        for each in found
+    ]
+    note = (
+        "Tasks that both SFT models played, by who solves them (G = 1). What the strong model can learn from the weak "
+        "one's trajectories is in the column “only weak” where all samples of the weak model stand against one of the "
+        f"strong one's. On {EXPLORED} tasks “once” is the sample of the lowest temperature, as nothing was played "
+        "greedily there. In brackets intervals over tasks and seeds."
+    )
+    head = ["tasks", "weak", "strong", "number", *OUTCOMES]
+    return Table("What each model solves that the other does not", note, head, rows)
 
 
 def learning_table(found: Sequence[Learning]) -> Table:

@@ -69,8 +69,7 @@ def difference_chart(compared: Sequence[Comparison]) -> str:
             axis.axvline(0, color=INK, linewidth=1)
             for comparison in [c for c in shown if c.environment == environment]:
                 value, place = comparison.result.difference, rows.index((comparison.model, comparison.baseline))
-                decided = VERDICT_COLOURS.get(comparison.verdict, UNDECIDED_COLOUR)
-                colour = decided if comparison.confirmed else UNDECIDED_COLOUR
+                colour = VERDICT_COLOURS[comparison.verdict] if comparison.holds else UNDECIDED_COLOUR
                 axis.plot([100 * value.low, 100 * value.high], [place, place], color=colour, linewidth=2.2)
                 axis.plot(100 * value.mean, place, "o", color=colour, markersize=5.5)
             names = [f"{label(model)} {MINUS} {label(baseline)}" for model, baseline in rows]
