@@ -11,6 +11,7 @@ from w2sg.trees import mcts
 from w2sg.trees.merging import build
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
+from . import plain_search
 from .examples import exact_tree, sample_sets, samples, solved_tree, trajectory, words
 
 seeds = st.integers(0, 2**32 - 1)
@@ -25,9 +26,11 @@ def actions(path: mcts.OptimizedPath) -> str:
 
 
 def test_equation_7() -> None:
-    assert mcts.ucb(3.0, 4, total=4, gamma=0.0) == 0.75
-    assert mcts.ucb(1.5, 2, total=16, gamma=1.41) == pytest.approx(0.75 + 1.41 * 1.17741002)  # sqrt(log(16) / 2)
-    assert mcts.ucb(1.0, 1, total=1, gamma=1.41) == 1.0
+    assert plain_search.ucb(3.0, 4, total=4, gamma=0.0) == 0.75
+    assert plain_search.ucb(1.5, 2, total=16, gamma=1.41) == pytest.approx(
+        0.75 + 1.41 * 1.17741002
+    )  # sqrt(log(16) / 2)
+    assert plain_search.ucb(1.0, 1, total=1, gamma=1.41) == 1.0
 
 
 @pytest.mark.parametrize(
@@ -61,12 +64,28 @@ def test_three_arms_by_hand(iterations: int, pulls: tuple[int, int, int]) -> Non
         assert statistics.reward == [pulls[0] + pulls[1] / 2, *np.repeat([pulls[0], pulls[1] / 2, 0.0], 2)]
 
 
+@settings(deadline=None)
+@given(sample_sets, seeds, st.integers(1, 200), st.sampled_from((0.0, 1e-9, 0.3, 1.41, 50.0)), st.booleans())
+def test_the_search_is_that_of_node_by_node_to_the_last_bit(
+    drawn: list[Trajectory], seed: int, iterations: int, gamma: float, graded: bool
+) -> None:
+    """And it draws the same: what comes after it with the same generator does not change."""
+    if graded:  # scores whose sums are rounded
+        last = [replace(each.steps[-1], score=each.score / 3) for each in drawn]
+        drawn = [replace(each, steps=(*each.steps[:-1], step)) for each, step in zip(drawn, last, strict=True)]
+    tree = exact_tree(drawn)
+    one, other = np.random.default_rng(seed), np.random.default_rng(seed)
+    found = mcts.search(tree, gamma=gamma, iterations=iterations, rng=one)
+    assert found == plain_search.search(tree, gamma=gamma, iterations=iterations, rng=other)
+    assert one.bit_generator.state == other.bit_generator.state
+
+
 def test_select_stops_where_a_child_is_unvisited() -> None:
     tree = solved_tree()
     fresh = mcts.Statistics(reward=[0.0] * 10, visits=[0] * 10)
-    assert mcts.select(tree, statistics=fresh, gamma=1.41) == [ROOT]
+    assert plain_search.select(tree, statistics=fresh, gamma=1.41) == [ROOT]
     partly = mcts.Statistics(reward=[1.0, 1, 1, 1, 1, 0, 0, 0, 0, 0], visits=[2, 2, 1, 1, 1, 0, 0, 0, 1, 1])
-    assert mcts.select(tree, statistics=partly, gamma=1.41) == [0, 1, 2]
+    assert plain_search.select(tree, statistics=partly, gamma=1.41) == [0, 1, 2]
 
 
 def test_select_weighs_value_against_visits() -> None:
@@ -74,21 +93,21 @@ def test_select_weighs_value_against_visits() -> None:
     statistics = mcts.Statistics(
         reward=[6.5, 6.5, 6.0, 3.0, 3.0, 0.0, 0.0, 3.0, 0.5, 0.5], visits=[14, 14, 12, 3, 3, 3, 3, 6, 2, 2]
     )
-    assert mcts.select(tree, statistics=statistics, gamma=0.0) == [0, 1, 2, 3, 4]
-    assert mcts.select(tree, statistics=statistics, gamma=1.41) == [0, 1, 8, 9]
+    assert plain_search.select(tree, statistics=statistics, gamma=0.0) == [0, 1, 2, 3, 4]
+    assert plain_search.select(tree, statistics=statistics, gamma=1.41) == [0, 1, 8, 9]
 
 
 def test_expand_goes_through_unvisited_children_alone_and_reaches_them_all() -> None:
     tree = solved_tree()
     partly = mcts.Statistics(reward=[0.0] * 10, visits=[1, 1, 1, 1, 1, 0, 0, 0, 0, 0])
     rng = np.random.default_rng(0)
-    reached = {tuple(mcts.expand(tree, path=[0, 1, 2], statistics=partly, rng=rng)) for _ in range(30)}
+    reached = {tuple(plain_search.expand(tree, path=[0, 1, 2], statistics=partly, rng=rng)) for _ in range(30)}
     assert reached == {(0, 1, 2, 5, 6), (0, 1, 2, 7)}
 
 
 def test_backup_credits_every_node_of_the_path() -> None:
     statistics = mcts.Statistics(reward=[1.0, 0.0, 0.5], visits=[2, 1, 1])
-    mcts.backup(statistics, path=[0, 2], score=0.25)
+    plain_search.backup(statistics, path=[0, 2], score=0.25)
     assert statistics == mcts.Statistics(reward=[1.25, 0.0, 0.75], visits=[3, 1, 2])
 
 

@@ -50,54 +50,63 @@ class OptimizedPath:
 
 
 def search(tree: TrajectoryTree, *, gamma: float, iterations: int, rng: np.random.Generator) -> Statistics:
-    """Run select, expand, backup `iterations` (at least 1) times; `gamma` weighs exploration in eq. 7."""
+    """Select, expand, back up `iterations` (at least 1) times.
+
+    A path descends from the root by the highest UCB, the oldest child winning ties:
+    UCB(v') = r_M/c_M + gamma sqrt(log C_M / c_M) (eq. 7), where C_M is the visits of v' and its siblings (A2).
+    That of an unvisited child is infinite; of several such, one is drawn evenly (A3). The score of the stop leaf at the
+    end is credited to every node of the path.
+
+    Only nodes with several children decide anything, so what is searched is the stretches between them; the counts of a
+    stretch are those of all its nodes.
+    """
     assert iterations >= 1, "a search needs an iteration"
-    statistics = Statistics(reward=[0.0] * len(tree.nodes), visits=[0] * len(tree.nodes))
+    stretches, arms = _stretches(tree)
+    reward, visits = [0.0] * len(stretches), [0] * len(stretches)
+    scores = [tree.nodes[stretch[-1]].mean_score for stretch in stretches]
+    logs = [0.0, *map(log, range(1, iterations + 1))]
     for _ in range(iterations):
-        path = select(tree, statistics=statistics, gamma=gamma)
-        path = expand(tree, path=path, statistics=statistics, rng=rng)
-        backup(statistics, path=path, score=tree.nodes[path[-1]].mean_score)
+        here, path = 0, [0]
+        while below := arms[here]:
+            total, best = logs[visits[here]], -inf
+            for arm in below:
+                if not (count := visits[arm]):
+                    unvisited = [other for other in below if not visits[other]]
+                    here = unvisited[rng.integers(len(unvisited))]
+                    break
+                if (ucb := reward[arm] / count + gamma * sqrt(total / count)) > best:
+                    best, here = ucb, arm
+            path.append(here)
+        score = scores[here]
+        for number in path:
+            reward[number] += score
+            visits[number] += 1
+    statistics = Statistics(reward=[0.0] * len(tree.nodes), visits=[0] * len(tree.nodes))
+    for number, stretch in enumerate(stretches):
+        for node in stretch:
+            statistics.reward[node], statistics.visits[node] = reward[number], visits[number]
     return statistics
 
 
-def ucb(reward: float, visits: int, *, total: int, gamma: float) -> float:
-    """UCB(v') = r_M/c_M + gamma sqrt(log C_M / c_M) (eq. 7); `total` is C_M, the visits of v' and its siblings (A2)."""
-    return reward / visits + gamma * sqrt(log(total) / visits)
+def _stretches(tree: TrajectoryTree) -> tuple[list[list[int]], list[list[int]]]:
+    """Chains of only children, each down to a stop leaf or to the first node with several; the first has the root.
 
-
-def select(tree: TrajectoryTree, *, statistics: Statistics, gamma: float) -> list[int]:
-    """Descend from the root by the highest UCB, the oldest child winning ties.
-
-    Returns the path to the first node with an unvisited child (whose UCB is infinite), or to a stop leaf.
+    Returns:
+        The numbers of the nodes of each stretch, and of the stretches that begin below it.
     """
-    reward, visits = statistics.reward, statistics.visits
-    path = [ROOT]
-    while children := tree.nodes[path[-1]].children:
-        counts = [visits[child] for child in children]
-        if not all(counts):
-            break
-        if len(children) == 1:  # most of a tree is chains
-            path.append(children[0])
-            continue
-        scores = [ucb(reward[child], visits[child], total=sum(counts), gamma=gamma) for child in children]
-        path.append(children[scores.index(max(scores))])
-    return path
-
-
-def expand(tree: TrajectoryTree, *, path: list[int], statistics: Statistics, rng: np.random.Generator) -> list[int]:
-    """Extend the path to a stop leaf through unvisited children, drawn evenly: the tie-break of infinite UCBs (A3)."""
-    path = list(path)
-    while children := tree.nodes[path[-1]].children:
-        unvisited = [child for child in children if not statistics.visits[child]]
-        path.append(unvisited[rng.integers(len(unvisited))])
-    return path
-
-
-def backup(statistics: Statistics, *, path: list[int], score: float) -> None:
-    """Credit `score` to every node of the path."""
-    for number in path:
-        statistics.reward[number] += score
-        statistics.visits[number] += 1
+    stretches: list[list[int]] = []
+    arms: list[list[int]] = []
+    waiting: list[tuple[int, list[int]]] = [(ROOT, [])]
+    while waiting:
+        number, above = waiting.pop()
+        above.append(len(stretches))
+        stretch = [number]
+        while len(children := tree.nodes[stretch[-1]].children) == 1:
+            stretch += children
+        stretches.append(stretch)
+        arms.append([])
+        waiting += [(child, arms[-1]) for child in reversed(children)]
+    return stretches, arms
 
 
 def extract(tree: TrajectoryTree, *, statistics: Statistics, ties: Ties, words: Words = "own") -> OptimizedPath:
