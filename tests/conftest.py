@@ -14,11 +14,14 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, settings
 
+from w2sg.contracts import progress_bars
+
 # Before any test imports a numeric library or one that looks for a model hub.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["DVC_NO_ANALYTICS"] = "1"
+progress_bars.hide()
 # The commands that tests call are those of the environment that runs them, activated or not.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
 

@@ -172,3 +172,27 @@ def test_one_job_at_a_time_killed_and_resumed_gives_the_same_bytes(finished: Pat
     assert taken.items() <= executed(folder).items(), "what was taken over did not run"
     for name in COMPARED:
         assert (folder / name).read_bytes() == (finished / name).read_bytes(), name
+
+
+@pytest.mark.slow
+def test_without_snakemake_and_dvc_the_same_bytes_come_out(finished: Path, tmp_path: Path) -> None:
+    """`w2sg run` on stages that train, play, embed and search: every hash of dvc.lock is that of snakemake's run."""
+    folder = workspace(tmp_path / "work")
+    take_over(finished, folder)
+    before = yaml.safe_load((folder / "dvc.lock").read_text())["stages"]
+    done = subprocess.run(
+        [sys.executable, "-m", "w2sg.commands", "run", "--cores", "2", "imitation"],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": "src"},
+        capture_output=True,
+        text=True,
+        timeout=1500,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    ours, theirs = (yaml.safe_load((each / "dvc.lock").read_text())["stages"] for each in (folder, finished))
+    made = {name.partition("@")[0] for name in ours.keys() - before.keys()}
+    assert {"sft", "diversify", "explore", "embed", "trees", "paths", "imitation"} <= made
+    for name, entry in ours.items():
+        for what in ("deps", "outs"):
+            hashes, others = ({each["path"]: each["md5"] for each in one[what]} for one in (entry, theirs[name]))
+            assert hashes == others, name

@@ -95,6 +95,16 @@ def test_what_is_stale_runs(work: Path) -> None:
     assert ran(work) == ["draw"] * 6 + ["sum"]
 
 
+def test_stages_that_are_named_run_with_what_they_need(work: Path) -> None:
+    assert run("draw@a-7").endswith("2 stages have run\n")
+    assert (work / "data/draws/a-7.txt").exists() and ran(work) == ["draw"]
+    assert run("code", "draw").endswith("3 stages have run\n")
+    assert ran(work) == ["draw"] * 3
+    assert run("sum").endswith("1 stages have run\n")
+    assert run() == "all stages are up to date\n"
+    assert run("a-7", status=2) == "w2sg run: a-7: no such stage; dvc.yaml has code, draw, sum\n"
+
+
 def test_dvc_takes_the_work_over(work: Path) -> None:
     run()
     ran(work)

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 from transformers import AutoModelForCausalLM
 
@@ -32,3 +33,33 @@ def test_a_folder_is_taken_as_it_is(
     assert read_json(project.path / layout.log("pretrain", "weak")) == []
     found = AutoModelForCausalLM.from_pretrained(folder).state_dict()
     assert all((found[name] == weight).all() for name, weight in published.state_dict().items())
+
+
+# PEFT 0.21 reads a property that transformers 5.23 has renamed.
+@pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
+def test_a_model_of_the_hub_is_a_reference_that_stages_load(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No copy of its weights, and SFT trains adapters on it."""
+    tokenizer = train_tokenizer(["Thought: so. Action: look"], vocabulary=300, context=4096)
+    published = bases.create(
+        FromScratch(hidden=16, layers=1, heads=2, feedforward=32), tokenizer=tokenizer, context=4096, seed=3
+    )
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    bases.save(published, tokenizer, tmp_path / "hub/models--acme--tiny/snapshots" / commit)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    project.edit(
+        models={"weak": {"base": "acme/tiny", "revision": commit}},
+        sft={"lora": {"r": 2, "alpha": 4, "dropout": 0.0, "targets": ["q_proj"]}},
+    )
+    assert project.run("pretrain", "--role", "weak") == (0, [])
+    folder = project.path / layout.base("weak")
+    assert sorted(each.name for each in folder.iterdir()) == ["README.md", "hub.json"]
+    assert (folder / "README.md").read_text() == f"# weak base\n\nacme/tiny at {commit}\n"
+    code, said = project.run("sft", "--environment", "alfworld", "--seed", "0", "--role", "weak")
+    assert code == 0, said
+    trained = project.path / layout.sft("alfworld", 0, "weak")
+    assert sorted(each.name for each in trained.iterdir()) == [
+        "README.md", "adapter_config.json", "adapter_model.safetensors",
+    ]  # fmt: skip
+    bases.load(trained)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from w2sg.config.environments import FOLDER, NAMES
 from w2sg.config.packages import PACKAGES
+from w2sg.contracts import progress_bars
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.tasks import SPLITS
 from w2sg.environments.optional import optional
@@ -15,6 +16,7 @@ REPLAYED = tuple(name for name in NAMES if (FOLDER / name / "replay.py").exists(
 
 def main() -> int:
     """Parse the command line and run one command."""
+    progress_bars.hide()
     arguments = parser().parse_args()
     try:
         return _run(arguments)
@@ -33,6 +35,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser("doctor", help="what works on this machine, what is missing, and the remedy")
 
     run = commands.add_parser("run", help="run what is stale, on a machine without DVC and Snakemake")
+    run.add_argument("stage", nargs="*", help="name, or what stands before its @: these and what they need; else all")
     run.add_argument("--cores", type=int, default=1, help="processors that stages may use side by side")
     run.add_argument("-n", "--dry-run", action="store_true", help="only say what would run")
 
@@ -78,7 +81,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
             if arguments.cores < 1:
                 raise UserError(f"--cores {arguments.cores}: must be at least 1")
-            return schedule.run(cores=arguments.cores, dry=arguments.dry_run)
+            return schedule.run(targets=arguments.stage, cores=arguments.cores, dry=arguments.dry_run)
         case "export":
             from w2sg.commands import export
 

@@ -90,6 +90,11 @@ class Lora(Section):
             raise ValueError(f"{ALL_LINEAR} stands alone; leave out the others or it")
         return distinct(targets)
 
+    @property
+    def all_linear(self) -> bool:
+        """Whether every linear module but the head is adapted."""
+        return self.targets == (ALL_LINEAR,)
+
 
 class Sft(Section):
     """Supervised fine-tuning on expert demonstrations (eq. 4)."""

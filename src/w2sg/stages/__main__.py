@@ -8,7 +8,7 @@ import time
 from typing import Any, get_args
 
 from w2sg.config import data, params, threads
-from w2sg.contracts import processes
+from w2sg.contracts import processes, progress_bars
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.layout import EVALUATION_GROUPS
 from w2sg.stages import launch
@@ -22,6 +22,7 @@ SECONDS_TO_SPEAK = 3.0
 
 def main() -> int:
     """Parse the command line, keep to the threads and GPUs that the stage table declares, run the stage."""
+    progress_bars.hide()
     parser = argparse.ArgumentParser(prog="python -m w2sg.stages", description=__doc__)
     parser.add_argument("stage", choices=STAGES)
     for option in ("environment", "role", "method", "group"):

@@ -1,8 +1,9 @@
 """Stage pretrain: the base models (pi_base, section 2).
 
 A base trained from scratch is a language model of exploratory play, invalid actions and all: the counterpart of a
-pretrained model that has seen what failing looks like. A published model is the base as it is, of the hub, a package of
-the registry or a local folder, in the precision that it was published in.
+pretrained model that has seen what failing looks like. A published model is the base as it is: of the hub as a
+reference to its files, of a package of the registry or a local folder as a copy in the precision that it was published
+in.
 """
 
 from transformers import PreTrainedTokenizerFast
@@ -15,7 +16,7 @@ from w2sg.contracts import layout
 from w2sg.contracts.files import write_json
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.environments.prompts import prompt
-from w2sg.training import bases
+from w2sg.training import bases, hub, sources
 
 # Seeds of a study vary what is learned from the bases; the bases themselves are the same, as published ones are.
 SEED = 0
@@ -32,7 +33,11 @@ def main(params: Params, *, role: Role) -> None:
         if package := PACKAGES.get(architecture.base):
             card += f"Licence: {package.licence}.\n"
             card += f"{package.terms.notice}\n" if package.terms else ""
-        bases.save(model, tokenizer, layout.base(role), card=card)
+        if sources.on_hub(architecture.base):
+            assert architecture.revision is not None, "the configuration sees to it"
+            hub.pin(architecture.base, tokenizer, revision=architecture.revision, folder=layout.base(role), card=card)
+        else:
+            bases.save(model, tokenizer, layout.base(role), card=card)
         write_json(log_path, [])
         return
     from w2sg.training.copying import copying_rows

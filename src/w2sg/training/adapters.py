@@ -27,13 +27,13 @@ def lora_config(lora: Lora | None, model: PreTrainedModel) -> LoraConfig | None:
     """
     if lora is None:
         return None
-    if lora.targets != (ALL_LINEAR,):
+    if not lora.all_linear:
         _check_targets(lora.targets, model)
     return LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
-        target_modules=ALL_LINEAR if lora.targets == (ALL_LINEAR,) else list(lora.targets),
+        target_modules=ALL_LINEAR if lora.all_linear else list(lora.targets),
         task_type="CAUSAL_LM",
         fan_in_fan_out=any(isinstance(module, Conv1D) for module in model.modules()),
     )

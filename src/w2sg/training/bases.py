@@ -17,13 +17,12 @@ from transformers import (
     PreTrainedModel,
     PreTrainedTokenizerBase,
 )
-from transformers.utils.logging import disable_progress_bar
 
 from w2sg.config.models import FromScratch
 from w2sg.config.packages import PREFIX
 from w2sg.contracts import files, processes
 from w2sg.contracts.errors import UserError
-from w2sg.training import packages, sources
+from w2sg.training import hub, packages, sources
 from w2sg.training.chat_templates import ensure_generation_marks
 from w2sg.training.precision import played_as
 
@@ -34,8 +33,6 @@ ADAPTERS = "adapter_config.json"
 
 # A type of weights; "auto" is that in which they are stored, None half precision only where the hardware has it.
 Kept: TypeAlias = torch.dtype | Literal["auto"] | None
-
-disable_progress_bar()  # a bar for loading a file of a few megabytes hides the lines that matter
 
 
 def device() -> torch.device:
@@ -79,7 +76,8 @@ def load(
     """Load a checkpoint folder, a model of the hub or one of a package, in evaluation mode, on the GPU if there is one.
 
     The tokenizer comes back with a chat template that marks assistant turns, a padding token and the model's context as
-    `model_max_length`. Of a multimodal model the language model is loaded. Adapters are merged into their base.
+    `model_max_length`. Of a multimodal model the language model is loaded. Adapters are merged into their base; a
+    reference to a model of the hub stands for that model.
 
     Args:
         source: a Path is a folder that a stage wrote; a text names what `models.*.base` may name.
@@ -101,8 +99,30 @@ def load(
         sources.check_folder(folder, stage=isinstance(source, Path))
         if (folder / ADAPTERS).is_file():
             return _load_adapters(folder, name=name, dtype=dtype)
-    options: dict[str, Any] = {"revision": revision, "local_files_only": folder is not None}
-    where = name if folder is None else folder
+        if (folder / hub.REFERENCE).is_file():
+            with hub.verified(folder) as (place, base):
+                model, tokenizer = _read(place, name=base, dtype=dtype, local_files_only=True)
+                # Else the place, which is gone soon, would be in error messages and copies.
+                model.config._name_or_path = model.name_or_path = tokenizer.name_or_path = base
+                return model, tokenizer
+    return _read(
+        name if folder is None else folder,
+        name=name,
+        dtype=dtype,
+        revision=revision,
+        local_files_only=folder is not None,
+    )
+
+
+def _read(
+    where: str | Path, *, name: str, dtype: Kept, **options: Any
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A whole model of a folder or of the hub.
+
+    Args:
+        name: for messages.
+        options: of from_pretrained.
+    """
     with sources.loading(name):
         config = AutoConfig.from_pretrained(where, **options)
         sources.check_config(config, name=name)

@@ -9,14 +9,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from transformers import PreTrainedConfig, PreTrainedModel
 
-from w2sg.config.training import ALL_LINEAR, Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.training.head import LOGITS
 from w2sg.training.precision import mixed
+
+if TYPE_CHECKING:  # else benchmarks/gpu.py would need pydantic
+    from w2sg.config.training import Lora, Optimization
 
 GIB = 2**30
 # Kept free: what the allocator cannot hand out, the libraries' own workspaces.
@@ -78,8 +81,8 @@ def weight_bytes(model: PreTrainedModel) -> int:
 def training(
     model: PreTrainedModel,
     *,
-    optimization: Optimization,
-    lora: Lora | None,
+    optimization: "Optimization",
+    lora: "Lora | None",
     tokens: int,
     recompute: bool,
     processes: int = 1,
@@ -143,8 +146,8 @@ def plan_training(
     model: PreTrainedModel,
     *,
     name: str,
-    optimization: Optimization,
-    lora: Lora | None,
+    optimization: "Optimization",
+    lora: "Lora | None",
     lengths: Sequence[int],
     processes: int = 1,
     others: int = 0,
@@ -236,7 +239,7 @@ def largest_part(lengths: Sequence[int], *, batch: int, micro_tokens: int | None
     return whole if micro_tokens is None else max(longest, min(whole, micro_tokens))
 
 
-def _adapted(model: PreTrainedModel, lora: Lora) -> list[tuple[int, int]]:
+def _adapted(model: PreTrainedModel, lora: "Lora") -> list[tuple[int, int]]:
     """Input and output width of each module that gets adapters."""
     head = model.get_output_embeddings()
     found = []
@@ -244,7 +247,7 @@ def _adapted(model: PreTrainedModel, lora: Lora) -> list[tuple[int, int]]:
         weight = getattr(module, "weight", None)
         if weight is None or weight.ndim != 2 or module in (head, model.get_input_embeddings()):
             continue
-        if lora.targets == (ALL_LINEAR,) or any(f".{name}".endswith(f".{target}") for target in lora.targets):
+        if lora.all_linear or any(f".{name}".endswith(f".{target}") for target in lora.targets):
             out, into = weight.shape
             found.append((into, out))
     return found

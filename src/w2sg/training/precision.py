@@ -1,10 +1,12 @@
 """In which type weights are held and matrices multiplied."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import torch
 
-from w2sg.config.training import Lora, Optimization
+if TYPE_CHECKING:  # else benchmarks/gpu.py would need pydantic
+    from w2sg.config.training import Lora, Optimization
 
 
 def native_bf16() -> bool:
@@ -16,12 +18,12 @@ def native_bf16() -> bool:
     return any(getattr(torch.cpu, probe, bool)() for probe in probes)
 
 
-def mixed(optimization: Optimization) -> bool:
+def mixed(optimization: "Optimization") -> bool:
     """Whether matrices are multiplied in bfloat16 while a model is trained."""
     return optimization.precision == "bf16" or (optimization.precision == "auto" and native_bf16())
 
 
-def trained_as(optimization: Optimization, lora: Lora | None) -> torch.dtype:
+def trained_as(optimization: "Optimization", lora: "Lora | None") -> torch.dtype:
     """The type of the weights that training starts from.
 
     Adapters learn in single precision beside weights that stay as they are, and those may be in bfloat16. Weights that
@@ -39,7 +41,7 @@ def played_as(stored: torch.dtype | None) -> torch.dtype:
     return torch.bfloat16 if half and native_bf16() else torch.float32
 
 
-def warn_of_emulation(optimization: Optimization, *, name: str) -> None:
+def warn_of_emulation(optimization: "Optimization", *, name: str) -> None:
     """Say in one line that bfloat16 is asked for where it is emulated."""
     if optimization.precision == "bf16" and not native_bf16():
         print(

@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.config.models import FOLDER
+from w2sg.config.packages import PREFIX
 from w2sg.contracts.errors import UserError
 
 _POINTER = b"version https://git-lfs"
@@ -27,6 +28,11 @@ def folder_of(source: str | Path) -> Path | None:
     if isinstance(source, Path) or source.startswith(FOLDER):
         return Path(source).expanduser()
     return None
+
+
+def on_hub(base: str) -> bool:
+    """Whether `models.*.base` names a model of the hub."""
+    return folder_of(base) is None and not base.startswith(PREFIX)
 
 
 @contextmanager
@@ -56,7 +62,7 @@ def check_folder(folder: Path, *, stage: bool) -> None:
     """
     if not folder.is_dir() and not stage:
         raise UserError(f"{folder}: no such folder; a model of the hub is named owner/name")
-    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+    if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json", "hub.json")):
         remedy = "run the stage that writes it" if stage else "give the folder that save_pretrained wrote"
         raise UserError(f"{folder}: no checkpoint here (config.json is missing); {remedy}")
     for file in sorted(folder.iterdir()):

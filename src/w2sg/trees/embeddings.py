@@ -28,9 +28,6 @@ def encode(texts: Sequence[str], *, model: str, batch: int) -> NDArray[np.float3
         UserError: the bundled weights are not the ones published, or `model` cannot be opened.
     """
     from sentence_transformers import SentenceTransformer
-    from transformers.utils.logging import disable_progress_bar
-
-    disable_progress_bar()
 
     source = str(_bundled()) if model == BUNDLED else model
     try:

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
@@ -16,17 +16,18 @@ from w2sg.commands.run.stage_table import Stage
 from w2sg.contracts.errors import UserError
 
 
-def run(*, cores: int, dry: bool) -> int:
+def run(*, targets: Sequence[str] = (), cores: int, dry: bool) -> int:
     """Run what is stale; a stage that fails stops those that have not begun.
 
     Args:
+        targets: these stages and what they need, by name or by that before @; all if there are none.
         cores: processors to be used; a stage takes as many as dvc.yaml gives it threads.
         dry: only say what would run.
 
     Returns:
         0, or 1 if a stage failed.
     """
-    stages = {stage.name: stage for stage in stage_table.read()}
+    stages = stage_table.needed(stage_table.read(), targets)
     order = TopologicalSorter(stage_table.before(list(stages.values())))
     try:
         order.prepare()

@@ -1,7 +1,7 @@
 """dvc.yaml with its loops and references filled in, as DVC does it; a test compares both."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -142,3 +142,29 @@ def before(stages: list[Stage]) -> dict[str, set[str]]:
             wanted |= {writers[str(folder)] for folder in Path(dep).parents if str(folder) in writers}
         found[stage.name] = wanted - {stage.name}
     return found
+
+
+def needed(stages: list[Stage], targets: Sequence[str]) -> dict[str, Stage]:
+    """By name, the stages that are asked for and those that they need; all if nothing is asked for.
+
+    Args:
+        targets: names, or what stands before their @.
+
+    Raises:
+        UserError: a target names no stage.
+    """
+    of_name = {stage.name: stage for stage in stages}
+    earlier = before(stages)
+    waiting: list[str] = []
+    for target in targets:
+        found = [name for name in of_name if target in (name, name.partition("@")[0])]
+        if not found:
+            kinds = ", ".join(dict.fromkeys(name.partition("@")[0] for name in of_name))
+            raise UserError(f"{target}: no such stage; {TABLE} has {kinds}")
+        waiting += found
+    wanted: set[str] = set()
+    while waiting:
+        if (name := waiting.pop()) not in wanted:
+            wanted.add(name)
+            waiting += earlier[name]
+    return {name: stage for name, stage in of_name.items() if name in wanted or not targets}
