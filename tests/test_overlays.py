@@ -145,8 +145,15 @@ def test_the_command_prints_the_complete_file(
     monkeypatch.setattr(sys, "argv", ["w2sg", "params", "params/study.yaml"])
     assert cli.main() == 0
     printed, said = capsys.readouterr()
-    assert yaml.safe_load(printed) == read_yaml(ROOT / "params.yaml") | {"seeds": [0, 1, 2, 3, 4]}
-    assert said == "params/study.yaml on params.yaml; keys that differ from params.yaml: seeds 1\n"
+    values, own = yaml.safe_load(printed), read_yaml(ROOT / "params.yaml")
+    arms = {roster: values[roster].keys() - own[roster].keys() for roster in ("preference", "imitation")}
+    for roster, added in arms.items():
+        own[roster] |= {name: values[roster][name] for name in added}
+    assert values == own | {"seeds": [0, 1, 2, 3, 4]}
+    assert said == (
+        "params/study.yaml on params.yaml; keys that differ from params.yaml: "
+        f"seeds 1, preference {len(arms['preference'])}, imitation {len(arms['imitation'])}\n"
+    )
 
 
 def workspace(*words: str, folder: Path) -> subprocess.CompletedProcess[str]:
