@@ -95,7 +95,13 @@ def test_every_stage_is_there(stage_table, root):
 def test_a_new_method_is_one_entry_of_a_roster(values, resolve, tmp_path):
     """Its stages, and its place among the models that are evaluated and reported, follow from the entry alone."""
     without = resolve(values)
-    values["preference"]["mine"] = {"init": "sft_weak", "data": "tree", "reference": "sft_weak"}
+    values["preference"]["mine"] = {
+        "init": "sft_weak",
+        "data": "tree",
+        "reference": "sft_weak",
+        "pairs": None,
+        "dpo": None,
+    }
     values["imitation"]["my_paths"] = {"init": "base_strong", "data": "mcts", "expert_share": 0.0}
     values["inference"]["best_of_two"] = {"model": "sft_weak", "samples": 2, "temperature": 0.7, "top_p": 0.9}
     again = resolve(values)

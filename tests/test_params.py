@@ -352,3 +352,15 @@ def test_all_errors_at_once(values, problems):
 )
 def test_not_a_parameter_file(problems, text, line):
     assert problems(text) == [line]
+
+
+def test_a_model_from_scratch_plays_on_tasks_that_are_not_explored(values, problems):
+    values["explore"]["tasks"] = 600  # as many as WebShop has for training
+    line = (
+        "explore.tasks: 600 leaves no training task of webshop to play on (600), which models from scratch learn from; "
+        "explore fewer, or raise environments.webshop.tasks.train"
+    )
+    assert problems(values) == [line]
+    for role in ("weak", "strong"):
+        values["models"][role] = {"base": "owner/name", "revision": "0" * 40}
+    assert problems(values) == []

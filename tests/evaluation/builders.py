@@ -13,6 +13,7 @@ from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.complement import attempts
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.supervision import Supervision
 from w2sg.evaluation.report.figures.training import LearningCurve
 from w2sg.evaluation.report.inputs import ReportInputs
 from w2sg.trees import merging, pairs, quality
@@ -205,6 +206,7 @@ def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500
         tasks=task_table(tasks=tasks),
         experts={"alfworld": 0.9},
         spreads={"alfworld": [1.0, 1.0, 0.0]},
+        supervision=[Supervision("alfworld", seed, "w2s_mcts", "sft_strong", 9000, 270, 850, 48) for seed in seeds],
         attempts=[
             each
             for role in ("weak", "strong")

@@ -24,6 +24,7 @@ FILES = {
     "learning.csv",
     "comparisons.csv",
     "complement.csv",
+    "supervision.csv",
     "recovered.csv",
     "claims.md",
     "theorem.csv",

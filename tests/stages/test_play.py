@@ -7,10 +7,22 @@ import pytest
 from w2sg.config import params
 from w2sg.contracts import layout
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Trajectory, read_trajectories
+from w2sg.contracts.trajectories import Trajectory, read_trajectories, write_trajectories
+from w2sg.training.tokenizer import train_tokenizer
 
 from .conftest import Project
 
+OPTIMIZATION = {
+    "epochs": 1,
+    "batch": 1,
+    "micro_tokens": None,
+    "learning_rate": 1e-3,
+    "schedule": "cosine",
+    "warmup": 0.0,
+    "weight_decay": 0.0,
+    "adam_beta2": 0.95,
+    "precision": "fp32",
+}
 ALFWORLD = ("--environment", "alfworld")
 
 
@@ -54,13 +66,18 @@ def test_an_episode_may_be_told_under_another_instruction(built: Project, tmp_pa
     ]
 
 
-def test_a_model_from_scratch_needs_a_task_that_is_not_explored(built: Project, tmp_path) -> None:
+def test_a_model_from_scratch_needs_play(built: Project, tmp_path) -> None:
+    """An environment may have fewer tasks than were asked for, and then all of them are explored."""
     project = built.copy(tmp_path / "project")
-    project.edit(explore={"tasks": 4})
+    with contextlib.chdir(project.path):
+        write_trajectories(layout.play("alfworld"), [])
+        tokenizer = train_tokenizer(["Thought: so. Action: look"], vocabulary=300, context=128)
+        tokenizer.save_pretrained(layout.tokenizer())
+    project.edit(pretrain={role: {"copying": None, "play": dict(OPTIMIZATION)} for role in ("weak", "strong")})
     before = project.contents()
-    code, lines = project.run("play", *ALFWORLD)
+    code, lines = project.run("pretrain", "--role", "weak")
     assert code == 2 and project.contents() == before
     assert lines == [
-        "play: explore.tasks: 4 leaves none of the 4 training tasks of alfworld to play on, which a model from "
-        "scratch learns from; explore fewer, or raise environments.alfworld.tasks.train"
+        "pretrain: data/play: nobody has played, as all training tasks are explored; a model from scratch learns from "
+        "play, so lower explore.tasks"
     ]

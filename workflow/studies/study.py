@@ -26,6 +26,7 @@ FILES = (
     "learning.csv",
     "comparisons.csv",
     "complement.csv",
+    "supervision.csv",
     "recovered.csv",
     "claims.md",
     "tree_quality.csv",
@@ -40,7 +41,7 @@ Made by `make study` from `params/study.yaml`: commit {commit}, {hours:.1f} hour
 - [table1.md](table1.md): rewards, success and completion of every method; the figures behind it: `table1.csv`
 - [claims.md](claims.md): the paper's sentences, each beside what was measured, with a verdict
 - [tables.md](tables.md): shares recovered, who solves what, and the paper's Tables 2 to 4
-- `comparisons.csv`, `complement.csv`, `recovered.csv`, `learning.csv`
+- `comparisons.csv`, `complement.csv`, `supervision.csv`, `recovered.csv`, `learning.csv`
 - `tree_quality.csv`, `tree_gain.csv`, `theorem.csv`
 - `figures/`{report}
 """

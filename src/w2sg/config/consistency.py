@@ -29,7 +29,7 @@ def disagreements(values: dict[str, Any]) -> list[str]:
         wanted, most = _at(values, key), _at(values, limit)
         if type(wanted) is type(most) is int and wanted > most:
             problems.append(f"{key}: {wanted} is too many; allowed is at most {limit} ({most})")
-    problems += _outside_problems(values)
+    problems += _outside_problems(values) + _play_problems(values)
     return problems + _schedule_problems(values) + _roster_problems(values) + _theorem_problems(values)
 
 
@@ -53,6 +53,20 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
         f"outside.{name}: nothing reads it; allowed are environments with a data_dir, and models whose base is a folder"
         for name in declared
         if name not in read
+    ]
+
+
+def _play_problems(values: dict[str, Any]) -> list[str]:
+    """Nobody plays on explored tasks, and a model from scratch learns from play."""
+    explored = _at(values, "explore.tasks")
+    from_scratch = any(_at(values, f"models.{role}.hidden") is not None for role in ("weak", "strong"))
+    return [
+        f"explore.tasks: {explored} leaves no training task of {name} to play on ({size}), which models from scratch "
+        f"learn from; explore fewer, or raise environments.{name}.tasks.train"
+        for name in _mapping(values, "environments")
+        if from_scratch
+        and type(size := _at(values, f"environments.{name}.tasks.train")) is type(explored) is int
+        and size == explored
     ]
 
 

@@ -10,10 +10,8 @@ from functools import partial
 import numpy as np
 
 from w2sg.config import threads
-from w2sg.config.models import FromScratch
 from w2sg.config.params import Params
 from w2sg.contracts import layout
-from w2sg.contracts.errors import UserError
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory, write_trajectories
 from w2sg.environments.demonstrations import key, play
@@ -22,19 +20,9 @@ from w2sg.stages.workers import spread
 
 
 def main(params: Params, *, environment: str) -> None:
-    """Read the tasks, write the episodes on those that are not explored: no base has seen anybody act on these.
-
-    Raises:
-        UserError: every task is explored, and a model from scratch has nothing to learn from.
-    """
+    """Read the tasks, write the episodes on those that are not explored: no base has seen anybody act on these."""
     train = [task for task in Task.read(layout.tasks(environment)) if task.split == "train"]
     known = train[: max(0, len(train) - params.explore.tasks)]
-    if not known and FromScratch in map(type, (params.models.weak, params.models.strong)):
-        raise UserError(
-            f"explore.tasks: {params.explore.tasks} leaves none of the {len(train)} training tasks of {environment} to "
-            "play on, which a model from scratch learns from; explore fewer, or raise "
-            f"environments.{environment}.tasks.train"
-        )
     work = partial(play_all, params, environment, [task.instruction for task in known])
     write_trajectories(layout.play(environment), spread(work, known, processes=threads.declared("play")))
 

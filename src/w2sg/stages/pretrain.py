@@ -13,6 +13,7 @@ from w2sg.config.models import Pretrained
 from w2sg.config.packages import PACKAGES
 from w2sg.config.params import Params
 from w2sg.contracts import layout
+from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import write_json
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.environments.prompts import prompt
@@ -23,7 +24,11 @@ SEED = 0
 
 
 def main(params: Params, *, role: Role) -> None:
-    """Read play and the tokenizer, write the base of one role and its learning curve."""
+    """Read play and the tokenizer, write the base of one role and its learning curve.
+
+    Raises:
+        UserError: a model from scratch has no play to learn from.
+    """
     architecture = getattr(params.models, role)
     log_path = layout.log("pretrain", role)
     if isinstance(architecture, Pretrained):
@@ -58,6 +63,11 @@ def main(params: Params, *, role: Role) -> None:
     for name, settings in params.environments.items():
         text = prompt(name, style=settings.prompt)
         conversations += [each.messages(prompt=text) for each in read_trajectories(layout.play(name))]
+    if not conversations:
+        raise UserError(
+            f"{layout.DATA / 'play'}: nobody has played, as all training tasks are explored; a model from scratch "
+            "learns from play, so lower explore.tasks"
+        )
     model, log = train_sft(
         model, tokenizer, conversations, optimization=training.play, lora=None, assistant_only=False, seed=SEED
     )

@@ -19,8 +19,10 @@ from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.complement import Attempts, attempts
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.supervision import Supervision, ledger
 from w2sg.evaluation.measures.theorem import Quantities
 from w2sg.evaluation.report.figures.training import LearningCurve
+from w2sg.evaluation.report.lessons import lessons
 from w2sg.trees.tree import TrajectoryTree, load
 
 
@@ -45,6 +47,7 @@ class ReportInputs:
         grid: rows of `make grid` that belong to this configuration; empty where it has not run.
         grid_of_another: rows of the grid that there is where it belongs to another configuration.
         attempts: what the weak and the strong model made of the explored tasks; of the strong one where it explored.
+        supervision: what every model has been taught with, of all seeds.
     """
 
     params: Mapping[str, Any]
@@ -63,6 +66,7 @@ class ReportInputs:
     grid: Sequence[GridRow] = ()
     grid_of_another: Sequence[GridRow] = ()
     attempts: Sequence[Attempts] = ()
+    supervision: Sequence[Supervision] = ()
 
 
 def gather(params: Params) -> ReportInputs:
@@ -115,6 +119,7 @@ def gather(params: Params) -> ReportInputs:
         grid=[row for row in gridded if row.configuration == own],
         grid_of_another=[row for row in gridded if row.configuration != own],
         attempts=explored,
+        supervision=[line for run in runs for line in _ledger(params, *run, curves=curves)],
     )
 
 
@@ -128,6 +133,17 @@ def _attempts(params: Params, environment: str, seed: int, *, trees: Mapping[str
         for role, own in of.items()
         for each in attempts(own, environment=environment, seed=seed, role=role, samples=params.tree.breadth)
     ]
+
+
+def _ledger(params: Params, environment: str, seed: int, *, curves: Sequence[LearningCurve]) -> list[Supervision]:
+    """Bases are trained once, for all environments and seeds."""
+    updates = {
+        curve.model: int(curve.rows[-1]["step"])
+        for curve in curves
+        if curve.rows and (curve.model.startswith("base") or (curve.name, curve.seed) == (environment, seed))
+    }
+    learned = lessons(params, environment=environment, seed=seed)
+    return ledger(learned, updates=updates, environment=environment, seed=seed)
 
 
 def _paths(params: Params, environment: str, seed: int) -> list[DemonstrationPath]:

@@ -120,6 +120,7 @@ def other_tables(inputs: ReportInputs, results: Results) -> list[Table]:
     return [
         tables.recovered_table(results.recovered),
         tables.complement_table(results.complements),
+        *([tables.supervision_table(inputs.supervision, seed=inputs.params["seeds"][0])] if inputs.supervision else []),
         tables.table2(),
         tables.table3(inputs.grid, results.cells),
         tables.table4(results.task_counts),

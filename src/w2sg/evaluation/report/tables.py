@@ -12,10 +12,12 @@ from w2sg.evaluation.measures.metrics import MEASURES
 from w2sg.evaluation.measures.models import in_table_order, label
 from w2sg.evaluation.measures.shares import WAYS, Recovered
 from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval
+from w2sg.evaluation.measures.supervision import Supervision
 from w2sg.evaluation.paper import paper
 
 Cells = dict[tuple[str, str], TableCell]
 NO = "–"
+LEDGER = ("turns of play", "of the expert", "of models", "updates")
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +226,26 @@ def complement_table(found: Sequence[Complement]) -> Table:
     )
     head = ["tasks", "weak", "strong", "number", *OUTCOMES]
     return Table("What each model solves that the other does not", note, head, rows)
+
+
+def supervision_table(lines: Sequence[Supervision], *, seed: int) -> Table:
+    """What every model has been taught with, under one seed."""
+    rows = [
+        [
+            label(line.model),
+            line.environment,
+            label(line.init) if line.init else NO,
+            *(f"{number:,}" for number in (line.play, line.expert, line.models, line.updates)),
+        ]
+        for line in lines
+        if line.seed == seed
+    ]
+    note = (
+        "Turns of the agent that each model has read, its start's included, by whose they are. Play is on tasks that "
+        "nobody explores, its expert's turns among them. A gain over SFT strong is a weak model's doing only where the "
+        "expert's column is no larger. Updates are those of the last training alone."
+    )
+    return Table("What each model has been taught with", note, ["model", "environment", "from", *LEDGER], rows)
 
 
 def learning_table(found: Sequence[Learning]) -> Table:
