@@ -26,6 +26,13 @@ SHOWING = """
 """
 
 
+def jobs_run_here() -> bool:
+    """Whether the jobs of this call run on this machine, as its own processes."""
+    from snakemake.cli import parse_args
+
+    return vars(parse_args(None)[1])["executor"] in (None, "local")
+
+
 def read_command(workflow: Workflow) -> tuple[Mode, list[str]]:
     """The mode and the targets named."""
     if not workflow.is_main_process:

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote
 
-from snakemake_dvc.patches import hashing_unlocked, inputs_as_at_the_start
+from snakemake_dvc import warm
+from snakemake_dvc.patches import commands_started_by, hashing_unlocked, inputs_as_at_the_start
 from snakemake_dvc.stages import BridgeError, one_line_errors, open_repo
 
 STAMPS = Path(".dvc/tmp/snakemake")
@@ -48,6 +49,7 @@ def run_stage(name: str, stamp: str) -> None:
         environment_of_jobs(),
         _only_run(name),
         one_line_errors(),
+        commands_started_by(warm.popen_for),
         inputs_as_at_the_start(),
         hashing_unlocked(),
         open_repo() as repo,

@@ -8,7 +8,7 @@ parts cost: benchmarks/pipeline_overhead.py.
 import contextlib
 import copy
 import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -105,6 +105,27 @@ def hashing_unlocked() -> Iterator[None]:
                 out.get_hash()
 
     dvc.stage.run.cmd_run = run_and_hash
+    try:
+        yield
+    finally:
+        dvc.stage.run.cmd_run = run_command
+
+
+@contextlib.contextmanager
+def commands_started_by(popen_for: Callable[[Mapping[str, Any]], Any]) -> Iterator[None]:
+    """Within it, DVC starts a stage's command by what this function makes of the stage's meta, not by Popen."""
+    import dvc.stage.run
+
+    run_command, starter = dvc.stage.run.cmd_run, dvc.stage.run.subprocess
+
+    def run(stage: DvcStage, **options: Any) -> None:
+        dvc.stage.run.subprocess = SimpleNamespace(Popen=popen_for(stage.meta or {}), check_output=starter.check_output)
+        try:
+            run_command(stage, **options)
+        finally:
+            dvc.stage.run.subprocess = starter
+
+    dvc.stage.run.cmd_run = run
     try:
         yield
     finally:

@@ -18,12 +18,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from snakemake_dvc.command_line import Mode, Workflow, read_command
+from snakemake_dvc.command_line import Mode, Workflow, jobs_run_here, read_command
 from snakemake_dvc.jobs import is_busy, log_of, run_stage_here, stamp_of, touch, wait_for_other_calls
 from snakemake_dvc.patches import Repo, forget_stages
 from snakemake_dvc.rehearsal import Rehearsal
 from snakemake_dvc.stages import BridgeError, Stage, closure, find_stages, one_line_errors, open_repo, read_stages
 from snakemake_dvc.verdicts import Verdict, Verdicts, judge, restore
+from snakemake_dvc.warm import start_parent
 
 CAPTIONS = Path("workflow/report")
 
@@ -59,9 +60,13 @@ def open_pipeline(workflow: Workflow) -> Pipeline:
     if mode is Mode.EXECUTE and os.path.isdir(".dvc"):
         wait_for_other_calls()
     try:
-        return load_pipeline(mode, targets, scratch=workflow.snakemake_tmp_dir, python=python)
+        pipeline = load_pipeline(mode, targets, scratch=workflow.snakemake_tmp_dir, python=python)
     except BridgeError as error:
         sys.exit(f"Error: {error}")
+    warm = any(rule.stage.warm and not os.path.exists(rule.stamp) for rule in pipeline.rules)
+    if warm and mode is Mode.EXECUTE and python == sys.executable and jobs_run_here():
+        start_parent(workflow.snakemake_tmp_dir)
+    return pipeline
 
 
 def load_pipeline(mode: Mode, targets: Iterable[str], *, scratch: Path, python: str = sys.executable) -> Pipeline:

@@ -21,7 +21,7 @@ class BridgeError(ValueError):
 class Stage:
     """One resolved stage of the table: `upstream` are names of stages, `outs` paths relative to the working folder.
 
-    A stage that is `first` has run before the others are judged.
+    A stage that is `first` has run before the others are judged; one that is `warm` names a file of modules.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Stage:
     resources: Mapping[str, int]
     report: tuple[str, ...]
     first: bool = False
+    warm: str | None = None
 
 
 def open_repo() -> Repo:
@@ -95,7 +96,7 @@ def read_stages(repo: Repo) -> dict[str, Stage]:
 
 
 def _read_meta(name: str, meta: Mapping[str, Any]) -> dict[str, Any]:
-    known = ("threads", *RESOURCES, "report", "first")
+    known = ("threads", *RESOURCES, "report", "first", "warm")
     for key, value in meta.items():
         if key not in known:
             raise BridgeError(f"dvc.yaml: stage {name}: meta.{key} is unknown; known are {', '.join(known)}")
@@ -105,6 +106,11 @@ def _read_meta(name: str, meta: Mapping[str, Any]) -> dict[str, Any]:
         elif key == "first":
             if not isinstance(value, bool):
                 raise BridgeError(f"dvc.yaml: stage {name}: meta.first must be true or false, not {value!r}")
+        elif key == "warm":
+            if not isinstance(value, str) or not os.path.isfile(value):
+                raise BridgeError(
+                    f"dvc.yaml: stage {name}: meta.warm must be a file of module names, one a line, not {value!r}"
+                )
         elif type(value) is not int or value < (key != "gpu"):
             raise BridgeError(f"dvc.yaml: stage {name}: meta.{key} must be a positive whole number, not {value!r}")
     # `gpu: 0` is left out: an executor takes the mere presence of the resource for a request.
@@ -114,6 +120,7 @@ def _read_meta(name: str, meta: Mapping[str, Any]) -> dict[str, Any]:
         "resources": resources,
         "report": tuple(meta.get("report", ())),
         "first": meta.get("first", False),
+        "warm": meta.get("warm"),
     }
 
 

@@ -18,6 +18,7 @@ NAMES = [
     ("dvc.utils.strictyaml", "parse_yaml"),
     ("dvc.rwlock", "psutil.pid_exists"),
     ("dvc.stage.run", "cmd_run"),
+    ("dvc.stage.run", "subprocess.Popen"),
     ("dvc.stage", "Stage.save_deps"),
     ("dvc.output", "Output.get_hash"),
     ("dvc.repo", "Repo._reset"),
