@@ -102,7 +102,10 @@ def test_a_new_method_is_one_entry_of_a_roster(values, resolve, tmp_path):
         "pairs": None,
         "dpo": None,
     }
-    values["imitation"]["my_paths"] = {"init": "base_strong", "data": "mcts", "expert_share": 0.0}
+    values["imitation"]["my_paths"] = {"init": "base_strong", "data": "mcts", "expert_share": 0.0} | {
+        "mcts": None,
+        "imitate": None,
+    }
     values["inference"]["best_of_two"] = {"model": "sft_weak", "samples": 2, "temperature": 0.7, "top_p": 0.9}
     again = resolve(values)
     added = {

@@ -363,4 +363,4 @@ def test_a_model_from_scratch_plays_on_tasks_that_are_not_explored(values, probl
     assert problems(values) == [line]
     for role in ("weak", "strong"):
         values["models"][role] = {"base": "owner/name", "revision": "0" * 40}
-    assert problems(values) == []
+    assert params.validated(values, source=Path("params.yaml")).explore.tasks == 600

@@ -70,7 +70,8 @@ def test_a_model_from_scratch_needs_play(built: Project, tmp_path) -> None:
     """An environment may have fewer tasks than were asked for, and then all of them are explored."""
     project = built.copy(tmp_path / "project")
     with contextlib.chdir(project.path):
-        write_trajectories(layout.play("alfworld"), [])
+        for name, _ in params.load().environments.items():
+            write_trajectories(layout.play(name), [])
         tokenizer = train_tokenizer(["Thought: so. Action: look"], vocabulary=300, context=128)
         tokenizer.save_pretrained(layout.tokenizer())
     project.edit(pretrain={role: {"copying": None, "play": dict(OPTIMIZATION)} for role in ("weak", "strong")})
