@@ -82,6 +82,8 @@ def test_both_tools_read_the_same_count_from_the_stage_table(tmp_path, monkeypat
     """A module may serve several entries of the table (evaluate-base, evaluate-sft), which must declare the same."""
     for name in ("dvc.yaml", "params.yaml"):
         shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "workflow").mkdir()
+    shutil.copy(ROOT / "workflow/warm.txt", tmp_path / "workflow")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
     from dvc.repo import Repo

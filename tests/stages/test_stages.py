@@ -86,7 +86,7 @@ def test_tables_hold_what_the_parameters_ask_for(built):
     shared = {each.task_id for each in experts} & set(train[-3:])
     assert [each for each in experts if each.task_id in shared] == [e for e in explored if e.task_id in shared]
     played = read_trajectories(at(layout.play("alfworld")))
-    assert [(each.task_id, each.sample) for each in played] == [(name, n) for name in train for n in range(2)]
+    assert [(each.task_id, each.sample) for each in played] == [(train[0], n) for n in range(2)], "not on the explored"
     trees = load(at(layout.trees("alfworld", 0)))
     assert list(trees) == train[-3:]
     assert all([each.sample for each in tree.trajectories] == [0, 1, 2] for tree in trees.values())

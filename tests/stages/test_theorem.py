@@ -28,14 +28,14 @@ def trained(built, tmp_path_factory):
     with contextlib.chdir(project.path):
         settings = params.load()
         texts = [m["content"] for each in read_trajectories(layout.play("alfworld")) for m in each.messages()]
-        tokenizer = train_tokenizer(texts, vocabulary=400, context=512)
+        tokenizer = train_tokenizer(texts, vocabulary=400, context=1024)
         folders = {
             layout.sft("alfworld", 0, "weak"): settings.models.weak,
             layout.preference("alfworld", 0, "w2s_dpo"): settings.models.strong,
             layout.preference("alfworld", 0, "ceiling"): settings.models.strong,
         }
         for seed, (folder, architecture) in enumerate(folders.items()):
-            model = bases.create(architecture, tokenizer=tokenizer, context=512, seed=seed)
+            model = bases.create(architecture, tokenizer=tokenizer, context=1024, seed=seed)
             bases.save(model, tokenizer, folder)
         reference.main(settings, method="w2s_dpo", **RUN)
     return project

@@ -10,6 +10,7 @@ import pytest
 import study
 from w2sg.config import params
 from w2sg.config.overlays import merged
+from w2sg.config.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[2]
 DVC = str(Path(sys.executable).with_name("dvc"))
@@ -17,7 +18,12 @@ DVC = str(Path(sys.executable).with_name("dvc"))
 
 def test_the_study_is_the_default_run_under_five_seeds() -> None:
     found = merged(ROOT / study.PARAMS)
-    assert found.changes == ("seeds",) and found.values["seeds"] == [0, 1, 2, 3, 4]
+    own = read_yaml(ROOT / "params.yaml")
+    arms = {f"{roster}.{name}" for roster in ("preference", "imitation") for name in found.values[roster]}
+    arms -= {f"{roster}.{name}" for roster in ("preference", "imitation") for name in own[roster]}
+    assert set(found.changes) == {"seeds"} | arms and found.values["seeds"] == [0, 1, 2, 3, 4]
+    assert {"preference.paper_dpo", "imitation.paper_mcts", "preference.shuffled_dpo"} < arms
+    params.validated(found.values, source=study.PARAMS)
 
 
 def test_the_default_grid_reaches_the_breadth_of_figure_5() -> None:

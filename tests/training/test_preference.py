@@ -189,7 +189,7 @@ def test_the_card_says_what_was_done(pairs, dpo, lora) -> None:
         {"step": 0, "epoch": 0.0, "loss": 0.8, "learning_rate": 0.0, "margin": -0.25, "accuracy": 0.5},
         {"step": 9, "epoch": 2.0, "loss": 0.4, "learning_rate": 0.0, "margin": 1.5, "accuracy": 1.0},
     ]
-    entry = PreferenceMethod(init="sft_strong", data="tree", reference="sft_weak")
+    entry = PreferenceMethod(init="sft_strong", data="tree", reference="sft_weak", pairs=None, dpo=None)
     text = card(
         method="w2s_dpo",
         environment="alfworld",

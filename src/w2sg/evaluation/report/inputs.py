@@ -79,8 +79,8 @@ def gather(params: Params) -> ReportInputs:
     runs = [(name, seed) for name in environments for seed in params.seeds]
     first = params.seeds[0]
     values = params.model_dump(mode="json")
-    own, gridded = grid.configuration(values), grid.read(layout.GRID)
     curves = _curves(params, runs)
+    own, gridded = grid.configuration(values), grid.read(layout.GRID)
     paths = {run: _paths(params, *run) for run in runs}
     trees: dict[str, dict[str, TrajectoryTree]] = {}
     spreads: dict[str, list[float]] = {name: [] for name in environments}
