@@ -240,6 +240,6 @@ def test_a_table_that_changed_is_found(built: Path, tmp_path: Path, monkeypatch:
     assert done.stderr.splitlines()[-1].startswith("docs/invalidation.md: differs from dvc.yaml and params.yaml")
     subprocess.run([*command, "--write"], cwd=folder, check=True)
     page = (folder / "docs/invalidation.md").read_text()
-    before = "| `mcts`: gamma, iterations, ties, minimum_score |   | ○ |   |   |   | ○ |   |   |"
+    before = "| `mcts`: gamma, iterations, ties, words, minimum_score |   | ○ |   |   |   | ○ |   |   |"
     assert before in (ROOT / "docs/invalidation.md").read_text() and before not in page
     assert "| `mcts` |   | ● |   |   |   | ○ |   |   |" in page
