@@ -87,10 +87,9 @@ def replace_whole_files() -> None:
 
     dump_in_place = _common._dump_data
 
-    def dump(path: Any, data: Any, dumper: Callable[..., Any], fs: Any = None, **options: Any) -> None:
+    def dump(path: Any, data: Any, dumper: Callable[..., Any], fs: Any = None, **options: Any) -> Any:
         if fs is not None and fs.protocol != "local":
-            dump_in_place(path, data, dumper, fs=fs, **options)
-            return
+            return dump_in_place(path, data, dumper, fs=fs, **options)
         with replacing(os.fspath(path)) as file:
             dumper(data, file, **options)
             file.flush()
@@ -108,10 +107,10 @@ def replace_rwlock() -> None:
     process is lost, which that process then need not withdraw. Upstream: dvc/rwlock.py:_edit_rwlock, which opens it
     with "w", and raises RWLockFileCorruptedError for good.
     """
-    import dvc.rwlock
+    from dvc import rwlock
     from voluptuous import Invalid
 
-    edit = dvc.rwlock._edit_rwlock
+    edit, withdraw_write, withdraw_read = rwlock._edit_rwlock, rwlock._release_write, rwlock._release_read
 
     def edit_replacing(lock_dir: str, fs: Any, hardlink: bool) -> Any:
         def open_whole(path: str, mode: str = "r", encoding: str | None = None) -> Any:
@@ -120,14 +119,12 @@ def replace_rwlock() -> None:
             try:
                 with fs.open(path, mode, encoding=encoding) as file:
                     text = file.read()
-                dvc.rwlock.SCHEMA(json.loads(text))
+                rwlock.SCHEMA(json.loads(text))
             except (ValueError, RecursionError, Invalid):
                 raise FileNotFoundError(path) from None  # what DVC takes for an empty one
             return io.StringIO(text)
 
         return edit(lock_dir, SimpleNamespace(join=fs.join, open=open_whole), hardlink)
-
-    withdraw_write, withdraw_read = dvc.rwlock._release_write, dvc.rwlock._release_read
 
     def release_write(lock: dict[str, Any], info: dict[str, Any], paths: list[str]) -> None:
         noted = lock.get("write", {})
@@ -137,8 +134,7 @@ def replace_rwlock() -> None:
         noted = lock.get("read", {})
         withdraw_read(lock, info, [path for path in paths if path in noted and info in noted[path]])
 
-    dvc.rwlock._edit_rwlock = edit_replacing
-    dvc.rwlock._release_write, dvc.rwlock._release_read = release_write, release_read
+    rwlock._edit_rwlock, rwlock._release_write, rwlock._release_read = edit_replacing, release_write, release_read
 
 
 @functools.cache
@@ -154,9 +150,8 @@ def ignore_unfinished_runs() -> None:
         key = run_cache._get_stage_hash(stage)
         folder = cache._get_cache_dir(key)
         names = [name for name in os.listdir(folder) if not name.startswith(".")] if os.path.isdir(folder) else []
-        if not names:
-            return None
-        return cache._load_cache(key, max(names, key=lambda name: os.path.getmtime(os.path.join(folder, name))))
+        newest = max(names, default=None, key=lambda name: os.path.getmtime(os.path.join(folder, name)))
+        return newest and cache._load_cache(key, newest)
 
     run_cache.StageCache._load = load
 
@@ -173,9 +168,7 @@ def fail_where_the_cache_is_full() -> None:
     from dvc_data.hashfile import transfer
 
     def fail(oid: str, error: BaseException) -> NoReturn:
-        raise DvcException(
-            "DVC's cache cannot take an output, so nothing is recorded; mend that and call again"
-        ) from error
+        raise DvcException("DVC's cache cannot take an output, so nothing is recorded; mend that") from error
 
     local: Any = dvc_objects.fs.local
     copy_file = local.copyfile

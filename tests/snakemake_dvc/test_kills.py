@@ -38,11 +38,11 @@ def change(toy):
 
 @pytest.fixture(scope="session")
 def undisturbed(done_toy, tmp_path_factory):
-    """The toy after the change, built in one go."""
+    """The toy after the change, built in one go by DVC as it is."""
     toy = Toy(tmp_path_factory.mktemp("undisturbed") / "toy", Path(done_toy.env["HOME"]))
     shutil.copytree(done_toy.path, toy.path)
     change(toy)
-    toy.snakemake()
+    toy.run("dvc", "repro", "--quiet")
     toy.ran()
     return results(toy)
 
