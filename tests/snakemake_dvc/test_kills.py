@@ -168,7 +168,8 @@ def test_a_stage_outlives_its_note_in_rwlock(here):
     """Somebody has lost it meanwhile: a kill of plain dvc, or a person who removed the file as DVC advises."""
     here.edit("stage.sh", "mkdir -p", ": > .dvc/tmp/rwlock; mkdir -p")
     jobs.run_stage("prepare@a", STAMP)
-    assert json.loads((here.path / ".dvc/tmp/rwlock").read_text()) == {}
+    left = json.loads((here.path / ".dvc/tmp/rwlock").read_text())
+    assert not any(left.values())
 
 
 def fail_in_the_middle(monkeypatch, part):
