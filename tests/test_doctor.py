@@ -69,3 +69,18 @@ def test_a_run_s_installation_lacks_only_what_no_run_needs(monkeypatch, root):
 def test_without_git(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert {finding.what: finding.good for finding in doctor.machine()}["git"] is False
+
+
+def test_what_a_kill_has_cut_is_named(monkeypatch, tmp_path):
+    """dvc.lock and DVC's note of who uses what, which plain dvc writes in place."""
+    monkeypatch.chdir(tmp_path)
+    assert [(each.what, each.good) for each in doctor.records()] == [("dvc.lock", None)], "nothing has run yet"
+    (tmp_path / "dvc.lock").write_text("schema: '2.0'\nstages:\n  code:\n    cmd: x\n")
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    (tmp_path / ".dvc/tmp/rwlock").write_text("{}")
+    assert [(each.good, each.found) for each in doctor.records()] == [(True, "1 stages recorded")]
+    (tmp_path / "dvc.lock").write_text("")
+    (tmp_path / ".dvc/tmp/rwlock").write_text('{"write": ')
+    lock, rwlock = doctor.records()
+    assert lock.good is False and "dvc.lock: not a lock file of DVC's (empty); `git checkout dvc.lock`" in lock.found
+    assert rwlock.good is False and "remove .dvc/tmp/rwlock while nothing runs" in rwlock.remedy

@@ -11,6 +11,7 @@ from typing import Any
 from snakemake_dvc.patches import Repo, open_waiting_repo, patch_process
 
 RESOURCES = ("mem_mb", "runtime", "gpu")
+LOCK = "dvc.lock"
 
 
 class BridgeError(ValueError):
@@ -37,6 +38,7 @@ class Stage:
 def open_repo() -> Repo:
     if not os.path.exists("dvc.yaml"):
         raise BridgeError("dvc.yaml is not in this folder: call snakemake from the root of the repository")
+    check_lock_file(LOCK)
     logging.getLogger("dvc").setLevel(logging.ERROR)
     patch_process()
     repo = open_waiting_repo(".")
@@ -57,7 +59,40 @@ def one_line_errors() -> Iterator[None]:
     except SCMError as error:
         raise BridgeError("this is not a git repository: `git init`, or `dvc config core.no_scm true`") from error
     except DvcException as error:
+        raise BridgeError(_damage_of_lock_file(error) or one_line(error)) from error
+    except OSError as error:  # a full disk, a file that may not be read
         raise BridgeError(one_line(error)) from error
+
+
+def check_lock_file(path: str) -> None:
+    """Raise BridgeError if the file was cut while it was written: it is empty, or its last line has no end."""
+    if not os.path.isfile(path):
+        return
+    try:
+        with open(path, "rb") as file:
+            end = file.read()[-1:]
+    except OSError as error:
+        raise BridgeError(f"{path}: {error.strerror}") from error
+    if end != b"\n":
+        raise BridgeError(f"{path}: {'cut off in its last line' if end else 'empty'}; {_remedy(path)}")
+
+
+def _damage_of_lock_file(error: BaseException) -> str | None:
+    """The line about a lock file that DVC cannot read, if that is what stopped it."""
+    from dvc.utils.serialize import ParseError
+    from dvc.utils.strictyaml import YAMLValidationError
+
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ParseError | YAMLValidationError) and os.path.basename(cause.path) == LOCK:
+            path = os.path.normpath(cause.path)
+            return f"{path}: not a lock file of DVC's ({one_line(cause)[:120]}); {_remedy(path)}"
+        cause = cause.__cause__
+    return None
+
+
+def _remedy(path: str) -> str:
+    return f"`git checkout {path}`, or remove it: what DVC's run cache holds is restored, the rest runs"
 
 
 def one_line(error: BaseException) -> str:

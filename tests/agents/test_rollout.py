@@ -10,7 +10,6 @@ from w2sg.agents import rollout
 from w2sg.agents.policies import TransformersPolicy
 from w2sg.agents.rollout import NO_ACTION, Request, cohorts, play, play_cohort, reset_all, uniforms
 from w2sg.contracts.environment import StepResult
-from w2sg.contracts.errors import UserError
 from w2sg.contracts.tasks import Task
 
 
@@ -156,11 +155,21 @@ def test_killed_inside_a_cohort(policy, tmp_path, monkeypatch):
     assert run(policy, tmp_path / "store") == whole
 
 
-def test_a_damaged_cohort_is_named(policy, tmp_path):
-    run(policy, tmp_path)
-    (tmp_path / "cohort-0001.parquet").write_bytes(b"PAR1")
-    with pytest.raises(UserError, match=r"cohort-0001\.parquet: not a readable Parquet file"):
-        run(policy, tmp_path)
+@pytest.mark.parametrize("damage", ["empty", "cut", "of other tasks"])
+def test_a_damaged_cohort_is_played_again(policy, tmp_path, capsys, damage):
+    """It is dropped with a note, and alone; the bytes are those of an undisturbed run."""
+    whole = run(policy, tmp_path / "whole")
+    run(policy, tmp_path / "store")
+    file = tmp_path / "store/cohort-0001.parquet"
+    content = (tmp_path / "store/cohort-0000.parquet").read_bytes() if damage == "of other tasks" else file.read_bytes()
+    file.write_bytes({"empty": b"", "cut": content[: len(content) // 2]}.get(damage, content))
+    capsys.readouterr()
+    again = Dying(policy)
+    assert run(again, tmp_path / "store") == whole
+    assert again.played == 1
+    assert contents(tmp_path / "store") == contents(tmp_path / "whole")
+    (note,) = [line for line in capsys.readouterr().err.splitlines() if "cohort-0001.parquet" in line]
+    assert note.endswith("; removed, this cohort is played again")
     assert Letters.opened == 0
 
 

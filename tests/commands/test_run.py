@@ -150,9 +150,25 @@ def test_what_is_wrong_is_said_in_one_line(work: Path, file: str, old: str, new:
     assert said.startswith(f"w2sg run: {line}") and said.count("\n") == 1
 
 
-def test_a_damaged_lock_file(work: Path) -> None:
-    (work / "dvc.lock").write_text("schema: [")
-    assert run(status=2).startswith("w2sg run: dvc.lock: not a lock file of DVC's (")
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "empty"),
+        (b"schema: '2.0'\nstages:\n  sum:\n    cmd: py", "cut off in its last line"),
+        (b"schema: [\n", "while parsing"),
+        (b"\xff\n", "'utf-8' codec"),
+        (b"- a\n", "list indices"),
+        (b"schema: '2.0'\nstages:\n", "'NoneType'"),
+        (b"schema: '2.0'\nstages:\n  sum: 3\n", "'int'"),
+        (b"schema: '2.0'\nstages:\n  sum:\n    outs:\n    - path: 3\n", "stages.sum is no entry"),
+    ],
+)
+def test_a_damaged_lock_file(work: Path, content: bytes, said: str) -> None:
+    (work / "dvc.lock").write_bytes(content)
+    (line,) = run(status=2).splitlines()
+    assert line.startswith(f"w2sg run: dvc.lock: not a lock file of DVC's ({said}")
+    assert line.endswith("; `git checkout dvc.lock`, or remove it, and every stage runs")
+    assert (work / "dvc.lock").read_bytes() == content
 
 
 def resolved_by_dvc(folder: Path) -> dict[str, dict[str, Any]]:

@@ -20,6 +20,7 @@ import numpy as np
 
 from w2sg.agents.policies import Policy
 from w2sg.contracts.environment import Environment
+from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import digest
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Step, Trajectory, read_trajectories, write_trajectories
@@ -154,15 +155,18 @@ def play(
 ) -> list[Trajectory]:
     """Play all requests in cohorts of `cohort`; finished cohorts are kept under `store` and not played again.
 
+    A file there that cannot be read, or is not of these requests, is removed with a note, and its cohort is played.
+
     Args:
         store: folder of this run alone: its name must change with the model, the settings and the tasks.
     """
     played: list[Trajectory] = []
     clock = Progress(total=len(requests), what=f"{name}: episodes")
     parts = {store / f"cohort-{number:04d}.parquet": part for number, part in enumerate(cohorts(requests, size=cohort))}
-    with _ResetAhead(make_environment, [part for path, part in parts.items() if not path.exists()], seed=seed) as ahead:
+    kept = {path: trajectories for path, part in parts.items() if (trajectories := _kept(path, part))}
+    with _ResetAhead(make_environment, [part for path, part in parts.items() if path not in kept], seed=seed) as ahead:
         for path, part in parts.items():
-            if not path.exists():
+            if path not in kept:
                 environments, openings = ahead.take()
                 trajectories = play_cohort(
                     policy,
@@ -175,10 +179,26 @@ def play(
                     max_new_tokens=max_new_tokens,
                 )
                 write_trajectories(path, trajectories)
-            played += read_trajectories(path)
+                kept[path] = read_trajectories(path)
+            played += kept.pop(path)
             won = sum(trajectory.success for trajectory in played)
             clock.show(len(played), note=f"{won} of {len(played)} won")
     return played
+
+
+def _kept(path: Path, requests: Sequence[Request]) -> list[Trajectory] | None:
+    """What an earlier run has stored of a cohort; None if it has not, or if the file is damaged, which is removed."""
+    if not path.exists():
+        return None
+    try:
+        trajectories = read_trajectories(path)
+        if [(each.task_id, each.sample) for each in trajectories] != [(r.task.task_id, r.sample) for r in requests]:
+            raise UserError(f"{path}: not the episodes of this cohort")
+    except ValueError as error:  # UserError, or what Arrow and texts that are not UTF-8 raise
+        print(f"{' '.join(str(error).split())[:200]}; removed, this cohort is played again", file=sys.stderr)
+        path.unlink()
+        return None
+    return trajectories
 
 
 class _ResetAhead:

@@ -1,5 +1,6 @@
 """`w2sg doctor`: what works on this machine, found by trying it, and the remedy for what does not."""
 
+import json
 import os
 import shutil
 import sys
@@ -10,6 +11,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
+from w2sg.commands.run import lock_file
 from w2sg.config import params, threads
 from w2sg.config.fields import Splits
 from w2sg.config.params import Params
@@ -20,6 +22,7 @@ from w2sg.environments.tasks import make_tasks
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "snakemake", "dvc")
 GIBIBYTE = 2**30
+RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's note of who uses which output
 
 
 class Finding(NamedTuple):
@@ -34,7 +37,7 @@ class Finding(NamedTuple):
 def run() -> int:
     """Print the table; 1 if anything that a run needs is missing."""
     threads.limit(1)
-    findings = [*machine(), *packages()]
+    findings = [*machine(), *packages(), *records()]
     try:
         settings = params.load()
     except UserError as error:
@@ -75,6 +78,21 @@ def packages() -> Iterator[Finding]:
             yield Finding(name, True, version(name))
         except PackageNotFoundError:
             yield Finding(name, False, "not installed", "run `make install`")
+
+
+def records() -> Iterator[Finding]:
+    """What DVC notes in this folder; a process killed while it wrote can leave a file that it cannot read."""
+    try:
+        count = len(lock_file.read())
+        yield Finding("dvc.lock", True if count else None, f"{count} stages recorded")
+    except UserError as error:
+        yield Finding("dvc.lock", False, str(error))
+    try:
+        if RWLOCK.exists():
+            json.loads(RWLOCK.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        remedy = f"remove {RWLOCK} while nothing runs (snakemake does without)"
+        yield Finding(str(RWLOCK), False, "cannot be read, so plain dvc stops at it", remedy)
 
 
 def environment(name: str, *, settings: Params) -> Iterator[Finding]:

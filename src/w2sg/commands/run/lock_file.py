@@ -92,16 +92,33 @@ def read() -> dict[str, Entry]:
     """The entries by stage.
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: the file cannot be read, or was cut while it was written.
     """
     if not LOCK.exists():
         return {}
     try:
-        found = yaml.load(LOCK.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-        return dict(found["stages"]) if found else {}
-    except (yaml.YAMLError, UnicodeDecodeError, KeyError, TypeError) as error:
+        text = LOCK.read_text(encoding="utf-8")
+        if not text.endswith("\n"):
+            raise ValueError("cut off in its last line" if text else "empty")
+        stages = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
+        if odd := [name for name, found in stages.items() if not _whole(found)]:
+            raise ValueError(f"stages.{odd[0]} is no entry")
+    except OSError as error:
+        raise UserError(f"{LOCK}: {error.strerror}") from None
+    except (yaml.YAMLError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         line = " ".join(str(error).split())[:80]
-        raise UserError(f"{LOCK}: not a lock file of DVC's ({line}); remove it, and every stage runs") from None
+        remedy = f"`git checkout {LOCK}`, or remove it, and every stage runs"
+        raise UserError(f"{LOCK}: not a lock file of DVC's ({line}); {remedy}") from None
+    return dict(stages)
+
+
+def _whole(found: Any) -> bool:
+    """Whether an entry has the parts that `reason` looks at."""
+    files = [*(found.get("deps") or []), *(found.get("outs") or [])]
+    params = found.get("params") or {}
+    return all(isinstance(each["path"], str) for each in files) and all(
+        hasattr(each, "keys") for each in params.values()
+    )
 
 
 def write(entries: dict[str, Entry]) -> None:
