@@ -23,7 +23,7 @@ JOB = ("snakemake_dvc", "run", "train@a", STAMP)
 PLAIN = ("dvc", "repro", "--single-item", "train@a")
 REMEDY = "; `git checkout dvc.lock`, or remove it: what DVC's run cache holds is restored, the rest runs"
 
-pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")]
 
 
 def results(toy):
