@@ -355,12 +355,12 @@ def test_not_a_parameter_file(problems, text, line):
 
 
 def test_a_model_from_scratch_plays_on_tasks_that_are_not_explored(values, problems):
-    values["explore"]["tasks"] = 600  # as many as WebShop has for training
+    values["explore"]["tasks"] = 400  # as many as ScienceWorld has for training
     line = (
-        "explore.tasks: 600 leaves no training task of webshop to play on (600), which models from scratch learn from; "
-        "explore fewer, or raise environments.webshop.tasks.train"
+        "explore.tasks: 400 leaves no training task of scienceworld to play on (400), which models from scratch learn "
+        "from; explore fewer, or raise environments.scienceworld.tasks.train"
     )
     assert problems(values) == [line]
     for role in ("weak", "strong"):
         values["models"][role] = {"base": "owner/name", "revision": "0" * 40}
-    assert params.validated(values, source=Path("params.yaml")).explore.tasks == 600
+    assert params.validated(values, source=Path("params.yaml")).explore.tasks == 400

@@ -10,7 +10,7 @@ from w2sg.contracts.errors import UserError
 SKELETON = Path(__file__).parent / "skeleton"
 SECTION = """\
   {name}:
-    tasks: {{train: 40, seen: 8, unseen: 20}}
+    tasks: {{train: 400, seen: 8, unseen: 20}}
     boxes: 6
     max_steps: 12
     prompt: short

@@ -59,14 +59,16 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
 def _play_problems(values: dict[str, Any]) -> list[str]:
     """Nobody plays on explored tasks, and a model from scratch learns from play."""
     explored = _at(values, "explore.tasks")
+    sizes = {name: _at(values, f"environments.{name}.tasks.train") for name in _mapping(values, "environments")}
+    known = {name: size for name, size in sizes.items() if type(size) is type(explored) is int}
     from_scratch = any(_at(values, f"models.{role}.hidden") is not None for role in ("weak", "strong"))
+    if not from_scratch or not known or explored > max(known.values()):  # too many for all has a line of its own
+        return []
     return [
         f"explore.tasks: {explored} leaves no training task of {name} to play on ({size}), which models from scratch "
         f"learn from; explore fewer, or raise environments.{name}.tasks.train"
-        for name in _mapping(values, "environments")
-        if from_scratch
-        and type(size := _at(values, f"environments.{name}.tasks.train")) is type(explored) is int
-        and size == explored
+        for name, size in known.items()
+        if size <= explored
     ]
 
 
