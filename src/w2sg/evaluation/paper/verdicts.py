@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, get_args
 
 from w2sg.evaluation.measures.comparisons import Comparison
 from w2sg.evaluation.measures.grid import GridRow
@@ -20,15 +20,7 @@ Verdict = Literal[
     "not measured here",
     "not testable",
 ]
-VERDICTS: tuple[Verdict, ...] = (
-    "supported",
-    "follows from the start",
-    "not supported",
-    "excluded at the paper's size",
-    "not decidable at this size",
-    "not measured here",
-    "not testable",
-)
+VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 # A part of claims.md.
 RULES = """\
 The verdicts follow six rules, applied alike to all, in this order. They are about the sentence's direction
