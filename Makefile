@@ -1,4 +1,6 @@
-# make run   set up and run the whole experiment, from nothing to results/report.html
+# make run   set up and run the whole experiment, from the published bases to results/report.html
+# make run SCRATCH=1  the same from nothing, in .scratch, and whether the bases come out as published
+# make publish       the bases that this project has trained take the place of the published ones
 # make smoke the same on params/smoke.yaml, in a copy under .smoke/
 # make sensitivity  what each reading of the paper changes, into docs/method.md; goes on where it was stopped
 # make grid  tree breadth and beta varied (Table 3, Figure 5), then the report with them
@@ -21,7 +23,7 @@ PAGES := invalidation parameters presets
 # Files one by one in the order of tests/conftest.py.
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-test run smoke twin sensitivity grid study check test lint docs format lock clean
+.PHONY: install install-test run publish smoke twin sensitivity grid study check test lint docs format lock clean
 
 # A virtual environment is taken as it is only if it is whole: not left half-made, not moved, its Python still there.
 WHOLE := test ! -e .venv/.unfinished && grep -qsF '$(BIN)/' .venv/bin/pip && .venv/bin/python -c 'import pip' 2> /dev/null
@@ -54,10 +56,23 @@ $(INSTALLED_TEST): requirements-test.lock $(INSTALLED)
 	rm .venv/.unfinished
 	touch $@
 
+ifdef SCRATCH
 run: install
+	python workflow/studies/workspace.py params.yaml .scratch
+	cd .scratch && snakemake --cores $(CORES)
+	@cat .scratch/results/table1.md
+	python workflow/studies/published.py compare .scratch
+else
+run: install
+	python workflow/studies/published.py fetch
 	snakemake --cores $(CORES)
 	@cat results/table1.md
 	@echo "The whole report: results/report.html"
+endif
+
+publish: install
+	snakemake --cores $(CORES) pretrain
+	python workflow/studies/published.py publish
 
 smoke: install
 	python workflow/studies/workspace.py params/smoke.yaml .smoke
@@ -80,6 +95,7 @@ grid: run
 	snakemake --cores $(CORES) report
 
 study: install
+	python workflow/studies/published.py fetch
 	python workflow/studies/study.py --cores $(CORES)
 
 check: lint
@@ -108,4 +124,4 @@ lock: install-test
 	python workflow/upkeep/lock.py
 
 clean:
-	rm -rf .smoke .twin_smoke .sensitivity .resume .snakemake
+	rm -rf .scratch .smoke .twin_smoke .sensitivity .resume .snakemake

@@ -31,7 +31,7 @@ def outs(stage, *, environment="", seed=0, role="", method="", group="") -> set[
         case "tokenizer":
             return {layout.tokenizer()}
         case "pretrain":
-            return {layout.base(role), layout.log("pretrain", role)}
+            return {layout.base(seed, role), layout.log("pretrain", f"{seed}-{role}")}
         case "sft":
             return {layout.sft(environment, seed, role), layout.log("sft", f"{run}-{role}")}
         case "diversify":

@@ -28,7 +28,7 @@ def trained(built, tmp_path_factory):
         texts = [m["content"] for each in read_trajectories(layout.play("alfworld")) for m in each.messages()]
         tokenizer = train_tokenizer(texts, vocabulary=400, context=512)
         for role in ("weak", "strong"):
-            for seed, folder in enumerate((layout.base(role), layout.sft("alfworld", 0, role))):
+            for seed, folder in enumerate((layout.base(0, role), layout.sft("alfworld", 0, role))):
                 model = bases.create(getattr(settings.models, role), tokenizer=tokenizer, context=512, seed=seed)
                 bases.save(model, tokenizer, folder)
     return project

@@ -40,7 +40,7 @@ def alone(built: Project, tmp_path_factory) -> Project:
         texts = [message["content"] for messages in experts for message in messages]
         tokenizer: PreTrainedTokenizerFast = train_tokenizer(texts, vocabulary=400, context=1024)
         base = bases.create(settings.models.weak, tokenizer=tokenizer, context=1024, seed=0)
-        bases.save(base, tokenizer, layout.base("weak"))
+        bases.save(base, tokenizer, layout.base(0, "weak"))
     optimization = settings.sft.optimization.model_dump() | {"epochs": 2, "batch": 2, "precision": "fp32"}
     project.edit(sft={"optimization": optimization})
     assert project.run(*WORDS)[0] == 0
@@ -97,12 +97,12 @@ def test_two_processes_write_the_model_of_one(alone, ready, root, configured: bo
 @pytest.mark.slow
 def test_a_users_mistake_is_one_line_from_two_processes(ready, root) -> None:
     ask_for_two(ready)
-    (layout.base("weak") / "config.json").unlink()
+    (layout.base(0, "weak") / "config.json").unlink()
     before = ready.contents()
     done = run(ready, root, *WORDS, "--gpu", "2")
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"sft: {layout.base('weak')}: ")
+    assert line.startswith(f"sft: {layout.base(0, 'weak')}: ")
     assert ready.contents() == before
 
 

@@ -33,7 +33,7 @@ INPUTS = [
     (("paths", *RUN, "--method", "w2s_mcts"), TREES),
     (("paths", *RUN, "--method", "best_of_m"), TASKS),
     (("evaluate", *RUN, "--group", "sft"), TASKS),
-    (("report",), layout.log("pretrain", "weak")),
+    (("report",), layout.log("pretrain", "0-weak")),
 ]
 
 
@@ -158,7 +158,7 @@ def test_in_another_folder(empty_project, tmp_path, name):
         (("preference", *RUN, "--method", "absent"), "absent"),
         (("imitation", *RUN, "--method", "w2s_dpo"), "w2s_dpo"),
         (("explore", *RUN, "--role", "middle"), "middle"),
-        (("pretrain", "--role", "middle"), "middle"),
+        (("pretrain", "--seed", "0", "--role", "middle"), "middle"),
         (("trees", "--environment", "alfworld"), "--seed"),
         (("tasks",), "--environment"),
         (("tokenizer", "--seed", "0"), "--seed"),

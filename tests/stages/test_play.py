@@ -76,7 +76,7 @@ def test_a_model_from_scratch_needs_play(built: Project, tmp_path) -> None:
         tokenizer.save_pretrained(layout.tokenizer())
     project.edit(pretrain={role: {"copying": None, "play": dict(OPTIMIZATION)} for role in ("weak", "strong")})
     before = project.contents()
-    code, lines = project.run("pretrain", "--role", "weak")
+    code, lines = project.run("pretrain", "--seed", "0", "--role", "weak")
     assert code == 2 and project.contents() == before
     assert lines == [
         "pretrain: data/play: nobody has played, as all training tasks are explored; a model from scratch learns from "

@@ -27,10 +27,10 @@ def test_a_folder_is_taken_as_it_is(
     project = empty_project.copy(tmp_path / "project")
     base = "~/published" if at_home else str(tmp_path / "published")
     project.edit(models={"weak": {"base": base, "revision": None}}, outside={"weak": str(tmp_path / "published")})
-    assert project.run("pretrain", "--role", "weak") == (0, [])
-    folder = project.path / layout.base("weak")
+    assert project.run("pretrain", "--seed", "0", "--role", "weak") == (0, [])
+    folder = project.path / layout.base(0, "weak")
     assert (folder / "README.md").read_text() == f"# weak base\n\n{base}\n"
-    assert read_json(project.path / layout.log("pretrain", "weak")) == []
+    assert read_json(project.path / layout.log("pretrain", "0-weak")) == []
     found = AutoModelForCausalLM.from_pretrained(folder).state_dict()
     assert all((found[name] == weight).all() for name, weight in published.state_dict().items())
 
@@ -52,8 +52,8 @@ def test_a_model_of_the_hub_is_a_reference_that_stages_load(
         models={"weak": {"base": "acme/tiny", "revision": commit}},
         sft={"lora": {"r": 2, "alpha": 4, "dropout": 0.0, "targets": ["q_proj"]}},
     )
-    assert project.run("pretrain", "--role", "weak") == (0, [])
-    folder = project.path / layout.base("weak")
+    assert project.run("pretrain", "--seed", "0", "--role", "weak") == (0, [])
+    folder = project.path / layout.base(0, "weak")
     assert sorted(each.name for each in folder.iterdir()) == ["README.md", "hub.json"]
     assert (folder / "README.md").read_text() == f"# weak base\n\nacme/tiny at {commit}\n"
     code, said = project.run("sft", "--environment", "alfworld", "--seed", "0", "--role", "weak")

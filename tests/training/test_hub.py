@@ -51,7 +51,7 @@ def cache(
 
 @pytest.fixture
 def pinned(cache: Path, tmp_path: Path) -> Path:
-    folder = tmp_path / "models/base/weak"
+    folder = tmp_path / "models/base/0/weak"
     _, tokenizer = bases.load(BASE, revision="main")
     hub.pin(BASE, tokenizer, revision="main", folder=folder, card="# weak base\n")
     return folder

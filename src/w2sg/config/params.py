@@ -24,7 +24,7 @@ class Params(Section):
     """The configuration of one run."""
 
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
-    """Training seeds; everything after the bases is done once for each."""
+    """Training seeds; the bases from scratch and all that is trained or sampled after them is made once for each."""
     outside: dict[MethodName, Annotated[str, Field(min_length=1)]]
     """Folders outside, which both tools then look into; NAME: an environment with `data_dir`, a model with a folder."""
     environments: Environments

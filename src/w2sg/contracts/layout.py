@@ -47,9 +47,9 @@ def tokenizer() -> Path:
     return MODELS / "tokenizer"
 
 
-def base(role: str) -> Path:
+def base(seed: int, role: str) -> Path:
     """Base model of a role."""
-    return MODELS / "base" / role
+    return MODELS / "base" / str(seed) / role
 
 
 def sft(environment: str, seed: int, role: str) -> Path:
@@ -60,7 +60,7 @@ def sft(environment: str, seed: int, role: str) -> Path:
 def model(environment: str, seed: int, name: str) -> Path:
     """A model that methods start from or refer to: base_weak, base_strong, sft_weak or sft_strong."""
     stage, role = name.split("_")
-    return base(role) if stage == "base" else sft(environment, seed, role)
+    return base(seed, role) if stage == "base" else sft(environment, seed, role)
 
 
 def diverse(environment: str, seed: int) -> Path:

@@ -40,7 +40,7 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
     wanted = requests(params, Task.read(layout.tasks(environment)))
     checkpoints = {
         "sft": layout.sft(environment, seed, role),
-        "base": layout.base(role),
+        "base": layout.base(seed, role),
         "diverse": layout.diverse(environment, seed),
     }
     of_player: dict[str, list[rollout.Request]] = {}

@@ -19,18 +19,18 @@ from w2sg.contracts.trajectories import read_trajectories
 from w2sg.environments.prompts import prompt
 from w2sg.training import bases, hub, sources
 
-# Seeds of a study vary what is learned from the bases; the bases themselves are the same, as published ones are.
-SEED = 0
 
-
-def main(params: Params, *, role: Role) -> None:
+def main(params: Params, *, role: Role, seed: int) -> None:
     """Read play and the tokenizer, write the base of one role and its learning curve.
+
+    From scratch each seed has bases of its own, the largest chance in all that follows; published ones are the same
+    under every seed.
 
     Raises:
         UserError: a model from scratch has no play to learn from.
     """
     architecture = getattr(params.models, role)
-    log_path = layout.log("pretrain", role)
+    log_path = layout.log("pretrain", f"{seed}-{role}")
     if isinstance(architecture, Pretrained):
         model, tokenizer = bases.load(architecture.base, revision=architecture.revision, dtype="auto")
         source = architecture.base + (f" at {architecture.revision}" if architecture.revision else "")
@@ -40,9 +40,11 @@ def main(params: Params, *, role: Role) -> None:
             card += f"{package.terms.notice}\n" if package.terms else ""
         if sources.on_hub(architecture.base):
             assert architecture.revision is not None, "the configuration sees to it"
-            hub.pin(architecture.base, tokenizer, revision=architecture.revision, folder=layout.base(role), card=card)
+            hub.pin(
+                architecture.base, tokenizer, revision=architecture.revision, folder=layout.base(seed, role), card=card
+            )
         else:
-            bases.save(model, tokenizer, layout.base(role), card=card)
+            bases.save(model, tokenizer, layout.base(seed, role), card=card)
         write_json(log_path, [])
         return
     from w2sg.training.copying import copying_rows
@@ -50,14 +52,14 @@ def main(params: Params, *, role: Role) -> None:
 
     training = getattr(params.pretrain, role)
     tokenizer = PreTrainedTokenizerFast.from_pretrained(layout.tokenizer())
-    model = bases.create(architecture, tokenizer=tokenizer, context=params.models.context, seed=SEED)
+    model = bases.create(architecture, tokenizer=tokenizer, context=params.models.context, seed=seed)
     copied = ""
     if training.copying is not None:
         rows = copying_rows(
-            training.copying, vocabulary=len(tokenizer), first=len(tokenizer.all_special_ids), seed=SEED
+            training.copying, vocabulary=len(tokenizer), first=len(tokenizer.all_special_ids), seed=seed
         )
         optimization = training.copying.optimization
-        model, log = fit(model, tokenizer, rows, optimization=optimization, lora=None, seed=SEED, name="copying")
+        model, log = fit(model, tokenizer, rows, optimization=optimization, lora=None, seed=seed, name="copying")
         copied = f"Copying of {len(rows)} random sequences first: loss {log[0]['loss']:.2f} to {log[-1]['loss']:.2f}.\n"
     conversations = []
     for name, settings in params.environments.items():
@@ -69,10 +71,10 @@ def main(params: Params, *, role: Role) -> None:
             "learns from play, so lower explore.tasks"
         )
     model, log = train_sft(
-        model, tokenizer, conversations, optimization=training.play, lora=None, assistant_only=False, seed=SEED
+        model, tokenizer, conversations, optimization=training.play, lora=None, assistant_only=False, seed=seed
     )
     size = sum(weight.numel() for weight in model.parameters())
     read = f"Trained from scratch on {len(conversations)} episodes of play; {size:,} parameters.\n"
-    card = f"# {role} base\n\n{read}{copied}"
-    bases.save(model, tokenizer, layout.base(role), card=card)
+    card = f"# {role} base, seed {seed}\n\n{read}{copied}"
+    bases.save(model, tokenizer, layout.base(seed, role), card=card)
     write_json(log_path, log)

@@ -17,7 +17,7 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
     experts = read_trajectories(layout.experts(environment))
     conversations = [expert.messages(prompt=text) for expert in experts]
     dtype = trained_as(params.sft.optimization, params.sft.lora)
-    model, tokenizer = bases.load(layout.base(role), dtype=dtype)
+    model, tokenizer = bases.load(layout.base(seed, role), dtype=dtype)
     model, log = train_sft(
         model,
         tokenizer,
@@ -29,5 +29,5 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
     )
     title = f"# sft_{role}, {environment}, seed {seed}"
     card = f"{title}\n\nThe {role} base, fine-tuned on {len(conversations)} expert demonstrations.\n"
-    bases.save(model, tokenizer, layout.sft(environment, seed, role), card=card, base=layout.base(role))
+    bases.save(model, tokenizer, layout.sft(environment, seed, role), card=card, base=layout.base(seed, role))
     write_json(layout.log("sft", f"{layout.run_name(environment, seed)}-{role}"), log)

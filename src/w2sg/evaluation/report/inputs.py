@@ -171,7 +171,11 @@ def _curves(params: Params, runs: Sequence[tuple[str, int]]) -> list[LearningCur
         return LearningCurve(name=environment, model=model, seed=seed, rows=read_json(layout.log(stage, file)))
 
     roles = ("weak", "strong")
-    found = [curve("pretrain", role, "all environments", f"base_{role}", params.seeds[0]) for role in roles]
+    found = [
+        curve("pretrain", f"{seed}-{role}", "all environments", f"base_{role}", seed)
+        for seed in params.seeds
+        for role in roles
+    ]
     for name, seed in runs:
         run = layout.run_name(name, seed)
         found += [curve("sft", f"{run}-{role}", name, f"sft_{role}", seed) for role in roles]
