@@ -183,6 +183,9 @@ def test_headline_names_the_baseline_the_interval_and_the_doubt() -> None:
     (sentence,) = headline(comparisons.comparisons(GroupedEpisodes(episodes), resampling=RESAMPLING), confidence=0.95)
     assert sentence.startswith("On 20 unseen alfworld tasks, W2S TreeDPO is 45.0 points above SFT weak (95% interval +")
     assert "; it is 45.0 points above SFT strong" in sentence
+    controlled = [*episodes, *outcomes("more_sft", [1.0] * 20)]
+    (sentence,) = headline(comparisons.comparisons(GroupedEpisodes(controlled), resampling=RESAMPLING), confidence=0.95)
+    assert "; it is 5.0 points below SFT strong, trained on (" in sentence
     same = [replace(e, model="w2s_mcts") for e in outcomes("", [1.0, 0.0])] + outcomes("sft_weak", [0.0, 1.0])
     (sentence,) = headline(comparisons.comparisons(GroupedEpisodes(same), resampling=RESAMPLING), confidence=0.95)
     assert "is level with SFT weak" in sentence

@@ -100,7 +100,7 @@ def test_a_student_that_keeps_the_level_of_its_start() -> None:
     student, start = comparison(0.3, 0.4, pair="w2s_mcts sft_weak"), comparison(0.3, 0.36, pair="sft_strong sft_weak")
     level = comparison(-0.1, 0.1, p=0.9)
     found = from_start(student, start, level)
-    assert found.from_start
+    assert found.follows
     assert found.text.endswith(
         "; SFT strong, where it starts, is +33.0 by itself, and it is not shown to be above that"
     )
@@ -111,9 +111,9 @@ def test_a_student_that_keeps_the_level_of_its_start() -> None:
 
 def test_a_student_that_is_shown_above_its_start_or_whose_start_does_not_pass() -> None:
     student, start = comparison(0.3, 0.4, pair="w2s_mcts sft_weak"), comparison(0.3, 0.36, pair="sft_strong sft_weak")
-    assert not from_start(student, start, comparison(0.01, 0.1)).from_start
-    assert not from_start(student, comparison(-0.1, 0.2, pair="sft_strong sft_weak"), comparison(-0.1, 0.1)).from_start
-    assert not from_start(student, comparison(0.3, 0.36, p=0.2, pair="sft_strong sft_weak")).from_start
+    assert not from_start(student, start, comparison(0.01, 0.1)).follows
+    assert not from_start(student, comparison(-0.1, 0.2, pair="sft_strong sft_weak"), comparison(-0.1, 0.1)).follows
+    assert not from_start(student, comparison(0.3, 0.36, p=0.2, pair="sft_strong sft_weak")).follows
 
 
 def test_a_rival_that_was_made_worse_than_the_start() -> None:
@@ -121,11 +121,30 @@ def test_a_rival_that_was_made_worse_than_the_start() -> None:
     student = comparison(0.02, 0.12, pair="w2s_dpo best_of_m")
     worse = comparison(-0.12, -0.02, pair="best_of_m sft_strong")
     found = from_start(student, worse, contrast=("w2s_dpo", "best_of_m"))
-    assert found.from_start and "SFT strong, where it starts, is +7.0 by itself" in found.text
+    assert found.follows and "SFT strong, where it starts, is +7.0 by itself" in found.text
+
+
+def test_a_gain_over_the_start_that_demonstrations_alone_bring_too() -> None:
+    """Entry 19 of the log: MCTS 29 above an SFT strong that was not trained to its end, and the control 42."""
+    student, control = comparison(0.2, 0.38), comparison(0.33, 0.51, pair="more_sft sft_strong")
+    level = comparison(-0.2, 0.05, p=0.2, pair="w2s_mcts more_sft")
+    measured = Measured(
+        compared=[student, control, level], origins=STUDENTS | {"more_sft": Origin("sft_strong", "demonstrations")}
+    )
+    test = evidence.better(("w2s_mcts", "sft_strong"), environments=("webshop",))
+    (found,) = test(measured)
+    assert (found.direction, found.follows) == ("for", "further training")
+    assert found.text.endswith(
+        "; SFT strong, trained on, which has demonstrations alone, is +42.0, and it is not shown to be above that"
+    )
+    above = replace(measured, compared=[student, control, comparison(0.01, 0.2, pair="w2s_mcts more_sft")])
+    without = replace(measured, origins=STUDENTS)
+    worse = replace(measured, compared=[student, comparison(-0.1, 0.1, pair="more_sft sft_strong"), level])
+    assert [test(each)[0].follows for each in (above, without, worse)] == ["", "", ""]
 
 
 def test_against_its_own_start_nothing_follows_from_it() -> None:
-    assert not from_start(comparison(0.1, 0.2), contrast=("w2s_mcts", "sft_strong")).from_start
+    assert not from_start(comparison(0.1, 0.2), contrast=("w2s_mcts", "sft_strong")).follows
 
 
 def test_a_gain_of_the_papers_size_is_excluded_by_interval_and_test() -> None:

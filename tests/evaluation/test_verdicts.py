@@ -86,11 +86,19 @@ def test_by_chance_few_sentences_are_contradicted() -> None:
 
 def test_what_the_start_passes_too_follows_from_it() -> None:
     fresh = evidence("for")
-    implied = [replace(fresh[0], from_start=True)]
+    implied = [replace(fresh[0], follows="the start")]
     assert both(implied * 2) == ("follows from the start", "follows from the start")
     assert both(fresh + implied) == ("follows from the start", "supported")
     assert both(implied + evidence("undecided")) == ("not decidable at this size", "follows from the start")
     assert both(implied + evidence("against")) == ("not supported", "follows from the start")
+
+
+def test_what_further_training_passes_too_follows_from_it() -> None:
+    (fresh,) = evidence("for")
+    start, trained = (replace(fresh, follows=name) for name in ("the start", "further training"))
+    assert both([trained, trained]) == ("follows from further training",) * 2
+    assert both([trained, start]) == ("follows from further training",) * 2
+    assert both([fresh, trained]) == ("follows from further training", "supported")
 
 
 def test_excluded_at_the_papers_size() -> None:

@@ -1,6 +1,6 @@
 """What a sentence of the paper is judged by: comparisons of models, shares recovered, counts; see `grid_evidence`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from w2sg.evaluation.measures.comparisons import TO_THE_LETTER, Comparison, without_rejected
@@ -8,7 +8,7 @@ from w2sg.evaluation.measures.models import label
 from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.wording import MINUS, points, share
 from w2sg.evaluation.paper import paper
-from w2sg.evaluation.paper.verdicts import Direction, Evidence, Measured, Test
+from w2sg.evaluation.paper.verdicts import Direction, Evidence, Follows, Measured, Test
 
 SAME_DOSE = 0.05  # two trainings whose numbers of updates differ by a larger share are not the same dose
 
@@ -53,8 +53,11 @@ def _compared(measured: Measured, environment: str, of_paper: str, baseline_of_p
         excluded = found.result.p_of(gain)
         if excluded <= found.level:
             text += f"; excludes the paper's {100 * gain:+.1f}"
-    start = _passed_by_the_start(measured, found) if speaks == "for" else ""
-    return Evidence(text + start, speaks, _p_value(found), bool(start), excluded)
+    follows = Evidence(text, speaks, _p_value(found), "", excluded)
+    for name, other, words in _starts(measured, found) if speaks == "for" else []:
+        if passed := _passed_by(other, words, measured=measured, found=found):
+            return replace(follows, text=text + passed, follows=name)
+    return follows
 
 
 def _described(found: Comparison) -> str:
@@ -77,23 +80,32 @@ def _p_value(found: Comparison) -> float:
     return found.result.strict_p if found.verdict in ("higher", "lower") else 1.0
 
 
-def _passed_by_the_start(measured: Measured, found: Comparison) -> str:
-    """In words, where the untouched start is above the baseline too and the student not above it; else empty."""
+def _starts(measured: Measured, found: Comparison) -> Iterator[tuple[Follows, str, str]]:
+    """What a student's training is held against: its start untouched, and its start trained on demonstrations alone."""
     origin = measured.origins.get(found.model)
-    if origin is None or origin.start == found.baseline:
+    if origin is None:
+        return
+    yield "the start", origin.start, "where it starts, is {} by itself"
+    for name, other in measured.origins.items():
+        if (other.start, other.data) == (origin.start, "demonstrations") and origin.data != "demonstrations":
+            yield "further training", name, "which has demonstrations alone, is {}"
+
+
+def _passed_by(other: str, words: str, *, measured: Measured, found: Comparison) -> str:
+    """In words, where another model is above the baseline too and the student not shown to be above it; else empty."""
+    if other == found.baseline:
         return ""
-    start = origin.start
-    above = measured.comparison(found.environment, found.model, start)
-    untouched = measured.comparison(found.environment, start, found.baseline)
+    above = measured.comparison(found.environment, found.model, other)
+    untouched = measured.comparison(found.environment, other, found.baseline)
     passes, by = untouched is not None and direction(untouched) == "for", untouched
-    if untouched is None and (by := measured.comparison(found.environment, found.baseline, start)):
+    if untouched is None and (by := measured.comparison(found.environment, found.baseline, other)):
         passes = direction(by, higher=False) == "for"
     if not passes or by is None or (above is not None and direction(above) == "for"):
         return ""
     difference = by.result.difference
     amount = difference.mean if by is untouched else -difference.mean
     shown = f"{100 * amount:+.1f}".replace("-", MINUS)
-    return f"; {label(start)}, where it starts, is {shown} by itself, and it is not shown to be above that"
+    return f"; {label(other)}, {words.format(shown)}, and it is not shown to be above that"
 
 
 def recovers(of_paper: str) -> Test:
@@ -119,7 +131,7 @@ def recovers(of_paper: str) -> Test:
             if value and value.high < official:
                 excluded = measured.level
                 text += f"; excludes the paper's {100 * official:.0f} %"
-            evidence.append(Evidence(text, speaks, p_value if speaks != "undecided" else 1.0, False, excluded))
+            evidence.append(Evidence(text, speaks, p_value if speaks != "undecided" else 1.0, "", excluded))
         return evidence
 
     return test

@@ -11,9 +11,11 @@ from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.shares import Recovered
 
 Direction = Literal["for", "against", "undecided", "missing", "untestable"]
+Follows = Literal["", "the start", "further training"]
 Verdict = Literal[
     "supported",
     "follows from the start",
+    "follows from further training",
     "not supported",
     "excluded at the paper's size",
     "not decidable at this size",
@@ -36,7 +38,9 @@ The verdicts follow six rules, applied alike to all, in this order. They are abo
    when all speak against it. So neither verdict comes about by chance in more than one of twenty sentences.
 3. What the student's starting point passes untouched follows from the start: where the model from which it was trained
    is above the same baseline already, and the student is not shown to be above that model, its training is not what
-   made the sentence true.
+   made the sentence true. Likewise it follows from further training where that start, trained on with demonstrations
+   alone, passes the same comparison, and the student is not shown to be above it: what the weak model found is not
+   what made the sentence true.
 4. A sentence of which neither direction is shown is excluded at the paper's size when our evidence excludes the gain
    that the paper reports, by an interval below it and a test of that amount; corrected as in rule 2, for a sentence
    about all environments one such gain is enough, for a sentence about some it takes all.
@@ -83,7 +87,8 @@ class Evidence:
 
     Attributes:
         p_value: of the test behind the direction, two-sided; 1 where nothing is decided, 0 where nothing was drawn.
-        from_start: it speaks for the sentence, and so does the student's start, which the student is not shown to pass.
+        follows: it speaks for the sentence, and so does the student's start, or that start trained on with
+            demonstrations alone, which the student is not shown to pass; empty where neither does.
         excluded: p-value of the paper's own amount where ours is below it; 1 where it is not, or the paper has none.
         remark: what a reader of the verdict alone must know.
     """
@@ -91,7 +96,7 @@ class Evidence:
     text: str
     direction: Direction
     p_value: float = 1.0
-    from_start: bool = False
+    follows: Follows = ""
     excluded: float = 1.0
     remark: str = ""
 
@@ -152,7 +157,10 @@ def verdict(evidence: Sequence[Evidence], *, everywhere: bool, level: float = 0.
         too_large = all(each.excluded <= level for each in measured)
     if carrying:
         fresh = all if everywhere else any
-        return "supported" if fresh(not each.from_start for each in carrying) else "follows from the start"
+        if fresh(not each.follows for each in carrying):
+            return "supported"
+        trained = any(each.follows == "further training" for each in carrying)
+        return "follows from further training" if trained else "follows from the start"
     if refuted:
         return "not supported"
     return "excluded at the paper's size" if too_large else "not decidable at this size"

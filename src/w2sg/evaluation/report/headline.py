@@ -6,16 +6,22 @@ from w2sg.evaluation.measures.comparisons import BASELINES, OURS, Comparison
 from w2sg.evaluation.measures.models import label
 from w2sg.evaluation.measures.wording import MINUS
 
+CONTROL = "more_sft"
+
 
 def headline(compared: Sequence[Comparison], *, confidence: float) -> list[str]:
-    """One sentence per environment and W2S method, against both baselines, on unseen tasks where there are any."""
+    """One sentence per environment and W2S method, on unseen tasks where there are any.
+
+    Against both baselines, and against the same start trained on with demonstrations alone where that was run: without
+    it a student of a start that was not trained to its end would seem to owe its gain to what the weak model found.
+    """
     sentences = []
     rewards = [c for c in compared if c.measure == "average_reward"]
     for environment in sorted({c.environment for c in rewards}):
         here = [c for c in rewards if c.environment == environment]
         split = here[-1].split  # unseen, where there are any
         for model in OURS:
-            if own := [c for c in here if (c.split, c.model) == (split, model) and c.baseline in BASELINES]:
+            if own := [c for c in here if (c.split, c.model) == (split, model) and c.baseline in (*BASELINES, CONTROL)]:
                 place = f"On {own[0].result.tasks} {split} {environment} tasks"
                 parts = "; it ".join(_against(c, confidence=confidence) for c in own)
                 sentences.append(f"{place}, {label(model)} {parts}.")
