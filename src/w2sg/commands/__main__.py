@@ -51,6 +51,20 @@ def parser() -> argparse.ArgumentParser:
     params = commands.add_parser("params", help="print the complete parameters that an overlay stands for")
     params.add_argument("file", type=Path, help="params/NAME.yaml")
 
+    show = commands.add_parser("show", help="a run, a trajectory tree or episodes of one task, as text")
+    shown = show.add_subparsers(dest="what", required=True)
+    shown.add_parser("run", help="Table 1, the trees there are, and who was evaluated")
+    tree = shown.add_parser("tree", help="the tree of one explored task; * is where e* goes")
+    episode = shown.add_parser("episode", help="episodes of one task, and where they leave the first")
+    for each in (tree, episode):
+        each.add_argument("environment", help="its name in params.yaml")
+        each.add_argument("task", help="such as train-0903, or unseen-0378 of an episode")
+        each.add_argument("--seed", type=int, default=0, help="of the run")
+    tree.add_argument("--gap", type=float, default=0.5, help="a ◆ where mean G differs by this much or more")
+    episode.add_argument(
+        "--models", default="", help="names with commas between, such as sft_strong,w2s_mcts; else all"
+    )
+
     play = commands.add_parser("play", help="watch an agent on one task, or play it")
     play.add_argument("environment", help="its name in params.yaml")
     who = play.add_mutually_exclusive_group()
@@ -111,6 +125,8 @@ def _run(arguments: argparse.Namespace) -> int:
                 temperature=arguments.temperature,
                 seed=arguments.seed,
             )
+        case "show":
+            return _show(arguments)
         case "new-environment":
             from w2sg.commands import new_environment
 
@@ -121,6 +137,18 @@ def _run(arguments: argparse.Namespace) -> int:
     replay.add_arguments(options)
     status: int = replay.run(options.parse_args(arguments.options))
     return status
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from w2sg.commands import show
+
+    if arguments.what == "run":
+        return show.write(show.run_summary())
+    if arguments.what == "tree":
+        lines = show.show_tree(arguments.environment, arguments.task, seed=arguments.seed, minimum_gap=arguments.gap)
+        return show.write(lines)
+    models = [name for name in arguments.models.split(",") if name]
+    return show.write(show.show_episodes(arguments.environment, arguments.task, seed=arguments.seed, models=models))
 
 
 if __name__ == "__main__":

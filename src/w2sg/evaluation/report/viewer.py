@@ -28,7 +28,7 @@ def choose_tree(trees: Mapping[str, TrajectoryTree], *, minimum_gap: float) -> T
     fitting = [t for t in mixed if len(t.nodes) <= NODES_SHOWN and len(t.stops) <= COLUMNS_SHOWN] or mixed
 
     def merit(tree: TrajectoryTree) -> tuple[int, int, str]:
-        return -len(_informative(tree, minimum_gap=minimum_gap)), len(tree.nodes), tree.task_id
+        return -len(informative(tree, minimum_gap=minimum_gap)), len(tree.nodes), tree.task_id
 
     return min(fitting, key=merit, default=None)
 
@@ -47,7 +47,7 @@ def path_nodes(tree: TrajectoryTree, path: DemonstrationPath) -> frozenset[int]:
     return frozenset(found | {child for child in tree.nodes[at].children if tree.nodes[child].stop})
 
 
-def _informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float]:
+def informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float]:
     """Largest gap in mean G at each node after which ways part that differ in it (section 3.2)."""
     gaps: dict[int, float] = {}
     for divergence in divergences(tree, aggregate="mean"):
@@ -98,7 +98,7 @@ def tree_svg(tree: TrajectoryTree, *, path: frozenset[int] = frozenset(), minimu
     disc for G = 1, a red square else. A diamond marks a node after which outcomes part by at least `minimum_gap`.
     """
     places = _layout(tree)
-    gaps = _informative(tree, minimum_gap=minimum_gap)
+    gaps = informative(tree, minimum_gap=minimum_gap)
     width = max(p.x for p in places.values()) + COLUMN
     height = max(p.y for p in places.values()) + MARGIN
     edges = [_edge(tree, number, places) for number in range(1, len(tree.nodes))]
