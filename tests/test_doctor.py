@@ -1,6 +1,9 @@
 """`w2sg doctor` on this machine, and on one where something is missing."""
 
+import os
 import shutil
+import subprocess
+import sys
 
 import pytest
 
@@ -84,3 +87,27 @@ def test_what_a_kill_has_cut_is_named(monkeypatch, tmp_path):
     lock, rwlock = doctor.records()
     assert lock.good is False and "dvc.lock: not a lock file of DVC's (empty); `git checkout dvc.lock`" in lock.found
     assert rwlock.good is False and "remove .dvc/tmp/rwlock while nothing runs" in rwlock.remedy
+
+
+def test_it_survives_what_it_is_to_diagnose(monkeypatch, tmp_path, root):
+    """A half-installed torch, as a subprocess meets it."""
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch/__init__.py").write_text("raise OSError('libcudnn.so.9: cannot open\\nshared object file')\n")
+    shutil.copy(root / "params.yaml", tmp_path / "params.yaml")
+    environment = os.environ | {"PYTHONPATH": f"{tmp_path}:{root / 'src'}"}
+    command = [sys.executable, "-m", "w2sg.commands", "doctor"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (1, "")
+    (row,) = [line for line in done.stdout.splitlines() if line.startswith("GPU")]
+    assert " ".join(row.split()) == "GPU MISSING OSError: libcudnn.so.9: cannot open; run `make install`"
+    assert any(line.startswith("alfworld") for line in done.stdout.splitlines())
+
+
+def test_whatever_a_check_dies_of_is_a_row():
+    def dying():
+        yield doctor.Finding("first", True, "found")
+        raise RuntimeError("x" * 500)
+
+    first, second = doctor.tried("second", dying())
+    assert first.good and (second.what, second.good) == ("second", False)
+    assert second.found == f"RuntimeError: {'x' * 80}"

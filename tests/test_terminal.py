@@ -1,6 +1,9 @@
 """`w2sg play`: an expert, a person and a model on real tasks."""
 
 import io
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -90,3 +93,25 @@ def test_mistakes_have_a_line(workspace, call, arguments, line):
     assert code == 2
     assert complaint.startswith("w2sg play: ") and line in complaint
     assert complaint.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "wanted"),
+    [("--seed", "-1", "whole number"), ("--temperature", "nan", "number"), ("--number", "-1", "whole number")],
+)
+def test_a_value_that_is_no_number_from_zero(option, value, wanted, call, capsys):
+    with pytest.raises(SystemExit) as exit:
+        call("alfworld", f"{option}={value}")
+    assert exit.value.code == 2
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"argument {option}: {value}: must be a {wanted} from 0")
+
+
+def test_a_reader_who_leaves_and_a_disk_that_is_full(workspace, root):
+    environment = os.environ | {"PYTHONPATH": str(root / "src")}
+    play = f"{sys.executable} -m w2sg.commands play alfworld"
+    for command, out, err in (
+        (f"{play} | head -n 1", 1, ""),
+        (f"{play} > /dev/full", 0, "w2sg play: standard output: no space left\n"),
+    ):
+        done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=300)
+        assert (done.stdout.count("\n"), done.stderr) == (out, err), command

@@ -1,6 +1,9 @@
 """The command `w2sg`: what this machine can run, and a look into the environments beside the pipeline."""
 
 import argparse
+import errno
+import math
+import os
 import sys
 from pathlib import Path
 
@@ -19,13 +22,47 @@ def main() -> int:
     progress_bars.hide()
     arguments = parser().parse_args()
     try:
-        return _run(arguments)
+        status = _run(arguments)
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:  # the reader has seen enough, such as `head`
+        _drop_output()
+        return 0
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _drop_output()
+        print(f"w2sg {arguments.command}: {error.filename or 'standard output'}: no space left", file=sys.stderr)
+        return 2
     except UserError as error:
         for line in str(error).splitlines():
             print(f"w2sg {arguments.command}: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _drop_output() -> None:
+    """What is still to be printed goes nowhere, or the interpreter would try once more when it ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _whole(text: str) -> int:
+    """A number that seeds a generator or counts."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text[:40]}: must be a whole number from 0")
+    return int(text)
+
+
+def _from_zero(text: str) -> float:
+    """A number from 0 that is finite."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0.0 <= value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text[:40]}: must be a number from 0")
+    return value
 
 
 def parser() -> argparse.ArgumentParser:
@@ -59,8 +96,8 @@ def parser() -> argparse.ArgumentParser:
     for each in (tree, episode):
         each.add_argument("environment", help="its name in params.yaml")
         each.add_argument("task", help="such as train-0903, or unseen-0378 of an episode")
-        each.add_argument("--seed", type=int, default=0, help="of the run")
-    tree.add_argument("--gap", type=float, default=0.5, help="a ◆ where mean G differs by this much or more")
+        each.add_argument("--seed", type=_whole, default=0, help="of the run")
+    tree.add_argument("--gap", type=_from_zero, default=0.5, help="a ◆ where mean G differs by this much or more")
     episode.add_argument(
         "--models", default="", help="names with commas between, such as sft_strong,w2s_mcts; else all"
     )
@@ -71,9 +108,9 @@ def parser() -> argparse.ArgumentParser:
     who.add_argument("--model", type=Path, metavar="DIR", help="checkpoint that plays; without it, the expert does")
     who.add_argument("--human", action="store_true", help="you play")
     play.add_argument("--split", choices=SPLITS, default="unseen")
-    play.add_argument("--number", type=int, default=0, help="task of the split, from 0")
-    play.add_argument("--temperature", type=float, default=0.0, help="of the model; 0 is greedy")
-    play.add_argument("--seed", type=int, default=0)
+    play.add_argument("--number", type=_whole, default=0, help="task of the split, from 0")
+    play.add_argument("--temperature", type=_from_zero, default=0.0, help="of the model; 0 is greedy")
+    play.add_argument("--seed", type=_whole, default=0)
 
     replay = commands.add_parser("replay", help="replay recorded or expert episodes and compare")
     replay.add_argument("environment", choices=REPLAYED)
@@ -143,12 +180,14 @@ def _show(arguments: argparse.Namespace) -> int:
     from w2sg.commands import show
 
     if arguments.what == "run":
-        return show.write(show.run_summary())
-    if arguments.what == "tree":
+        lines = show.run_summary()
+    elif arguments.what == "tree":
         lines = show.show_tree(arguments.environment, arguments.task, seed=arguments.seed, minimum_gap=arguments.gap)
-        return show.write(lines)
-    models = [name for name in arguments.models.split(",") if name]
-    return show.write(show.show_episodes(arguments.environment, arguments.task, seed=arguments.seed, models=models))
+    else:
+        models = [name for name in arguments.models.split(",") if name]
+        lines = show.show_episodes(arguments.environment, arguments.task, seed=arguments.seed, models=models)
+    print("\n".join(lines))
+    return 0
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from w2sg.environments.tasks import make_tasks
 
 PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "snakemake", "dvc")
 GIBIBYTE = 2**30
+LONGEST = 80  # characters of somebody else's message
 RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's note of who uses which output
 
 
@@ -37,14 +38,20 @@ class Finding(NamedTuple):
 def run() -> int:
     """Print the table; 1 if anything that a run needs is missing."""
     threads.limit(1)
-    findings = [*machine(), *packages(), *records()]
+    findings = [
+        *tried("machine", machine()),
+        *tried("GPU", accelerator()),
+        *tried("packages", packages()),
+        *tried("records", records()),
+    ]
     try:
         settings = params.load()
     except UserError as error:
         findings.append(Finding("params.yaml", False, str(error).splitlines()[0], "mend that line"))
     else:
         for name, _ in settings.environments.items():
-            findings += [*environment(name, settings=settings), *extras(name, settings=settings)]
+            findings += tried(name, environment(name, settings=settings))
+            findings += tried(f"  {name}", extras(name, settings=settings))
     width = max(len(finding.what) for finding in findings)
     for finding in findings:
         mark = {True: "ok     ", False: "MISSING", None: "-      "}[finding.good]
@@ -53,8 +60,17 @@ def run() -> int:
     return 1 if any(finding.good is False for finding in findings) else 0
 
 
+def tried(what: str, rows: Iterator[Finding]) -> Iterator[Finding]:
+    """The rows of a check; what it dies of is a row too, as that is what it was to find."""
+    try:
+        yield from rows
+    except Exception as error:  # a half-installed library may raise anything
+        text = str(error).strip().partition("\n")[0][:LONGEST]
+        yield Finding(what, False, f"{type(error).__name__}: {text}", "run `make install`")
+
+
 def machine() -> Iterator[Finding]:
-    """Interpreter, memory, disk, git and accelerator."""
+    """Interpreter, memory, disk and git."""
     python = ".".join(map(str, sys.version_info[:3]))
     yield Finding("Python", sys.version_info >= (3, 11), python, "use Python 3.11 or newer")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / GIBIBYTE
@@ -65,6 +81,10 @@ def machine() -> Iterator[Finding]:
     yield Finding(
         "git", git is not None, "found" if git else "not on PATH", "install git: DVC asks it about the project"
     )
+
+
+def accelerator() -> Iterator[Finding]:
+    """The GPU that torch sees."""
     import torch
 
     gpu = torch.cuda.get_device_name() if torch.cuda.is_available() else "none"

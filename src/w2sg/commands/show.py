@@ -1,6 +1,5 @@
 """`w2sg show`: a run, a trajectory tree or episodes of one task, in the terminal, from what the stages have written."""
 
-import os
 import shutil
 import textwrap
 import unicodedata
@@ -193,12 +192,3 @@ def _clean(text: str) -> str:
 def _some(names: Sequence[str]) -> str:
     more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
     return f"there are {', '.join(names[:LISTED])}{more}" if names else "there are none"
-
-
-def write(lines: Sequence[str]) -> int:
-    """Print; a reader who has seen enough, such as `head`, is no error."""
-    try:
-        print("\n".join(lines), flush=True)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-    return 0
