@@ -72,3 +72,32 @@ def test_what_is_no_yaml(tmp_path):
     for missing in (tmp_path / "absent.yaml", tmp_path):
         with pytest.raises(UserError, match=r": no such file; run this in the folder of the project$"):
             read_yaml(missing)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *("010", "08", "0o17", "0x1F", "0b11", "1_000", "-0", "+4", "1__0", "1:30"),
+        *(".5", "5.", "1.5_0", "12e03", "+.5", ".inf", "-.inf", "0.1.2", "e5"),
+        *("yes", "no", "on", "TRUE", "false", "~", "null", "", "[1, 010]", "{a: 010}"),
+    ],
+)
+def test_a_scalar_is_what_dvc_takes_it_for(written, tmp_path):
+    """`seeds: [010]` named stages ...-10 and was read as 8."""
+    from dvc.utils.serialize import parse_yaml
+
+    path = tmp_path / "a.yaml"
+    path.write_text(f"a: {written}")
+    found, theirs = read_yaml(path)["a"], parse_yaml(f"a: {written}", str(path))["a"]
+    assert (found, type(found)) == (theirs, type(theirs))
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "line"),
+    [("a: 1\nb: 2\na: 3\n", "a", 3), ("s:\n  k: 1\n  k: 1\n", "k", 3), ("{a: 1, a: 2}", "a", 1)],
+)
+def test_a_key_that_is_there_twice_is_refused(text, key, line, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"^{path}: not valid YAML: the key {key} is there twice in .* line {line}, "):
+        read_yaml(path)

@@ -59,6 +59,8 @@ def open_pipeline(workflow: Workflow) -> Pipeline:
     python = "python" if any(method.name == "CONDA" for method in methods) else sys.executable
     if mode is Mode.EXECUTE and os.path.isdir(".dvc"):
         wait_for_other_calls()
+    if set(folder := os.getcwd()) & set("{}"):
+        sys.exit(f"Error: {folder}: Snakemake takes braces in a path for wildcards; call it in a folder without")
     try:
         pipeline = load_pipeline(mode, targets, scratch=workflow.snakemake_tmp_dir, python=python)
     except BridgeError as error:

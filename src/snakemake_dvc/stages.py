@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import getpass
 import logging
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +13,7 @@ from snakemake_dvc.patches import Repo, open_waiting_repo, patch_process
 
 RESOURCES = ("mem_mb", "runtime", "gpu")
 LOCK = "dvc.lock"
+PARAMETERS = "params.yaml"  # DVC's own default
 
 
 class BridgeError(ValueError):
@@ -41,9 +43,18 @@ def open_repo() -> Repo:
     check_lock_file(LOCK)
     logging.getLogger("dvc").setLevel(logging.ERROR)
     patch_process()
+    _name_the_user()
     repo = open_waiting_repo(".")
     repo.scm_context.quiet = True  # no `git add` hint from every job
     return repo
+
+
+def _name_the_user() -> None:
+    """In a container the user may have a number and no name, which DVC asks for."""
+    try:
+        getpass.getuser()
+    except (KeyError, OSError):  # the latter from Python 3.13 on
+        os.environ["USER"] = str(os.getuid())
 
 
 @contextlib.contextmanager
@@ -107,11 +118,31 @@ def one_line(error: BaseException) -> str:
     return ": ".join(parts)
 
 
+def _unfit_for_a_matrix() -> str | None:
+    """The line about a parameter that a matrix runs over and that is no list, if there is one: DVC has none."""
+    from dvc.utils.serialize import load_yaml
+
+    values = load_yaml(PARAMETERS) if os.path.exists(PARAMETERS) else {}
+    for name, entry in load_yaml("dvc.yaml").get("stages", {}).items():
+        over = [*(entry.get("matrix") or {}).values(), entry.get("foreach")] if isinstance(entry, dict) else []
+        for key in [text[2:-1] for text in over if isinstance(text, str) and text.startswith("${")]:
+            value: Any = values
+            for part in key.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            if not isinstance(value, list | dict):
+                found = f"{PARAMETERS}: {key} is {str(value)[:40]}"
+                return f"{found}, but stage {name} is made for each of it: a list is needed"
+    return None
+
+
 def read_stages(repo: Repo) -> dict[str, Stage]:
     """All stages with a command, by name, every stage after those it depends on."""
     import networkx as nx
 
-    graph = repo.index.graph
+    try:
+        graph = repo.index.graph
+    except (TypeError, AttributeError, KeyError, ValueError) as error:  # while it fills in a matrix
+        raise BridgeError(_unfit_for_a_matrix() or f"dvc.yaml: {type(error).__name__}: {one_line(error)}") from error
     stages = {
         stage.addressing: Stage(
             name=stage.addressing,

@@ -197,3 +197,14 @@ def test_the_job_is_a_module_a_folder_and_a_file(call, tmp_path):
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | path
     done = subprocess.run([sys.executable, *call], cwd=tmp_path, env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "usage: python -m snakemake_dvc run STAGE STAMP\n")
+
+
+@pytest.mark.slow
+def test_a_folder_whose_path_snakemake_cannot_use(toy, tmp_path):
+    other = type(toy)(tmp_path / "run{s}", Path(toy.env["HOME"]))
+    shutil.copytree(toy.path, other.path)
+    done = other.run("snakemake", "-n", check=False)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == (
+        f"Error: {other.path}: Snakemake takes braces in a path for wildcards; call it in a folder without"
+    )

@@ -1,6 +1,7 @@
 """The stage table and DVC's verdicts, asked in-process of the toy pipeline."""
 
 import os
+import pwd
 import shutil
 import subprocess
 
@@ -165,6 +166,11 @@ def test_changed_command(here):
         ("beta: 0.3", "", "stage train@a: Parameters 'beta' are missing from 'params.yaml'"),
         ("envs: [a, b]", "", "dvc.yaml.*Could not find 'envs'"),
         ("beta: 0.3", "beta: [", "params.yaml"),
+        (
+            "envs: [a, b]",
+            "envs: 5",
+            "^params.yaml: envs is 5, but stage prepare is made for each of it: a list is needed$",
+        ),
     ],
 )
 def test_bad_parameters(here, old, new, message):
@@ -172,6 +178,21 @@ def test_bad_parameters(here, old, new, message):
     with pytest.raises(BridgeError, match=message) as error, one_line_errors():
         verdicts()
     assert "\n" not in str(error.value)
+
+
+def test_a_user_without_a_name(here, monkeypatch):
+    """`docker run --user 54321`: DVC asks for the name of the user, and the system has none."""
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+
+    def unknown(number):
+        raise KeyError(f"getpwuid(): uid not found: {number}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    monkeypatch.setenv("USER", "x")  # so that it is as before when the test has ended
+    monkeypatch.delenv("USER")
+    assert set(verdicts()[0].values()) <= {Verdict.RUN, Verdict.FRESH}
+    assert os.environ["USER"] == str(os.getuid())
 
 
 def test_missing_input(here):

@@ -5,6 +5,7 @@ file, or what an overlay makes of the file that it lies on. Its outputs and its 
 refreshes the files and keeps the outputs, so nothing is computed twice.
 """
 
+import os
 import shutil
 import subprocess
 import sys
@@ -28,13 +29,13 @@ def main() -> int:
     except UserError as error:
         print(error, file=sys.stderr)
         return 2
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    for name in listed.stdout.split("\0"):
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, capture_output=True)
+    if listed.returncode:
+        said = listed.stderr.decode(errors="replace").strip().partition("\n")[0]
+        print(f"{Path.cwd().name}: git cannot list the files of the project: {said}", file=sys.stderr)
+        return 2
+    for name in os.fsdecode(listed.stdout).split("\0"):
         file = Path(name)
         # dvc.lock records this workspace's outputs, the copy writes its own, and its own grid.
         own = name in ("dvc.lock", "params.yaml")
