@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -11,8 +11,6 @@ from w2sg.contracts.errors import UserError
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.2, as DVC reads it, and no key twice: PyYAML takes 1e-05 for a text, 010 for 8 and yes for true."""
-
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping, each of whose keys is there once."""
@@ -30,6 +28,7 @@ def _integer(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
     return int(text, 0) if text.lstrip("+-").lower().startswith(("0x", "0o", "0b")) else int(text)
 
 
+_Loader.yaml_implicit_resolvers = {}  # not those of YAML 1.1
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
