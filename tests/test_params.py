@@ -199,7 +199,7 @@ def test_wrong_value(values, problems, key, value, line):
 
 @pytest.mark.parametrize(
     ("heads", "line"),
-    [(7, "hidden (80) must be a multiple of heads (7)"), (80, "hidden / heads (1) must be even (rotary embeddings)")],
+    [(5, "hidden (112) must be a multiple of heads (5)"), (112, "hidden / heads (1) must be even (rotary embeddings)")],
 )
 def test_heads_that_do_not_fit(values, problems, heads, line):
     put(values, "models.weak.heads", heads)

@@ -90,8 +90,8 @@ def compare(folder: Path) -> int:
         UserError: the other project has not trained them.
     """
     ours, theirs = (
-        {out["path"]: out["md5"] for entry in trained(lock).values() for out in entry["outs"]}
-        for lock in (LOCK, folder / LOCK)
+        {out["path"]: out["md5"] for entry in trained(project).values() for out in entry["outs"]}
+        for project in (Path(), folder)
     )
     if missing := sorted(set(ours) - set(theirs)):
         raise UserError(f"{folder / LOCK}: nothing of {', '.join(missing)}")
@@ -100,15 +100,19 @@ def compare(folder: Path) -> int:
     return int(any(theirs[path] != value for path, value in ours.items()))
 
 
-def trained(lock: Path) -> dict[str, Any]:
-    """What a lock file says of the stages in STAGES, by the name of the stage."""
-    recorded = read_yaml(lock).get("stages") or {}
-    return {name: entry for name, entry in recorded.items() if name.partition("@")[0] in STAGES}
+def trained(folder: Path = Path()) -> dict[str, Any]:
+    """What the lock file of a project says of the stages in STAGES, by name; stages that are no more are left out."""
+    from dvc.repo import Repo
+
+    with Repo(folder) as repo:
+        there = {stage.name for stage in repo.index.stages}
+    recorded = read_yaml(folder / LOCK).get("stages") or {}
+    return {name: recorded[name] for name in recorded if name in there and name.partition("@")[0] in STAGES}
 
 
 def wanted(cache: Path) -> set[Path]:
     """The files of a cache that dvc.lock's entries of STAGES need: outputs and the records of their runs."""
-    entries = trained(LOCK)
+    entries = trained()
     if missing := [name for name in STAGES if not any(entry.partition("@")[0] == name for entry in entries)]:
         raise UserError(f"{LOCK}: nothing of {', '.join(missing)}; run `snakemake --cores all pretrain` first")
     files = {file for entry in entries.values() for file in _objects(entry, cache)}

@@ -1,0 +1,202 @@
+"""The published bases: what the store holds is what this code trains, and a clone takes it from there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+import published
+from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts.errors import UserError
+from w2sg.stages import code
+from w2sg.stages.digests import Source, read_pins
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+# Of the three stages that are published each writes what it read; the one before them and the one after are not.
+TABLE = """
+stages:
+  tasks: {cmd: cp in.txt tasks.txt && echo tasks >> runs.log, deps: [in.txt], outs: [tasks.txt]}
+  play:
+    matrix: {environment: [one, two]}
+    cmd: sed s/^/played/ tasks.txt > play-${item.environment}.txt && echo play >> runs.log
+    deps: [tasks.txt]
+    outs: ["play-${item.environment}.txt"]
+  tokenizer:
+    cmd: cp play-one.txt tokenizer.txt && echo tokenizer >> runs.log
+    deps: [play-one.txt]
+    outs: [tokenizer.txt]
+  pretrain:
+    matrix: {seed: "${seeds}", role: [weak, strong]}
+    cmd: >-
+      mkdir -p base/${item.seed}/${item.role} && cp tokenizer.txt base/${item.seed}/${item.role}/model &&
+      echo ${item.seed} ${item.role} ${rate} > base/${item.seed}/${item.role}/card && echo pretrain >> runs.log
+    deps: [tokenizer.txt]
+    params: [rate]
+    outs: ["base/${item.seed}/${item.role}"]
+  sft: {cmd: cat base/0/*/card > sft.txt && echo sft >> runs.log, deps: [base], outs: [sft.txt]}
+"""
+
+
+def run(folder: Path, *command: str) -> str:
+    environment = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONPATH": str(ROOT / "src")}
+    environment |= {"DVC_SITE_CACHE_DIR": str(folder / ".site")}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def call(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, ROOT / "workflow/studies/published.py", *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "DVC_SITE_CACHE_DIR": str(folder / ".site")}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def ran(folder: Path) -> list[str]:
+    """What ran since the last time."""
+    log = folder / "runs.log"
+    found = sorted(log.read_text().split()) if log.exists() else []
+    log.unlink(missing_ok=True)
+    return found
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that has run, and published its bases."""
+    folder = tmp_path_factory.mktemp("published") / "project"
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text(TABLE)
+    (folder / "params.yaml").write_text("seeds: [0, 1]\nrate: 1\n")
+    (folder / "in.txt").write_text("tasks")
+    (folder / ".gitignore").write_text("/.snakemake/\n/logs/\n/runs.log\n/.site/\n")
+    for name in ("Snakefile", "environment.yml"):
+        shutil.copy(ROOT / name, folder)
+    shutil.copytree(ROOT / "profiles", folder / "profiles")
+    shutil.copytree(
+        ROOT / "src/snakemake_dvc", folder / "src/snakemake_dvc", ignore=shutil.ignore_patterns("__pycache__")
+    )
+    run(folder, "git", "init", "--quiet")
+    run(folder, "dvc", "init", "--quiet")
+    run(folder, "dvc", "repro", "--quiet")
+    assert ran(folder) == ["play"] * 2 + ["pretrain"] * 4 + ["sft", "tasks", "tokenizer"]
+    done = call(folder, "publish")
+    assert done.returncode == 0, done.stderr
+    run(folder, "git", "add", "--all")
+    run(folder, "git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "published")
+    return folder
+
+
+@pytest.fixture
+def clone(trained: Path, tmp_path: Path) -> Path:
+    """A clone that has fetched."""
+    folder = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "--quiet", str(trained), str(folder))
+    done = call(folder, "fetch")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_what_is_published_is_what_this_code_trains_with_these_parameters() -> None:
+    remedy = "run `make publish` and commit data/published with dvc.lock"
+    digests = {
+        str(place): text for place, text in code.texts(Source(ROOT / code.SOURCE), read_pins(ROOT / code.LOCK)).items()
+    }
+    values = read_yaml(ROOT / "params.yaml")
+    entries = published.trained(ROOT)
+    seeds = values["seeds"]
+    assert set(entries) >= {f"pretrain@{seed}-{role}" for seed in seeds for role in ("weak", "strong")} | {"tokenizer"}
+    for name, entry in entries.items():
+        for dep in entry["deps"]:
+            if dep["path"].startswith("data/code/"):
+                now = digests[dep["path"].removeprefix("data/code/")]
+                assert dep["md5"] == published.md5(now.encode()), f"{name}: {dep['path']}: {remedy}"
+        for key, value in (entry.get("params") or {}).get("params.yaml", {}).items():
+            now = values
+            for part in key.split("."):
+                now = now[part]
+            assert now == value, f"{name}: {key}: {remedy}"
+
+
+def test_the_store_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It fetches, every object as its name says, and what it holds is what dvc.lock names, no more and no less."""
+    monkeypatch.chdir(ROOT)
+    published.fetch(tmp_path)
+    store = set(published.held(published.STORE))
+    assert store == set(published.held(tmp_path))
+    assert store == published.wanted(tmp_path)
+    assert f"{len(store)} of {len(store)} files" in capsys.readouterr().out
+    published.fetch(tmp_path)
+    assert f"0 of {len(store)} files" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [("dvc", "repro"), ("snakemake", "--cores", "2")])
+def test_a_clone_takes_the_bases_and_runs_the_rest(clone: Path, command: tuple[str, ...]) -> None:
+    run(clone, *command)
+    assert ran(clone) == ["sft", "tasks"]
+    assert (clone / "base/1/strong/card").read_text() == "1 strong 1\n"
+    assert run(clone, "git", "status", "--porcelain") == ""
+
+
+@pytest.mark.slow
+def test_what_depends_on_a_change_is_trained_anew(clone: Path) -> None:
+    (clone / "params.yaml").write_text("seeds: [0, 1]\nrate: 2\n")
+    run(clone, "snakemake", "--cores", "2")
+    assert ran(clone) == ["pretrain"] * 4 + ["sft", "tasks"]
+    differing = call(clone, "compare", ".")
+    assert differing.returncode == 0 and "the same bytes" in differing.stdout
+    done = call(clone, "publish")
+    assert done.returncode == 0, done.stderr
+    objects = {file for file in published.held(clone / published.STORE, published.OBJECTS)}
+    assert len(objects) == 4 + 1 + 4 and "differs" not in done.stdout  # cards and folders, one text for all else
+
+
+@pytest.mark.slow
+def test_bytes_that_differ_are_named(trained: Path, clone: Path) -> None:
+    (clone / "params.yaml").write_text("seeds: [0, 1]\nrate: 2\n")
+    run(clone, "dvc", "repro", "--quiet")
+    done = call(trained, "compare", str(clone))
+    assert done.returncode == 1
+    assert "tokenizer.txt: the same bytes" in done.stdout
+    assert "base/0/weak: differs: " in done.stdout
+
+
+@pytest.mark.slow
+def test_it_is_a_remote_of_dvc(trained: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "clone"
+    run(tmp_path, "git", "clone", "--quiet", str(trained), str(folder))
+    run(folder, "dvc", "remote", "add", "--local", "published", "data/published")
+    run(folder, "dvc", "pull", "--quiet", "--remote", "published", "pretrain")
+    assert (folder / "base/0/weak/card").read_text() == "0 weak 1\n"
+
+
+def test_a_damaged_object_is_refused_and_nothing_is_half_written(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "copy"
+    shutil.copytree(trained, folder)
+    monkeypatch.chdir(folder)
+    victim = next(file for file in published.held(published.STORE, published.OBJECTS))
+    (published.STORE / victim).chmod(0o644)
+    (published.STORE / victim).write_bytes(b"cut")
+    with pytest.raises(UserError, match=rf"{published.STORE / victim}: damaged, .*git checkout"):
+        published.fetch(tmp_path / "cache")
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_without_a_run_there_is_nothing_to_publish(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run(tmp_path, "git", "init", "--quiet")
+    run(tmp_path, "dvc", "init", "--quiet")
+    Path("dvc.yaml").write_text("stages: {play: {cmd: x}, pretrain: {cmd: x}}")
+    stages = {name: {"cmd": "x", "outs": []} for name in ("play", "pretrain@of-before")}
+    Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
+    with pytest.raises(UserError, match=r"dvc.lock: nothing of tokenizer, pretrain; run"):
+        published.publish(tmp_path / "cache")
