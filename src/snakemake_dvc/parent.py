@@ -247,7 +247,8 @@ def why_unfit(folder: str) -> str:
     installed = [Path(each).resolve() for each in (sys.prefix, sys.base_prefix)]
     for name, module in list(sys.modules.items()):
         path = getattr(module, "__file__", None)
-        if name == "__main__" or not path or not os.path.isabs(path):  # torch makes up some modules, and their files
+        # multiprocessing gives this file a second name; torch makes up some modules, and their files.
+        if name in ("__main__", "__mp_main__") or not path or not os.path.isabs(path):
             continue
         place = Path(path).resolve()
         if place.is_relative_to(Path(folder).resolve()) and not any(map(place.is_relative_to, installed)):

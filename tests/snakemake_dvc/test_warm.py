@@ -59,7 +59,8 @@ def warmed(unbuilt: Toy) -> Toy:
     (package / "__init__.py").touch()
     (package / "stage.py").write_text(STAGE)
     (unbuilt.path / "code/helper.py").write_text("ANSWER = 1\n")
-    (unbuilt.path / "warm.txt").write_text("# of the standard library\nsqlite3  # slow\n\njson\n")
+    # Of the standard library; multiprocessing gives the main file a second name.
+    (unbuilt.path / "warm.txt").write_text("# what the stage imports\nsqlite3  # slow\n\njson\nmultiprocessing\n")
     write(unbuilt, one=stage("one"), two=stage("two", "out-one.json"))
     return unbuilt
 
