@@ -85,7 +85,8 @@ def missing(names: list[str], settings: params.Params) -> list[str]:
             found.append(f"the package {library}")
     for role in ("weak", "strong"):
         package = PACKAGES.get(getattr(getattr(settings.models, role), "base", ""))
-        if package is not None and f"pretrain@{role}" in names and not package_files.is_here(package):
+        trained = any(name.startswith("pretrain@") and name.endswith(f"-{role}") for name in names)
+        if package is not None and trained and not package_files.is_here(package):
             found.append(f"{package_files.place(package)} (`w2sg models --fetch {package.base}`)")
     return found
 
