@@ -89,6 +89,7 @@ def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     shutil.copy(ROOT / "dvc.yaml", project.path)
     shutil.copy(ROOT / "params.yaml", project.path)
     small = {"tasks": {"train": 4, "seen": 2, "unseen": 2}, "max_steps": 8, "max_receptacles": 3, "distractors": 1}
+    small |= {"task_types": ["pick_and_place_simple"], "rooms": ["bathroom"]}
     project.edit(
         environments={
             "alfworld": yaml.safe_load((ROOT / "params.yaml").read_text())["environments"]["alfworld"] | small
