@@ -92,6 +92,15 @@ def test_a_scalar_is_what_dvc_takes_it_for(written, tmp_path):
     assert (found, type(found)) == (theirs, type(theirs))
 
 
+@pytest.mark.parametrize("text", ["{[1]: 2}", "? {a: 1}\n: 2", "a: 0x_", "a: " + "9" * 5000], ids=lambda text: text[:9])
+def test_what_python_cannot_hold_is_one_line(text, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"^{path}: not valid YAML: ") as error:
+        read_yaml(path)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("text", "key", "line"),
     [("a: 1\nb: 2\na: 3\n", "a", 3), ("s:\n  k: 1\n  k: 1\n", "k", 3), ("{a: 1, a: 2}", "a", 1)],

@@ -16,6 +16,8 @@ class _Loader(yaml.SafeLoader):
         """A mapping, each of whose keys is there once."""
         seen: set[object] = set()
         for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):  # refused below
+                continue
             if (name := self.construct_object(key, deep=True)) in seen:
                 where = key.start_mark
                 raise yaml.constructor.ConstructorError(None, None, f"the key {str(name)[:40]} is there twice", where)
@@ -51,9 +53,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
         if any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
             raise UserError(f"{path}: has aliases (*name), whose values `dvc exp run -S` cannot set; write them out")
         values = yaml.load(text, _Loader)
+    except UserError:
+        raise
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; run this in the folder of the project") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError) as error:  # bytes that are no text, digits that are no number
         raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected sections such as `explore:`, found {type(values).__name__}")
