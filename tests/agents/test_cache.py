@@ -1,11 +1,10 @@
-"""The cache of many conversations: nothing is lost or mixed up where rows are set aside, dropped and packed."""
+"""The cache of many conversations: nothing is lost or mixed up where they change places, are left out and come back."""
 
 import pytest
 import torch
 from transformers import LlamaConfig, MistralConfig
-from transformers.cache_utils import DynamicLayer
 
-from w2sg.agents.cache import ConversationCache, RoomyLayer
+from w2sg.agents.cache import ConversationCache
 
 HEADS, SIZE, LAYERS = 2, 6, 2
 
@@ -15,36 +14,53 @@ class Reader:
 
     def __init__(self, config, *, rows):
         self.cache = ConversationCache(config, rows=rows, device=torch.device("cpu"))
-        self.fed = [[] for _ in range(rows)]
+        self.fed = {row: [] for row in range(rows)}
         self.next = 1.0
 
-    def feed(self, lengths):
-        """Append a left-padded block with `lengths` tokens for the rows in the cache; padding has number 0."""
-        width = max(lengths)
-        block = torch.zeros(len(lengths), width)
-        for place, length in enumerate(lengths):
-            numbers = [self.next + number for number in range(length)]
-            self.next += length
-            block[place, width - length :] = torch.tensor(numbers)
-            self.fed[self.cache.rows[place]] += numbers
-        positions = self.cache.append((block > 0).long())
-        for place, length in enumerate(lengths):
-            filled = len(self.fed[self.cache.rows[place]])
-            own = positions[place, width - length :].tolist()
-            assert own == list(range(filled - length, filled)), "positions count a row's own tokens only"
+    def numbers(self, count):
+        """The next numbers, all different."""
+        self.next += count
+        return [self.next - count + number for number in range(count)]
+
+    def read(self, lengths):
+        """Enter a left-padded block with so many tokens of each row; padding has number -1."""
+        rows, width = self.cache.rows, max(lengths.values())
+        block = torch.full((len(rows), width), -1.0)
+        for place, row in enumerate(rows):
+            numbers = self.numbers(lengths[row])
+            block[place, width - len(numbers) :] = torch.tensor(numbers)
+            self.fed[row] += numbers
+        positions = self.cache.append_block(block > 0)
+        for place, row in enumerate(rows):
+            end = len(self.fed[row])
+            own = positions[place, width - lengths[row] :].tolist()
+            assert own == list(range(end - lengths[row], end)), "positions count a row's own tokens only"
+        self._update(block)
+
+    def write(self, rows):
+        """Enter one token of each of `rows`, and padding of the others."""
+        writing = torch.tensor([row in rows for row in self.cache.rows])
+        token = torch.full((len(writing), 1), -1.0)
+        ends = [[len(self.fed[row])] for row in self.cache.rows]
+        for place, row in enumerate(self.cache.rows):
+            if row in rows:
+                token[place] = self.numbers(1)[0]
+                self.fed[row].append(float(token[place]))
+        assert self.cache.append_token(writing, on_host=writing).tolist() == ends
+        self._update(token)
+
+    def _update(self, block):
         states = block[:, None, :, None].expand(-1, HEADS, -1, SIZE)
         for layer in range(LAYERS):
-            self.cache.states.update(states + layer, -states - layer, layer)
+            keys, values = self.cache.states.update(states + layer, -states - layer, layer)
+            for place, row in enumerate(self.cache.rows):
+                end = len(self.fed[row])
+                expected = torch.tensor(self.fed[row])[None, :, None].expand(HEADS, -1, SIZE) + layer
+                assert torch.equal(keys[place][:, :end], expected)
+                assert torch.equal(values[place][:, :end], -expected)
 
-    def check(self, rows):
-        """In the cache are `rows` in this order, each with all it was fed, in order."""
-        assert self.cache.rows == rows
-        for place, row in enumerate(rows):
-            own = self.cache.mask[place].bool()
-            for number, layer in enumerate(self.cache.states.layers):
-                expected = torch.tensor(self.fed[row])[None, :, None].expand(HEADS, -1, SIZE) + number
-                assert torch.equal(layer.keys[place][:, own], expected)
-                assert torch.equal(layer.values[place][:, own], -expected)
+    def blocks(self):
+        return [block.data_ptr() for layer in self.cache.states.layers for block in layer._blocks]
 
 
 def config(kind=LlamaConfig, **settings):
@@ -54,53 +70,54 @@ def config(kind=LlamaConfig, **settings):
 @pytest.mark.parametrize(
     ("kind", "settings"), [(LlamaConfig, {}), (MistralConfig, {"sliding_window": 4})], ids=["full", "window"]
 )
-def test_rows_set_aside_come_back_and_holes_go(kind, settings):
+def test_rows_left_out_come_back_and_each_keeps_its_own(kind, settings):
     reader = Reader(config(kind, **settings), rows=5)
-    reader.cache.pack([0, 1, 2, 3, 4])
-    reader.feed([30, 1, 2, 3, 4])
-    assert not reader.cache.set_aside(torch.tensor([True, False, False, False, False])), "a fifth is not worth a copy"
-    reader.check([0, 1, 2, 3, 4])
-    assert reader.cache.set_aside(torch.tensor([True, False, True, False, False]))
-    reader.check([1, 3, 4])
-    reader.feed([1, 1, 1])
-    assert reader.cache.set_aside(torch.tensor([False, True, False]))
-    reader.check([1, 4])
-    reader.feed([1, 0])
-    assert reader.cache.mask.shape[1] == 32
-    reader.cache.pack([0, 1, 2, 3, 4])
-    reader.check([0, 1, 2, 3, 4])
-    assert reader.cache.mask.shape[1] == 30, "as wide as its longest row"
-    reader.feed([1, 2, 1, 2, 1])
-    reader.cache.pack([1, 2, 4])
-    reader.check([1, 2, 4])
-    assert reader.cache.mask.shape[1] == max(len(reader.fed[row]) for row in (1, 2, 4)) == 6
-    reader.feed([1, 9, 3])
-    reader.check([1, 2, 4])
+    cache = reader.cache
+    cache.keep([0, 1, 2, 3, 4])
+    reader.read({0: 30, 1: 1, 2: 2, 3: 3, 4: 4})
+    assert cache.set_aside([True, False, True, False, False]).tolist() == [3, 1, 4], "former places, in the new order"
+    assert cache.rows == [3, 1, 4], "the fewest that can change places do"
+    reader.write({3, 4})
+    assert cache.width == 5, "as wide as the longest of the rest"
+    assert cache.set_aside([False, True, False]).tolist() == [0, 2]
+    reader.write({3})
+    cache.keep([0, 1, 2, 3, 4])
+    assert sorted(cache.rows) == [0, 1, 2, 3, 4]
+    reader.read({0: 1, 1: 2, 2: 1, 3: 2, 4: 1})
+    cache.keep([1, 2, 4])
+    assert sorted(cache.rows) == [1, 2, 4]
+    reader.read({1: 100, 2: 9, 4: 3})
+    assert all(len(block) == 3 for layer in cache.states.layers for block in layer._blocks), "room for those alone"
+    reader.write({1, 2, 4})
 
 
-def test_a_cache_without_much_to_gain_is_left_alone():
-    reader = Reader(config(), rows=2)
-    reader.cache.pack([0, 1])
-    reader.feed([10, 9])
-    reader.feed([1, 1])
-    blocks = [layer.keys.data_ptr() for layer in reader.cache.states.layers]
-    reader.cache.pack([0, 1])
-    assert [layer.keys.data_ptr() for layer in reader.cache.states.layers] == blocks
-    reader.check([0, 1])
+def test_a_few_that_are_done_are_not_worth_a_change():
+    reader = Reader(config(), rows=16)
+    reader.cache.keep(range(16))
+    reader.read(dict.fromkeys(range(16), 3))
+    assert reader.cache.set_aside([True] + [False] * 15) is None
+    assert reader.cache.rows == list(range(16))
+    assert len(reader.cache.set_aside([True, True] + [False] * 14)) == 14
 
 
-def test_the_roomy_cache_holds_what_the_plain_one_holds():
+def test_many_turns_of_rows_that_end_by_chance():
     generator = torch.Generator().manual_seed(0)
-    plain, roomy = DynamicLayer(), RoomyLayer()
-    rows = 6
-    for width, kept in [(70, 6), (1, 6), (1, 4), (90, 4), (1, 3), (1, 3), (200, 1), (1, 1)]:
-        if kept < rows:
-            index = torch.randperm(rows, generator=generator)[:kept]
-            plain.batch_select_indices(index)
-            roomy.batch_select_indices(index)
-            rows = kept
-        new = torch.randn(2, rows, 2, width, 5, generator=generator)
-        for one, other in zip(plain.update(*new), roomy.update(*new), strict=True):
-            assert torch.equal(one, other)
-        assert roomy.get_seq_length() == plain.get_seq_length()
-    assert roomy.keys.untyped_storage().nbytes() < 1.6 * plain.keys.untyped_storage().nbytes()
+
+    def chance(share):
+        return bool(torch.rand(1, generator=generator) < share)
+
+    reader = Reader(config(), rows=12)
+    left = list(range(12))
+    grown = set()
+    while left:
+        reader.cache.keep(left)
+        reader.read({row: int(torch.randint(1, 20, (1,), generator=generator)) for row in left})
+        writing = set(left)
+        while writing:
+            reader.write(writing)
+            writing -= {row for row in sorted(writing) if chance(0.1)}
+            reader.cache.set_aside([row not in writing for row in reader.cache.rows])
+        left = [row for row in left if not chance(0.15)]
+        grown.update(reader.blocks())
+    assert max(map(len, reader.fed.values())) > 200
+    assert len(grown) < 10 * 2 * LAYERS, "room grows in steps"

@@ -5,7 +5,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from w2sg.agents import cache, generation, sampling
+from w2sg.agents import generation, sampling
 from w2sg.agents.generation import Conversations
 
 LENGTH = 9
@@ -42,12 +42,12 @@ class Host:
 @pytest.mark.parametrize(("temperature", "uncertain"), [(0.0, False), (0.8, False), (0.8, True)])
 @pytest.mark.parametrize("rows", [8, 64])
 def test_nothing_is_waited_for_row_by_row(model, monkeypatch, rows, temperature, uncertain):
-    """Each token one small fetch whatever the number of rows, two more where a draw is uncertain; each turn two."""
+    """Each token one small fetch whatever the number of rows, two more where a draw is uncertain; each turn one."""
     host = Host(uncertain=uncertain)
-    for module in (cache, generation, sampling):
+    for module in (generation, sampling):
         monkeypatch.setattr(module, "to_host", lambda values: host.answer(values))
     batch = Conversations(model, rows=rows, pad=0, end=[1, 2])
-    for turn in range(2):
+    for _ in range(2):
         host.shapes, host.token = [], 0
         turns = batch.respond(
             [[5] * (1 + row % 7) for row in range(rows)],
@@ -56,7 +56,7 @@ def test_nothing_is_waited_for_row_by_row(model, monkeypatch, rows, temperature,
             uniforms=np.zeros((rows, LENGTH)),
         )
         assert len(turns) == rows
-        expected = [(rows,)] if turn else []  # packing asks how long the rows are
+        expected = []
         for token in range(1, LENGTH + 1):
             left = rows if token <= 6 else rows // 2
             expected.append((2, left))
@@ -69,4 +69,4 @@ def test_the_device_would_show_a_wait(model):
     batch = Conversations(model, rows=2, pad=0, end=[1])
     for wait in (torch.Tensor.item, torch.Tensor.tolist, torch.Tensor.cpu, bool, torch.nonzero):
         with pytest.raises((RuntimeError, NotImplementedError)):
-            wait(batch._cache._position[0])
+            wait(batch._cache._ends[0])

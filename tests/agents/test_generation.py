@@ -32,10 +32,16 @@ class Recording(Conversations):
     seen: list[dict[int, torch.Tensor]]
     read = 0
 
-    def _forward(self, tokens, real):
-        logits = super()._forward(tokens, real)
+    def _read(self, prompts):
+        before = len(self.seen)
+        logits = super()._read(prompts)
+        del self.seen[before:-1]  # of a block that is read token by token
+        return logits
+
+    def _forward(self, tokens, positions):
+        logits = super()._forward(tokens, positions)
         self.seen.append(dict(zip(self._cache.rows, logits.double(), strict=True)))
-        self.read += self._cache.mask.numel()
+        self.read += len(self._cache.rows) * self._cache.width
         return logits
 
 

@@ -53,17 +53,24 @@ class Conversations:
         Returns:
             The generated token ids per row, the end token left out.
         """
-        self._cache.pack(self._kept)
-        logits = self._forward(*self._block(prompts))
+        self._cache.keep(self._kept)
+        # The order of the cache, which is its own.
+        order = [self._kept.index(row) for row in self._cache.rows]
+        logits = self._read([prompts[place] for place in order])
         device, most = logits.device, uniforms.shape[1]
-        draws = Draws(temperature=temperature, top_p=top_p, uniforms=uniforms, device=device)
+        draws = Draws(
+            temperature=[temperature[place] for place in order],
+            top_p=[top_p[place] for place in order],
+            uniforms=uniforms[order],
+            device=device,
+        )
         ends = torch.tensor(self._end, device=device)
         # What is written stays on the device until all turns have ended.
         written = torch.full((len(prompts), most), self._pad, device=device)
         lengths = torch.zeros(len(prompts), dtype=torch.long, device=device)
-        # Places of the rows in the cache, among the prompts, and which of them still write.
-        places = torch.arange(len(prompts), device=device)
-        writing = torch.ones_like(places, dtype=torch.bool)
+        # Places of the rows among the prompts, and which of them still write.
+        places = torch.tensor(order, device=device)
+        writing, on_host = torch.ones_like(places, dtype=torch.bool), torch.ones(len(order), dtype=torch.bool)
         for number in range(most):
             if number == most - 1:
                 token, known = torch.full_like(places, self._end[0]), writing
@@ -80,30 +87,34 @@ class Conversations:
             written[places, number] = token
             lengths[places] += still
             # The end token enters the cache too: the next turn is read after it, as in training.
-            logits = self._forward(token[:, None], writing.long()[:, None])
-            writing = still
+            logits = self._forward(token[:, None], self._cache.append_token(writing, on_host=on_host))
+            writing, on_host = still, going_on
             if not going_on.any():
                 break
-            if self._cache.set_aside(~going_on):
-                index = torch.nonzero(going_on).flatten().to(device)
+            index = self._cache.set_aside((~going_on).tolist())
+            if index is not None:
                 places, logits, writing = places[index], logits[index], writing[index]
                 draws.select(index)
+                on_host = torch.ones(len(index), dtype=torch.bool)
         *turns, counts = to_host(torch.cat([written.T, lengths[None]])).tolist()
         return [list(turn[:count]) for turn, count in zip(zip(*turns, strict=True), counts, strict=True)]
 
-    def _block(self, prompts: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Prompts left-padded to one width, and 1 where a token is a prompt's own; both of shape (rows, width)."""
+    def _read(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Let the model read prompts, left-padded to one width; return the logits after them, (rows, vocabulary)."""
         width = max(map(len, prompts))
         block = torch.full((len(prompts), width), self._pad, dtype=torch.long)
-        real = torch.zeros_like(block)
+        own = torch.zeros_like(block, dtype=torch.bool)
         for row, tokens in enumerate(prompts):
             block[row, width - len(tokens) :] = torch.tensor(tokens)
-            real[row, width - len(tokens) :] = 1
-        return block, real
+            own[row, width - len(tokens) :] = True
+        step = 1 if self._cache.flat else width
+        for start in range(0, width, step):
+            part = slice(start, start + step)
+            logits = self._forward(block[:, part], self._cache.append_block(own[:, part]))
+        return logits
 
-    def _forward(self, tokens: torch.Tensor, real: torch.Tensor) -> torch.Tensor:
-        """Run the model over one block; return the logits after its last column, shape (rows, vocabulary)."""
-        positions = self._cache.append(real)
+    def _forward(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """Run the model over what the cache has entered; return the logits after its last column, (rows, vocabulary)."""
         output = self._model(
             input_ids=tokens.to(self._model.device),
             attention_mask=self._cache.attention_mask(positions, dtype=self._model.dtype),

@@ -1,7 +1,7 @@
-"""Attention windows that count a conversation's own tokens.
+"""Which tokens each token sees: those of its own conversation before it, in a layer with a window the last of them.
 
-transformers counts the columns of the cache, and where conversations of different lengths share one, columns hold
-padding too: a row's window would be shorter among others than alone. So the masks are built here, from positions.
+transformers counts the columns of the cache from its end, and there conversations of different lengths end in different
+columns. So the masks are built here, from positions.
 """
 
 from typing import TypeAlias
@@ -21,6 +21,10 @@ _COLUMNS = ("gpt_neo", "mpt")
 class Windows:
     """Which of its earlier tokens each kind of a model's layers sees.
 
+    Attributes:
+        flat: the model makes position biases from a mask of rows and columns and cannot take another, so that each
+            token of a block would see the later ones: it has to read one token of a conversation at a time.
+
     Raises:
         UserError: layers that keep a running state in the place of keys and values, which padding would enter, or that
             count the columns of the cache in code of their own.
@@ -28,6 +32,7 @@ class Windows:
 
     def __init__(self, config: PretrainedConfig) -> None:
         config = config.get_text_config(decoder=True)
+        self.flat: bool = config.model_type == "bloom" or bool(getattr(config, "alibi", False))
         kinds = getattr(config, "layer_types", None)
         # As in transformers' create_masks_for_generate: a model whose layers have types takes one mask for each type.
         self._by_kind = kinds is not None
@@ -48,24 +53,23 @@ class Windows:
                 "conversation and cannot play many at once; take a model of another architecture"
             )
 
-    def masks(self, own: torch.Tensor, *, positions: torch.Tensor, dtype: torch.dtype) -> Mask:
+    def masks(self, positions: torch.Tensor, *, columns: int, dtype: torch.dtype) -> Mask:
         """What the model takes as its attention mask for one block.
 
         Args:
-            own: 1 in the columns of the cache, the block's included, that hold a row's own tokens; shape (rows,
-                columns).
-            positions: place of each of the block's tokens in its own row, shape (rows, block's columns).
+            positions: place of each of the block's tokens in its own conversation, shape (rows, block's columns).
+            columns: of the cache, the block's included; the number of each is the position of what it holds.
             dtype: of the model.
 
         Returns:
-            `own` where every layer sees everything, else numbers to be added to the scores, shape (rows, 1, block's
-            columns, columns), by the kind of the layer if the model tells kinds apart.
+            Numbers to be added to the scores, shape (rows, 1, block's columns, columns), by the kind of the layer if
+            the model tells kinds apart; for a flat model 1 where a column is a row's own, shape (rows, columns).
         """
-        if self._kinds == ["full_attention"]:
-            return own
-        places = (own.cumsum(1) - 1)[:, None, None]
+        places = torch.arange(columns, device=positions.device)
+        if self.flat:
+            return (places <= positions[:, -1:]).long()
         queries = positions[:, None, :, None]
-        before = (own > 0)[:, None, None] & (places <= queries)
+        before = places <= queries
         masks = {}
         for kind in self._kinds:
             seen = before
@@ -75,7 +79,6 @@ class Windows:
             if kind == "chunked_attention":
                 assert self._chunk is not None
                 seen = before & (places // self._chunk == queries // self._chunk)
-            masks[kind] = torch.zeros(seen.shape, dtype=dtype, device=own.device).masked_fill(
-                ~seen, torch.finfo(dtype).min
-            )
+            hidden = torch.zeros(seen.shape, dtype=dtype, device=positions.device)
+            masks[kind] = hidden.masked_fill_(~seen, torch.finfo(dtype).min)
         return masks if self._by_kind else masks[self._kinds[0]]
