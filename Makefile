@@ -90,6 +90,8 @@ twin: install
 sensitivity: install
 	python workflow/studies/sensitivity.py --cores $(CORES)
 
+GRID ?= --breadth 3 4 5 6 7 8 9 10
+
 grid: run
 	python workflow/studies/grid.py $(GRID)
 	snakemake --cores $(CORES) report

@@ -314,6 +314,7 @@ def test_without_the_strong_models_exploration(values, tmp_path):
     """The strong model need not explore where no method learns from it."""
     values["explore"]["roles"] = ["weak"]
     del values["preference"]["eto"], values["preference"]["ceiling"]
+    values["preference"]["random_dpo"] = values["preference"]["w2s_dpo"] | {"data": "random"}
     values |= {"inference": {}, "theorem": values["theorem"] | {"superior": "random_dpo"}}
     path = tmp_path / "params.yaml"
     path.write_text(yaml.safe_dump(values))

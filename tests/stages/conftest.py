@@ -27,7 +27,7 @@ from w2sg.trees.merging import key_text
 
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ("--environment", "alfworld", "--seed", "0")
-# The default rosters.
+# The default rosters and two controls of the study.
 PREFERENCE = ("w2s_dpo", "random_dpo", "eto", "ceiling")
 IMITATION = ("w2s_mcts", "best_of_m", "more_sft")
 
@@ -88,12 +88,11 @@ def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = Project(tmp_path_factory.mktemp("empty"))
     shutil.copy(ROOT / "dvc.yaml", project.path)
     shutil.copy(ROOT / "params.yaml", project.path)
+    default = yaml.safe_load((ROOT / "params.yaml").read_text())
     small = {"tasks": {"train": 4, "seen": 2, "unseen": 2}, "max_steps": 8, "max_receptacles": 3, "distractors": 1}
     small |= {"task_types": ["pick_and_place_simple"], "rooms": ["bathroom"]}
     project.edit(
-        environments={
-            "alfworld": yaml.safe_load((ROOT / "params.yaml").read_text())["environments"]["alfworld"] | small
-        },
+        environments={"alfworld": default["environments"]["alfworld"] | small},
         experts={"tasks": 3},
         play={"episodes_per_task": 2},
         models={name: size(16) for name in ("weak", "strong")},
@@ -101,6 +100,8 @@ def empty_project(tmp_path_factory: pytest.TempPathFactory) -> Project:
         tree={"breadth": 3},
         mcts={"iterations": 20},
         evaluate={"seen": 2, "unseen": 1, "cohort": 2},
+        preference={"random_dpo": default["preference"]["w2s_dpo"] | {"data": "random"}},
+        imitation={"best_of_m": default["imitation"]["w2s_mcts"] | {"data": "best_of_m"}},
     )
     return project
 

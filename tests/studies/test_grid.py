@@ -97,14 +97,14 @@ def commit(toy: Toy) -> None:
     toy.run("git", "commit", "--quiet", "--message", "project")
 
 
-def test_grid_without_exploring_again(project: Toy) -> None:
+def test_grid_explores_again_only_for_broader_trees(project: Toy) -> None:
     assert "git repository with a commit" in run_grid(project, check=False)
     commit(project)
     project.run("dvc", "repro", "--quiet")
     project.ran()
     samples = yaml.safe_load((project.path / "params.yaml").read_text())["explore"]["samples"]
 
-    assert f"allowed are 2 to explore.samples ({samples})" in run_grid(project, "--breadth", "99", check=False)
+    assert "--breadth 1: must be at least 2" in run_grid(project, "--breadth", "1", check=False)
     run_grid(project, "--breadth", "2", "--beta", "0.1", "0.5")
     ran = project.ran()
     assert "explore" not in ran
@@ -126,3 +126,9 @@ def test_grid_without_exploring_again(project: Toy) -> None:
     assert "beta0_7 failed" in run_grid(project, "--breadth", "2", "--beta", "0.7", check=False)
     assert project.ran().count("trees") == 0, "points that are there are not run again"
     assert grid.read(project.path / "results/grid.csv") == rows
+
+    run_grid(project, "--breadth", str(samples + 2), "--beta", "0.1")
+    ran = project.ran()
+    assert ran.count("explore") == 1, "one exploration for all points"
+    assert ran.count("trees") == 2
+    assert {row.breadth for row in grid.read(project.path / "results/grid.csv")} == {own, samples + 2}

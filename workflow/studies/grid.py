@@ -4,7 +4,8 @@ Each point is an experiment of DVC's (`dvc exp show` lists them as grid-…), ru
 shares with params.yaml, exploration above all, comes from the cache. One runs at a time: DVC's queue would run several,
 but leaves workers behind that a later call may wait for without end. Breadth varies at the beta of
 params.yaml, from 3 to explore.samples unless --breadth says otherwise, and beta, 0.05, 0.1 and 0.5 unless --beta does,
-at its breadth. Only w2s_dpo and w2s_mcts are trained.
+at its breadth. Only w2s_dpo and w2s_mcts are trained. Where a breadth is above explore.samples, all points share an
+exploration of so many samples, whose first ones have the same settings and random numbers.
 
 Experiments start from a commit: the project must lie in a git repository that has one. Called again, it goes through
 all points again, out of the cache where nothing has changed.
@@ -40,9 +41,11 @@ class Run:
 
     Attributes:
         name: of the experiment.
+        samples: explored for each task, for all points as many.
         groups: what must be evaluated: beta concerns the preference methods alone.
     """
 
+    samples: int
     breadth: int
     beta: float
     groups: tuple[str, ...]
@@ -54,6 +57,8 @@ class Run:
     def command(self, settings: Params) -> list[str]:
         """The call that runs it. One method of each kind is left in the rosters."""
         changes = [f"tree.breadth={self.breadth}", f"dpo.beta={self.beta:g}"]
+        if self.samples != settings.explore.samples:
+            changes.append(f"explore.samples={self.samples}")
         changes += [f"~preference.{method}" for method in settings.preference if method not in grid.MODELS]
         changes += [f"~imitation.{method}" for method in settings.imitation if method not in grid.MODELS]
         changes += ["theorem.method=w2s_dpo", "theorem.superior=w2s_dpo"]
@@ -91,13 +96,14 @@ def plan(settings: Params, *, breadths: Sequence[int] | None, betas: Sequence[fl
     if missing := [name for name in grid.MODELS if name not in {**settings.preference, **settings.imitation}]:
         raise UserError(f"params.yaml: the rosters lack {missing[0]}, which the grid is about")
     wanted = sorted({own, *(breadths or range(min(LEAST_BREADTH, samples), samples + 1))})
-    if wrong := [breadth for breadth in wanted if not 2 <= breadth <= samples]:
-        raise UserError(f"--breadth {wrong[0]}: allowed are 2 to explore.samples ({samples})")
+    if wanted[0] < 2:
+        raise UserError(f"--breadth {wanted[0]}: must be at least 2")
     if any(value <= 0 for value in betas):
         raise UserError(f"--beta {min(betas):g}: must be above 0")
     both = ("preference", "imitation")
-    runs = [Run(breadth, beta, both) for breadth in sorted(wanted, key=lambda breadth: breadth != own)]
-    return runs + [Run(own, value, both[:1]) for value in sorted(set(betas) - {beta})]
+    most = max(samples, wanted[-1])
+    runs = [Run(most, breadth, beta, both) for breadth in sorted(wanted, key=lambda breadth: breadth != own)]
+    return runs + [Run(most, own, value, both[:1]) for value in sorted(set(betas) - {beta})]
 
 
 def check_repository() -> None:

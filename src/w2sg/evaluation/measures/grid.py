@@ -90,6 +90,8 @@ def configuration(params: Mapping[str, Any]) -> str:
     """Ten hexadecimal digits that stand for all parameters that must be equal for two points to be comparable."""
     left_out = {"preference", "imitation", "inference", "report", "theorem", "merging", "outside"}
     rest = {name: value for name, value in params.items() if name not in left_out}
+    # More samples than the trees take change nothing but how many trees can take.
+    rest["explore"] = {name: value for name, value in params["explore"].items() if name != "samples"}
     rest["tree"] = {name: value for name, value in params["tree"].items() if name != "breadth"}
     rest["dpo"] = {name: value for name, value in params["dpo"].items() if name != "beta"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:10]
