@@ -16,6 +16,8 @@ PYTHON ?= python3
 BIN := $(CURDIR)/.venv/bin
 export PATH := $(BIN):$(PATH)
 export PYTHONPATH :=
+# Where it is set, every process would compile the project's modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 CORES ?= all
 INSTALLED := .venv/.installed
 INSTALLED_TEST := .venv/.installed-test
@@ -23,7 +25,7 @@ PAGES := invalidation parameters presets
 # Files one by one in the order of tests/conftest.py.
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-test run publish smoke twin sensitivity grid study check test lint docs format lock clean
+.PHONY: install install-test run publish smoke twin sensitivity grid study check test lint style types docs format lock clean
 
 # A virtual environment is taken as it is only if it is whole: not left half-made, not moved, its Python still there.
 WHOLE := test ! -e .venv/.unfinished && grep -qsF '$(BIN)/' .venv/bin/pip && .venv/bin/python -c 'import pip' 2> /dev/null
@@ -106,12 +108,18 @@ check: lint
 test: install-test
 	$(PYTEST)
 
+# Side by side, as each takes one processor.
 lint: install-test
+	$(MAKE) --no-print-directory --jobs 2 --output-sync=target types style
+
+style: install-test
 	ruff check .
 	ruff format --check .
-	mypy
 	snakefmt --check Snakefile
 	snakemake --lint
+
+types: install-test
+	mypy
 
 docs: install
 	for page in $(PAGES); do python workflow/upkeep/$$page.py --write || exit 1; done

@@ -1,6 +1,7 @@
 """What all tests share: no network, one thread, a hypothesis profile without deadline, the way to the shared data."""
 
 import copy
+import gc
 import os
 import shutil
 import sys
@@ -61,6 +62,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     rank = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
     assert all(file.is_file() for file in rank), "LONGEST names a file that is not there"
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
+
+
+def pytest_collection_finish() -> None:
+    """No search for garbage looks at what is imported by now: trainers ask for one each, which would take half their time."""
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -4,12 +4,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from w2sg.commands import __main__ as cli
 from w2sg.commands.run import lock_file, stage_table
 from w2sg.config.overlays import merged
 from w2sg.contracts.errors import UserError
@@ -52,13 +54,21 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*options: str, status: int = 0) -> str:
-    """`w2sg run`; what it said on both streams."""
-    command = [sys.executable, "-m", "w2sg.commands", "run", *options]
-    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == status, done.stdout + done.stderr
-    return done.stdout + done.stderr
+Run = Callable[..., str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
+    """`w2sg run` in this process; what it and its stages said on both streams."""
+
+    def call(*options: str, status: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["w2sg", "run", *options])
+        capfd.readouterr()
+        assert cli.main() == status
+        said = capfd.readouterr()
+        return said.out + said.err
+
+    return call
 
 
 def ran(work: Path) -> list[str]:
@@ -76,7 +86,7 @@ def dvc(*command: str) -> str:
     return done.stdout
 
 
-def test_what_is_stale_runs(work: Path) -> None:
+def test_what_is_stale_runs(work: Path, run: Run) -> None:
     assert run("--cores", "2").endswith("6 stages have run\n")
     assert ran(work) == ["draw"] * 4 + ["sum"]
     assert run() == "all stages are up to date\n"
@@ -95,7 +105,7 @@ def test_what_is_stale_runs(work: Path) -> None:
     assert ran(work) == ["draw"] * 6 + ["sum"]
 
 
-def test_stages_that_are_named_run_with_what_they_need(work: Path) -> None:
+def test_stages_that_are_named_run_with_what_they_need(work: Path, run: Run) -> None:
     assert run("draw@a-7").endswith("2 stages have run\n")
     assert (work / "data/draws/a-7.txt").exists() and ran(work) == ["draw"]
     assert run("code", "draw").endswith("3 stages have run\n")
@@ -105,7 +115,7 @@ def test_stages_that_are_named_run_with_what_they_need(work: Path) -> None:
     assert run("a-7", status=2) == "w2sg run: a-7: no such stage; dvc.yaml has code, draw, sum\n"
 
 
-def test_dvc_takes_the_work_over(work: Path) -> None:
+def test_dvc_takes_the_work_over(work: Path, run: Run) -> None:
     run()
     ran(work)
     dvc("init", "--no-scm", "--quiet")
@@ -117,7 +127,7 @@ def test_dvc_takes_the_work_over(work: Path) -> None:
     assert run() == "all stages are up to date\n"
 
 
-def test_a_failure_stops_what_follows_and_the_rest_goes_on_later(work: Path) -> None:
+def test_a_failure_stops_what_follows_and_the_rest_goes_on_later(work: Path, run: Run) -> None:
     text = (work / "dvc.yaml").read_text()
     (work / "dvc.yaml").write_text(text.replace("data/draws && echo", "data/draws && test ${item.name} = a && echo"))
     said = run(status=1)
@@ -142,7 +152,7 @@ def test_a_failure_stops_what_follows_and_the_rest_goes_on_later(work: Path) -> 
         (".dvcignore", "/logs", "a/b", ".dvcignore: a/b: not known to `w2sg run`"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_in_one_line(work: Path, file: str, old: str, new: str, line: str) -> None:
+def test_what_is_wrong_is_said_in_one_line(work: Path, run: Run, file: str, old: str, new: str, line: str) -> None:
     text = (work / file).read_text()
     assert old in text
     (work / file).write_text(text.replace(old, new))
@@ -163,7 +173,7 @@ def test_what_is_wrong_is_said_in_one_line(work: Path, file: str, old: str, new:
         (b"schema: '2.0'\nstages:\n  sum:\n    outs:\n    - path: 3\n", "stages.sum is no entry"),
     ],
 )
-def test_a_damaged_lock_file(work: Path, content: bytes, said: str) -> None:
+def test_a_damaged_lock_file(work: Path, run: Run, content: bytes, said: str) -> None:
     (work / "dvc.lock").write_bytes(content)
     (line,) = run(status=2).splitlines()
     assert line.startswith(f"w2sg run: dvc.lock: not a lock file of DVC's ({said}")
