@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """No search for garbage looks at what is imported by now: trainers ask for one each, which would take half their time."""
+    """No search for garbage looks at what is imported: every training asks for one, which would be most of its time."""
     gc.freeze()
 
 

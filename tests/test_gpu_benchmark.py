@@ -78,6 +78,7 @@ def bare(tmp_path: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_it_runs_in_a_bare_checkout_with_torch_and_transformers_alone(bare: Path, tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(bare), "OMP_NUM_THREADS": "1"}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)

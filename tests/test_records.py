@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from w2sg.contracts import files
@@ -23,6 +23,8 @@ from w2sg.contracts.trajectories import (
     write_trajectories,
 )
 
+# An example is several rows, written to files twice.
+few = settings(max_examples=30)
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 share = st.floats(0.0, 1.0)
 count = st.integers(0, 2**40)
@@ -83,6 +85,7 @@ EXAMPLES = {
 def test_round_trip(kind, tmp_path_factory):
     path = tmp_path_factory.mktemp("rows") / "rows.parquet"
 
+    @few
     @given(st.lists(ROWS[kind], max_size=4))
     def check(rows):
         kind.write(path, rows)
@@ -98,6 +101,7 @@ def told_apart(drawn: list[Trajectory]) -> list[Trajectory]:
     return [replace(trajectory, sample=number) for number, trajectory in enumerate(drawn)]
 
 
+@few
 @given(drawn=st.lists(trajectories, max_size=4).map(told_apart))
 def test_trajectories_round_trip(drawn, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "trajectories.parquet"
@@ -108,6 +112,7 @@ def test_trajectories_round_trip(drawn, tmp_path_factory):
     assert path.read_bytes() == first
 
 
+@few
 @given(drawn=st.lists(st.tuples(text, count, st.sampled_from(SPLITS), trajectories), max_size=3))
 def test_episodes_round_trip(drawn, tmp_path_factory):
     path = tmp_path_factory.getbasetemp() / "episodes.parquet"

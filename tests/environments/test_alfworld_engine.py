@@ -76,6 +76,7 @@ def test_the_end_of_a_game_is_the_original_s(original: Any) -> None:
     assert assert_same_episode(original, data, plan(translate(data)), 40, seed=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("archive", ["train_600.tar.xz", "valid_seen.tar.xz"])
 def test_real_games_are_played_as_the_original_plays_them(original: Any, archive: str) -> None:
     assert_same_episode(original, real_files(archive, 1)[0]["game.tw-pddl"], [], 8, seed=0)

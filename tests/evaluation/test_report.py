@@ -13,7 +13,7 @@ from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import contrasts
 from w2sg.evaluation.measures.models import origins
 from w2sg.evaluation.paper import claims
-from w2sg.evaluation.report import report
+from w2sg.evaluation.report import pictures, report
 
 from .builders import SKILL, episode, evaluation, grid, inputs, task_table
 
@@ -42,6 +42,13 @@ def contents(folder: Path) -> dict[str, bytes]:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No chart is drawn, which takes most of a report's time."""
+    there = dict.fromkeys(("standings", "differences", "progress"), "<svg></svg>")
+    monkeypatch.setattr(pictures, "charts", lambda inputs, results: there)
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +88,7 @@ def test_markdown_has_one_row_per_model_times_100(folder: Path) -> None:
     assert sum(line.startswith("| ") for line in lines) == 2 * (1 + len(SKILL)) + 2, "and what there was to learn"
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_what_there_was_to_learn_is_said(tmp_path: Path) -> None:
     (line,) = report.build(inputs(tasks=10, resamples=100), folder=tmp_path)
     (row,) = rows(tmp_path / "learning.csv")
@@ -260,6 +268,7 @@ def test_without_episodes_nothing_is_written(tmp_path: Path) -> None:
     assert contents(tmp_path) == {}
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_what_the_merge_threshold_does(tmp_path: Path) -> None:
     counts = {"steps": 40, "merged": 12, "differing": 3, "paths": 5, "recombined": 2}
     failures = {"other_observation": 1, "other_score": 0}
@@ -274,6 +283,7 @@ def test_what_the_merge_threshold_does(tmp_path: Path) -> None:
     assert f"<td>0</td><td>0.7</td><td>{cells}</td>" in page
 
 
+@pytest.mark.usefixtures("words_alone")
 def test_trees_by_who_explored(tmp_path: Path) -> None:
     given = inputs(tasks=4, resamples=100)
     (exploration,) = given.explorations

@@ -1,5 +1,7 @@
 """What test_processes.py does in one process or several: train by every method, write what came out to a folder."""
 
+import os
+import socket
 import sys
 from pathlib import Path
 
@@ -47,5 +49,17 @@ def main(out: Path) -> None:
         write_json(folder / "log.json", log)
 
 
+def as_process(number: int, port: int, out: Path) -> None:
+    """One of two processes, told so in the way of torch's launcher, which tests/stages/test_launch.py starts."""
+    places = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
+    os.environ |= {name: str(value) for name, value in places.items()}
+    os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
+    main(out)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    # Forked, so that the libraries are imported once.
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = free.getsockname()
+    torch.multiprocessing.start_processes(as_process, (address[1], Path(sys.argv[1])), nprocs=2, start_method="fork")

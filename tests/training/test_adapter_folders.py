@@ -102,6 +102,7 @@ bases.save(adapted, tokenizer, out, base=base)
 """
 
 
+@pytest.mark.slow
 def test_the_same_adapters_are_the_same_bytes_in_every_process(models: Path, tmp_path: Path) -> None:
     for number in (1, 2):
         environment = os.environ | {"PYTHONHASHSEED": str(number), "HF_HUB_OFFLINE": "1"}

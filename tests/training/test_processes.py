@@ -26,8 +26,7 @@ ROOT = Path(__file__).parents[2]
 def trained(tmp_path_factory) -> tuple[Path, Path]:
     """Folders of all cases: of this process alone, and of two."""
     one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    command = [sys.executable, *launch, "-m", "tests.training.side_by_side", str(two)]
+    command = [sys.executable, "-m", "tests.training.side_by_side", str(two)]
     paths = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}, capture_output=True,
@@ -39,6 +38,7 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     return one, two
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", range(len(CASES)), ids=lambda case: f"{CASES[case][0]} {case}")
 def test_two_processes_give_the_weights_of_one(trained, case: int) -> None:
     one, two = (torch.load(folder / str(case) / "weights.pt") for folder in trained)

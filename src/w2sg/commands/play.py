@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from w2sg.agents.rollout import NO_ACTION, Request, uniforms
 from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import layout
@@ -61,6 +60,8 @@ def choose(name: str, settings: Params, *, split: str, number: int) -> Task:
 
 def follow(world: Environment, task: Task, agent: Agent) -> float:
     """Let the agent act until the episode ends, printing all that is said; return G reached."""
+    from w2sg.agents.rollout import NO_ACTION  # imports torch, which the expert's play does without
+
     observation, _ = world.reset(task)
     score, turn, over = 0.0, 0, False
     while not over:
@@ -97,6 +98,7 @@ def model_agent(folder: Path, settings: Params, task: Task, *, temperature: floa
         UserError: the folder holds no model.
     """
     from w2sg.agents.policies import TransformersPolicy
+    from w2sg.agents.rollout import Request, uniforms
     from w2sg.training import bases
 
     batch = TransformersPolicy(*bases.load(folder)).start(1)

@@ -5,6 +5,7 @@ schema for editors, are made from these classes.
 """
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -94,5 +95,11 @@ def validated(values: dict[str, Any], *, source: Path) -> Params:
         # Strict, so that `true` is no number; by way of JSON, so that a list is a tuple all the same.
         return Params.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
-        lines = described(error, schema=Params.model_json_schema()) + disagreements(values)
+        lines = described(error, schema=_schema()) + disagreements(values)
         raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+
+@cache
+def _schema() -> dict[str, Any]:
+    """JSON schema of the whole."""
+    return Params.model_json_schema()
