@@ -39,6 +39,9 @@ LONGEST = (
     "snakemake_dvc/test_experiments.py",
     "test_install.py",
     "stages/test_launch.py",
+    "training/test_processes.py",
+    "test_gpu_benchmark.py",
+    "training/test_adapter_folders.py",
     "environments/test_scienceworld_environment.py",
     "environments/test_contract.py",
     "snakemake_dvc/test_conda.py",
@@ -48,7 +51,6 @@ LONGEST = (
     "snakemake_dvc/test_remotes.py",
     "test_thread_counts.py",
     "test_sensitivity.py",
-    "training/test_processes.py",
     "stages/test_imports.py",
 )
 

@@ -27,6 +27,7 @@ def call(monkeypatch, capsys, root):
     return run
 
 
+@pytest.mark.slow  # starts Java
 def test_everything_works_here(call, tmp_path, root):
     shutil.copy(root / "params.yaml", tmp_path / "params.yaml")
     code, printed = call("doctor", folder=tmp_path)
