@@ -38,6 +38,14 @@ def test_numbers_that_dvc_writes(tmp_path, value):
     assert read_yaml(path)["mcts"]["gamma"] == value
 
 
+@pytest.mark.parametrize("text", ["a: " + "[" * 100_000, "\n".join(" " * level + "a:" for level in range(3000))])
+def test_what_is_nested_too_deep_is_one_line(tmp_path, text):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=r"^\S+a\.yaml: sections within sections, more than 100 deep$"):
+        read_yaml(path)
+
+
 @given(st.floats(allow_nan=False, allow_infinity=False))
 def test_every_number_as_python_prints_it(tmp_path_factory, number):
     path = tmp_path_factory.getbasetemp() / "number.yaml"

@@ -92,9 +92,9 @@ RUNS += ["\u200d", "\u203f", "_\U0001f3fb", "_\u0301é"]
 
 @pytest.mark.parametrize("text", RUNS)
 def test_enormous_texts_take_linear_time(text: str) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert max(map(len, tokens(text * 200_000)), default=0) <= LONGEST_TOKEN
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(("query", "expected"), LUCENE_SCORES.items())

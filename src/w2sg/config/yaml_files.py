@@ -8,6 +8,8 @@ import yaml
 
 from w2sg.contracts.errors import UserError
 
+DEEPEST = 100  # levels of sections
+
 
 class _Loader(yaml.CSafeLoader):
     """YAML 1.2, as DVC reads it, and no key twice: PyYAML takes 1e-05 for a text, 010 for 8 and yes for true."""
@@ -46,12 +48,19 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of sections.
 
     Raises:
-        UserError: `path` is missing, is not YAML, has aliases, or is no mapping.
+        UserError: `path` is missing, is not YAML, has aliases, is nested too deep, or is no mapping.
     """
     try:
         text = path.read_text(encoding="utf-8")
-        if "*" in text and any(isinstance(token, yaml.AliasToken) for token in yaml.scan(text)):
-            raise UserError(f"{path}: has aliases (*name), whose values `dvc exp run -S` cannot set; write them out")
+        depth = 0
+        for event in yaml.parse(text, yaml.CSafeLoader):
+            if isinstance(event, yaml.AliasEvent):
+                raise UserError(
+                    f"{path}: has aliases (*name), whose values `dvc exp run -S` cannot set; write them out"
+                )
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:  # libyaml's loader, which calls itself, would end the process
+                raise UserError(f"{path}: sections within sections, more than {DEEPEST} deep")
         values = yaml.load(text, _Loader)
     except UserError:
         raise
