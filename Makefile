@@ -7,7 +7,7 @@
 # make study all environments, five seeds: params/study.yaml in .study/; what it finds goes to docs/study
 # make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/
 # make install       what a run needs; make install-test adds what tests and checks need
-# make check style, types and every test that is not slow: a few minutes, before each commit
+# make check style, types and every test that is not slow: three minutes, before each commit
 # make test  all tests, the end-to-end run included
 # make lint  what CI checks besides tests
 # make docs  write every page that is made from code
