@@ -114,7 +114,7 @@ class Conversations:
         return logits
 
     def _forward(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Run the model over what the cache has entered; return the logits after its last column, (rows, vocabulary)."""
+        """Run the model over what the cache has entered; return its last logits, shape (rows, vocabulary)."""
         output = self._model(
             input_ids=tokens.to(self._model.device),
             attention_mask=self._cache.attention_mask(positions, dtype=self._model.dtype),
