@@ -83,6 +83,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "data/outside", folder / "data/outside")
     (folder / "results").mkdir()
     shutil.copy(ROOT / "results/grid.csv", folder / "results")
+    shutil.copytree(
+        ROOT / "docs/study", folder / "docs/study", ignore=shutil.ignore_patterns("*.svg", "*.html", "*.md")
+    )
     values = yaml.safe_load((ROOT / "params.yaml").read_text())
     # The others would only multiply the jobs.
     for section, kept in (

@@ -10,7 +10,6 @@ from w2sg.evaluation.measures.comparisons import Comparison, Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import Origin, origins
 from w2sg.evaluation.measures.statistics import Interval, PairedDifference
-from w2sg.evaluation.report.headline import headline
 
 from .builders import episode, evaluation
 
@@ -175,24 +174,6 @@ def test_success_is_compared_only_where_it_is_another_number() -> None:
         ("webshop", "average_reward"),
         ("webshop", "success_rate"),
     ]
-
-
-def test_headline_names_the_baseline_the_interval_and_the_doubt() -> None:
-    models = {"sft_weak": [0.0] * 10 + [1.0] * 10, "sft_strong": [1.0, 0.0] * 10, "w2s_dpo": [1.0] * 19 + [0.0]}
-    episodes = [one for model, scores in models.items() for one in outcomes(model, scores)]
-    (sentence,) = headline(comparisons.comparisons(GroupedEpisodes(episodes), resampling=RESAMPLING), confidence=0.95)
-    assert sentence.startswith("On 20 unseen alfworld tasks, W2S TreeDPO is 45.0 points above SFT weak (95% interval +")
-    assert "; it is 45.0 points above SFT strong" in sentence
-    controlled = [*episodes, *outcomes("more_sft", [1.0] * 20)]
-    (sentence,) = headline(comparisons.comparisons(GroupedEpisodes(controlled), resampling=RESAMPLING), confidence=0.95)
-    assert "; it is 5.0 points below SFT strong, trained on (" in sentence
-    same = [replace(e, model="w2s_mcts") for e in outcomes("", [1.0, 0.0])] + outcomes("sft_weak", [0.0, 1.0])
-    (sentence,) = headline(comparisons.comparisons(GroupedEpisodes(same), resampling=RESAMPLING), confidence=0.95)
-    assert "is level with SFT weak" in sentence
-    assert "which includes 0: not decided" in sentence
-    equal = outcomes("w2s_mcts", [1.0, 0.0]) + outcomes("sft_weak", [1.0, 0.0])
-    (sentence,) = headline(comparisons.comparisons(GroupedEpisodes(equal), resampling=RESAMPLING), confidence=0.95)
-    assert sentence.endswith("W2S MCTS scores the same as SFT weak on every task.")
 
 
 def test_both_recovered_shares_by_hand() -> None:

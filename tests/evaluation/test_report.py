@@ -1,21 +1,19 @@
-"""The report as a whole: its files, its bytes, its words."""
+"""The report as a whole: its files, its bytes, its words; the page has test_page."""
 
 import csv
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 
-from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import contrasts
 from w2sg.evaluation.measures.models import origins
 from w2sg.evaluation.paper import claims
-from w2sg.evaluation.report import pictures, report
+from w2sg.evaluation.report import report
 
-from .builders import SKILL, episode, evaluation, grid, inputs, task_table
+from .builders import SKILL, evaluation, grid, inputs, task_table
 
 FILES = {
     "table1.csv",
@@ -42,13 +40,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 def rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
-
-
-@pytest.fixture
-def words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No chart is drawn, which takes most of a report's time."""
-    there = dict.fromkeys(("standings", "differences", "progress"), "<svg></svg>")
-    monkeypatch.setattr(pictures, "charts", lambda inputs, results: there)
 
 
 @pytest.fixture(scope="module")
@@ -137,74 +128,19 @@ def test_the_complement_has_four_shares_a_way_of_looking(folder: Path) -> None:
     assert "## What each model solves that the other does not" in (folder / "tables.md").read_text(encoding="utf-8")
 
 
-def test_only_what_survives_the_correction_is_bold(folder: Path) -> None:
-    found = [r for r in rows(folder / "comparisons.csv") if r["split"] == "unseen"]
-    page = (folder / "report.html").read_text(encoding="utf-8")
-    table = page[page.index('<table class="comparisons">') :].partition("</table>")[0]
-    assert table.count("<b>") == sum(r["holds"] == "True" for r in found) > 0
-    assert table.count('<td class="difference">') == 2 * len(found), "bootstrap and mixed model"
-
-
 def test_claims_count_their_verdicts(folder: Path) -> None:
     text = (folder / "claims.md").read_text(encoding="utf-8")
     number = len(claims.CLAIMS)
     assert f"{number} sentences: " in text
     assert text.count("\n> ") == text.count("\nThe paper's figures: ") == number
-    page = read(folder / "report.html")
-    assert {"claims", "tables"} <= set(page.ids)
 
 
-class Page(HTMLParser):
-    """Collects tags, attributes and whether tags nest."""
-
-    VOID = frozenset({"meta", "link", "img", "br", "hr", "input"})
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.addresses: list[str] = []
-        self.ids: list[str] = []
-        self.tags: set[str] = set()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        values = dict(attrs)
-        self.addresses += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset")]
-        self.ids += [values["id"] or ""] if "id" in values else []
-        if tag not in self.VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
-def read(path: Path) -> Page:
-    page = Page()
-    page.feed(path.read_text(encoding="utf-8"))
-    assert page.open == []
-    return page
-
-
-def test_page_needs_nothing_from_outside(folder: Path) -> None:
-    page = read(folder / "report.html")
+def test_page_and_files_show_the_same_figures(folder: Path) -> None:
     text = (folder / "report.html").read_text(encoding="utf-8")
-    assert all(address.startswith("#") for address in page.addresses)
-    assert {address[1:] for address in page.addresses} <= set(page.ids)
-    assert len(page.ids) == len(set(page.ids))
-    assert not page.tags & {"script", "link", "img", "iframe"}
-    assert not re.search(r"@import|url\((?!#)", text)
-
-
-def test_page_shows_the_parts(folder: Path) -> None:
-    text = (folder / "report.html").read_text(encoding="utf-8")
-    assert text.count("<svg") == len(FIGURES)
-    assert "On 10 unseen alfworld tasks, W2S TreeDPO is" in text
-    assert "66.7 %</b> of 3 explored training tasks" in text
+    for name in FIGURES - {"differences"}:  # its intervals stand in the table of comparisons
+        svg = (folder / "figures" / f"{name}.svg").read_text(encoding="utf-8")
+        titles = re.findall(r"<title>(.*?)</title>", svg)
+        assert titles and all(f"<title>{title}</title>" in text for title in titles[1:])
     assert "Seeds 0, 1: a resample draws seeds and tasks" in text
     assert "breadth: 6" in text
 
@@ -236,58 +172,7 @@ def test_a_grid_of_another_configuration_is_judged_and_named_but_not_drawn(tmp_p
     assert "make grid" in (tmp_path / "tables.md").read_text(encoding="utf-8")
 
 
-def test_page_with_the_least_there_can_be(tmp_path: Path) -> None:
-    whole = inputs(tasks=1)
-    least = replace(
-        whole,
-        episodes=[episode("base_weak", score=0.0)],
-        explorations=[],
-        trees={},
-        mcts_paths=(),
-        curves=(),
-    )
-    report.build(least, folder=tmp_path)
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "there is nothing to claim" in text
-    assert "all models reached the same scores" in text
-    read(tmp_path / "report.html")
-
-
-def test_generated_text_is_shown_and_never_run(tmp_path: Path) -> None:
-    evil = episode("sft_weak", score=1.0)
-    said = replace(evil.trajectory.steps[0], thought="<script>alert(1)</script>", observation="<img src=x>")
-    hostile = Episode("sft_weak", 0, "unseen", replace(evil.trajectory, steps=(said, *evil.trajectory.steps[1:])))
-    report.build(replace(inputs(tasks=1), episodes=[hostile, episode("sft_strong", score=0.0)]), folder=tmp_path)
-    assert not read(tmp_path / "report.html").tags & {"script", "img"}
-    assert "&lt;script&gt;" in (tmp_path / "report.html").read_text(encoding="utf-8")
-
-
 def test_without_episodes_nothing_is_written(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run the evaluate stage"):
         report.build(replace(inputs(tasks=1), episodes=[]), folder=tmp_path)
     assert contents(tmp_path) == {}
-
-
-@pytest.mark.usefixtures("words_alone")
-def test_what_the_merge_threshold_does(tmp_path: Path) -> None:
-    counts = {"steps": 40, "merged": 12, "differing": 3, "paths": 5, "recombined": 2}
-    failures = {"other_observation": 1, "other_score": 0}
-    merging = [
-        {"environment": "alfworld", "seed": 0, "similarity": similarity, "trees": 6, **counts, **failures}
-        for similarity in (None, 0.7)
-    ]
-    report.build(replace(inputs(tasks=4, resamples=100), merging=merging), folder=tmp_path)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    cells = "</td><td>".join(map(str, (*counts.values(), *failures.values())))
-    assert f"<td>0</td><td>exact</td><td>{cells}</td>" in page
-    assert f"<td>0</td><td>0.7</td><td>{cells}</td>" in page
-
-
-@pytest.mark.usefixtures("words_alone")
-def test_trees_by_who_explored(tmp_path: Path) -> None:
-    given = inputs(tasks=4, resamples=100)
-    (exploration,) = given.explorations
-    policies = {name: exploration.quality for name in ("sft_weak", "diverse_weak", "together")}
-    report.build(replace(given, explorations=[replace(exploration, by_policy=policies)]), folder=tmp_path)
-    page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "By who explored" in page and "<td>diverse_weak</td>" in page

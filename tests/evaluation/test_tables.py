@@ -6,6 +6,7 @@ from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.statistics import Interval, Ratio
 from w2sg.evaluation.report import tables
+from w2sg.evaluation.report.table import Table
 
 from .builders import episode, grid
 
@@ -80,3 +81,28 @@ def test_table_3_shows_the_grid_beside_the_papers_figures() -> None:
 def test_markdown_of_a_table() -> None:
     text = tables.Table("Title", "Note.", ["name", "figure"], [["a", "1"]]).markdown()
     assert text == "## Title\n\nNote.\n\n| name | figure |\n|---|---:|\n| a | 1 |\n"
+
+
+def test_a_table_has_groups_of_columns_and_columns_of_words() -> None:
+    made = Table(
+        "t", "n", ["method", "webshop: score", "webshop: rate", "alfworld: score"], [["a", "1.0", "–", "not run"]]
+    )
+    assert made.groups() == [("", 1), ("webshop", 2), ("alfworld", 1)]
+    assert list(made.names()) == ["method", "score", "rate", "score"]
+    assert [made.wordy(column) for column in range(4)] == [True, False, False, True]
+    assert Table("t", "n", ["a", "b"], []).groups() == []
+
+
+def test_a_table_lays_rows_beside_each_other_and_in_order() -> None:
+    rows = [["a", "alfworld", "1", "2"], ["a", "webshop", "3", "4"], ["b", "webshop", "5", "6"]]
+    made = Table("t", "n", ["method", "environment", "x", "y"], rows)
+    across = made.across(1, ["webshop", "alfworld"])
+    assert across.head == ["method", "webshop: x", "webshop: y", "alfworld: x", "alfworld: y"]
+    assert across.rows == [["a", "3", "4", "1", "2"], ["b", "5", "6", "–", "–"]]
+    assert [row[0] for row in made.ordered(["webshop", "alfworld"]).rows] == ["a", "b", "a"]
+    split = Table("t", "n", ["tasks"], [["alfworld, seen"], ["other"], ["webshop, seen"]])
+    assert [row[0] for row in split.ordered(["webshop", "alfworld"]).rows] == [
+        "webshop, seen",
+        "alfworld, seen",
+        "other",
+    ]

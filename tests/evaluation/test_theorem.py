@@ -15,6 +15,7 @@ from w2sg.evaluation.report.csv_rows import theorem as row
 from w2sg.evaluation.report.figures.theorem import chart
 
 from .builders import inputs
+from .dom import by_id, cells, read
 
 GIVEN = Quantities(
     environment="house",
@@ -100,8 +101,8 @@ def test_read_and_written(tmp_path) -> None:
 def test_the_chart_has_a_line_per_environment_and_seed() -> None:
     given = [GIVEN, replace(GIVEN, seed=1, pairs=80), replace(GIVEN, environment="shop", kl=2.0)]
     found = readings(given, GroupedEpisodes(evaluated(sft_strong=(0.5,), ceiling=(0.75,))))
-    svg = chart(found)
-    assert svg == chart(found)
+    svg = chart(found).sheet()
+    assert svg == chart(found).sheet()
     assert svg.startswith("<svg") and svg.count(">house<") == 1 and svg.count(">shop<") == 1
     assert "preference pairs N_p" in svg
 
@@ -109,10 +110,11 @@ def test_the_chart_has_a_line_per_environment_and_seed() -> None:
 def test_the_page_shows_the_reading(tmp_path) -> None:
     given = replace(inputs(tasks=6, resamples=100), theorem=[replace(GIVEN, environment="alfworld")])
     report.build(given, folder=tmp_path)
-    page = (tmp_path / "report.html").read_text()
-    section = page[page.index('id="theorem"') : page.index('id="tree"')]
-    assert "<td>100</td><td>40</td>" in section and "0.395" in section and "75.0 %" in section
-    assert (tmp_path / "figures" / "theorem.svg").read_text().strip() in section
+    section = by_id(read(tmp_path / "report.html"), "theorem")
+    third, assumptions = section.iter("table")
+    assert cells(third)[1][:6] == ["ALFWorld", "0", "100", "40", "8.0 ± 0.5", "0.395"]
+    assert cells(assumptions)[1][4:6] == ["75.0 %", "90.0 %"]
+    assert len(list(section.iter("figure"))) == 1
     with (tmp_path / "theorem.csv").open() as file:
         (line,) = csv.DictReader(file)
     assert (line["third_term"], line["pairs"], line["ranked_method"]) == ("0.39498", "100", "0.9")

@@ -103,6 +103,6 @@ def test_points_are_gains_over_sft_strong_on_the_last_split() -> None:
 def test_the_chart_has_a_panel_per_method() -> None:
     found = [point("a", value, value / 100) for value in (1, 2)] + [point("b", 3, 0.0)]
     found.append(GainPoint("b", 1, "", dict.fromkeys(FIGURES, 1.0), {"w2s_mcts": 0.1}))
-    svg = chart(found)
-    assert svg == chart(found)
+    svg = chart(found).sheet()
+    assert svg == chart(found).sheet()
     assert "W2S TreeDPO" in svg and "W2S MCTS" in svg and svg.count(">a<") == 1

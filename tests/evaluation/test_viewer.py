@@ -62,7 +62,7 @@ def test_hostile_texts_stay_texts() -> None:
     one = replace(trajectory(["look"]), task_id="<t>", steps=(said,))
     svg = viewer.tree_svg(merging.build([one], merge_key="exact", xi=0.9, embeddings={}))
     assert "<script>" not in svg
-    (action,) = [e.text for e in ElementTree.fromstring(svg).iter(f"{NAMESPACE}text") if "b>" in (e.text or "")]
+    (action,) = [e.text for e in ElementTree.fromstring(svg).iter(f"{NAMESPACE}tspan") if "b>" in (e.text or "")]
     assert action == "</text><b>"
 
 
@@ -95,3 +95,32 @@ def test_episodes_are_of_the_task_where_scores_differ_most() -> None:
         ("sft_strong", "b", 0),
     ]
     assert viewer.episodes_side_by_side(episodes, split="seen") == []
+
+
+def test_a_label_shows_what_tells_a_way_from_those_beside_it() -> None:
+    wanted = "search[sugar free popcorn with sea salt, price lower than"
+    ways = [((f"{wanted} {price}]",), score) for price, score in (("60.00 dollars", 1.0), ("70.00 dollars", 0.0))]
+    ways += [(("look",), 0.0)]
+    drawn = tree(ways=ways)
+    lines = {tuple(viewer.label_lines(drawn, n)) for n in drawn.nodes[0].children}
+    assert lines == {
+        ("search[su… lower than", "60.00 dollars]"),
+        ("search[su… lower than", "70.00 dollars]"),
+        ("look",),
+    }
+    texts = [e.text for e in ElementTree.fromstring(viewer.tree_svg(drawn)).iter(f"{NAMESPACE}tspan")]
+    assert {"60.00 dollars]", "70.00 dollars]"} <= set(texts)
+
+
+def test_labels_of_any_length_fit_beside_their_node() -> None:
+    for length in (5, 25, 26, 50, 51, 80, 400):
+        for words in ("x" * length, ("word " * length)[:length].strip()):
+            drawn = tree(ways=[((words,), 1.0), ((f"{words}y",), 0.0)])
+            for number in drawn.nodes[0].children:
+                lines = viewer.label_lines(drawn, number)
+                assert 1 <= len(lines) <= viewer.LINES and max(map(len, lines)) <= viewer.CHARACTERS
+
+
+def test_a_page_of_webshop_has_a_line_a_part() -> None:
+    assert viewer.parted("WebShop [SEP] Instruction: [SEP]  [SEP] i want") == "WebShop\nInstruction:\ni want"
+    assert viewer.parted("You see  a [mug].") == "You see  a [mug]."

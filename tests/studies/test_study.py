@@ -70,6 +70,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "figures").mkdir(parents=True)
     (folder / "figures/standings.svg").write_text("<svg/>")
     (folder / "report.html").write_text("page")
+    (folder.parent / "params.yaml").write_text("seeds: [0, 1]\n")
     for name in study.FILES:
         (folder / name).write_text(name)
     (tmp_path / "docs/study").mkdir(parents=True)
@@ -80,7 +81,7 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_tables_claims_figures_and_a_small_report_are_kept(results: Path) -> None:
     study.keep(results, hours=3.21, cores="2")
     kept = {str(path.relative_to(study.KEPT)) for path in study.KEPT.rglob("*") if path.is_file()}
-    assert kept == {*study.FILES, "figures/standings.svg", "report.html", "README.md"}
+    assert kept == {*study.FILES, "figures/standings.svg", "report.html", "README.md", "params.yaml"}
     page = (study.KEPT / "README.md").read_text()
     assert "commit unknown, 3.2 hours on 2 cores of" in page
     assert "report.html" in page

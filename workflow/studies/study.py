@@ -44,6 +44,7 @@ Made by `make study` from `params/study.yaml`: commit {commit}, {hours:.1f} hour
 - `comparisons.csv`, `complement.csv`, `supervision.csv`, `recovered.csv`, `learning.csv`
 - `tree_quality.csv`, `tree_gain.csv`, `theorem.csv`
 - `figures/`{report}
+- `params.yaml`: the settings; the report of a run of one seed shows these seeds beside its own
 """
 
 
@@ -96,6 +97,7 @@ def keep(results: Path, *, hours: float, cores: str) -> None:
         if (results / name).exists():
             shutil.copy2(results / name, KEPT / name)
     shutil.copytree(results / "figures", KEPT / "figures")
+    shutil.copy2(results.parent / "params.yaml", KEPT / "params.yaml")
     small = (results / "report.html").stat().st_size <= LARGEST_REPORT
     if small:
         shutil.copy2(results / "report.html", KEPT / "report.html")

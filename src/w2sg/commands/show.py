@@ -13,14 +13,13 @@ from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.evaluation.measures.models import in_table_order, label
-from w2sg.evaluation.report.viewer import informative, path_nodes
+from w2sg.evaluation.report.viewer import SEPARATOR, informative, path_nodes
 from w2sg.trees import tree as trees
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
 SHORTEST, LONGEST = 60, 160  # columns
 LISTED = 5  # names in a message
 BAR = "│ "
-SEPARATOR = "[SEP]"  # between the parts of a WebShop page
 
 
 def run_summary(root: Path = Path()) -> list[str]:

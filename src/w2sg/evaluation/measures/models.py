@@ -1,4 +1,4 @@
-"""The models of an evaluation: the names that a reader knows them by, their order in every table, their origins."""
+"""Models and environments of an evaluation: names that a reader knows, the models' order in tables, their origins."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -42,6 +42,13 @@ CONTROLS = (
     "base_weak",
     "base_strong",
 )
+
+ENVIRONMENTS = {"webshop": "WebShop", "scienceworld": "ScienceWorld", "alfworld": "ALFWorld"}
+
+
+def environment_label(environment: str) -> str:
+    """The name a reader knows an environment by; one of unknown name keeps its own."""
+    return ENVIRONMENTS.get(environment, environment)
 
 
 def label(model: str) -> str:

@@ -1,5 +1,7 @@
 """What the paper reports: its tables as data, to stand beside ours. Its models are LLaMA2-7B (weak) and LLaMA2-13B."""
 
+from collections.abc import Iterable
+
 ENVIRONMENTS = ("webshop", "scienceworld", "alfworld")  # in the order of its tables
 
 TABLE1: dict[str, dict[str, float]] = {  # average reward, times 100
@@ -33,6 +35,12 @@ TABLE4: dict[str, dict[str, int]] = {  # WebShop has one set of test tasks, list
     "scienceworld": {"train": 1483, "seen": 194, "unseen": 211},
     "alfworld": {"train": 3119, "seen": 140, "unseen": 134},
 }
+
+
+def in_order(environments: Iterable[str]) -> list[str]:
+    """Distinct environments: the paper's in its order, then others by name."""
+    given = set(environments)
+    return [*(name for name in ENVIRONMENTS if name in given), *sorted(given.difference(ENVIRONMENTS))]
 
 
 def recovered(value: float, *, environment: str) -> float:

@@ -14,11 +14,12 @@ from w2sg.contracts.pairs import Pair
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import read_trajectories
-from w2sg.evaluation.measures import grid
+from w2sg.evaluation.measures import grid, study
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.complement import Attempts, attempts
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.study import Study
 from w2sg.evaluation.measures.supervision import Supervision, ledger
 from w2sg.evaluation.measures.theorem import Quantities
 from w2sg.evaluation.report.figures.training import LearningCurve
@@ -48,6 +49,7 @@ class ReportInputs:
         grid_of_another: rows of the grid that there is where it belongs to another configuration.
         attempts: what the weak and the strong model made of the explored tasks; of the strong one where it explored.
         supervision: what every model has been taught with, of all seeds.
+        study: what several seeds gave, of whatever configuration; None where that is not to be shown.
     """
 
     params: Mapping[str, Any]
@@ -67,6 +69,7 @@ class ReportInputs:
     grid_of_another: Sequence[GridRow] = ()
     attempts: Sequence[Attempts] = ()
     supervision: Sequence[Supervision] = ()
+    study: Study | None = None
 
 
 def gather(params: Params) -> ReportInputs:
@@ -120,6 +123,7 @@ def gather(params: Params) -> ReportInputs:
         grid_of_another=[row for row in gridded if row.configuration != own],
         attempts=explored,
         supervision=[line for run in runs for line in _ledger(params, *run, curves=curves)],
+        study=Study.read(study.KEPT),
     )
 
 

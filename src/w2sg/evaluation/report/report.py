@@ -25,7 +25,8 @@ def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
     results = work_out(inputs)
     drawn = pictures.drawn_trees(inputs)
     charts = pictures.charts(inputs, results)
-    figures = charts | {f"tree_{tree.environment}": svg for tree, svg in drawn}
+    figures = {name: chart.sheet() for name, chart in charts.items()}
+    figures |= {f"tree_{tree.environment}": svg for tree, svg in drawn}
     table1 = tables.table1_markdown(
         results.cells,
         resampling=inputs.resampling,
@@ -37,7 +38,8 @@ def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
     files.write_text(folder / "table1.csv", csv_rows.text([asdict(row) for row in results.table1]))
     files.write_text(folder / "table1.md", table1)
     files.write_text(folder / "learning.csv", csv_rows.text([csv_rows.learning(each) for each in results.learning]))
-    files.write_text(folder / "tables.md", "\n".join(t.markdown() for t in other_tables(inputs, results)))
+    others = [table.markdown() for table in other_tables(inputs, results).values()]
+    files.write_text(folder / "tables.md", "\n".join(others))
     files.write_text(folder / "comparisons.csv", csv_rows.text([csv_rows.comparison(c) for c in results.compared]))
     files.write_text(folder / "recovered.csv", csv_rows.text([csv_rows.recovered(r) for r in results.recovered]))
     complements = [line for each in results.complements for line in csv_rows.complement(each)]

@@ -27,7 +27,7 @@ from w2sg.evaluation.paper import claims
 from w2sg.evaluation.paper.verdicts import JudgedClaim, Measured
 from w2sg.evaluation.report import tables
 from w2sg.evaluation.report.inputs import ReportInputs
-from w2sg.evaluation.report.tables import Table
+from w2sg.evaluation.report.table import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +115,16 @@ def _updates(inputs: ReportInputs) -> dict[tuple[str, str], int]:
     return updates
 
 
-def other_tables(inputs: ReportInputs, results: Results) -> list[Table]:
-    """The tables beside Table 1."""
-    return [
-        tables.recovered_table(results.recovered),
-        tables.complement_table(results.complements),
-        *([tables.supervision_table(inputs.supervision, seed=inputs.params["seeds"][0])] if inputs.supervision else []),
-        tables.table2(),
-        tables.table3(inputs.grid, results.cells),
-        tables.table4(results.task_counts),
-    ]
+def other_tables(inputs: ReportInputs, results: Results) -> dict[str, Table]:
+    """The tables beside Table 1, by name."""
+    found = {
+        "recovered": tables.recovered_table(results.recovered),
+        "complement": tables.complement_table(results.complements),
+    }
+    if inputs.supervision:
+        found["supervision"] = tables.supervision_table(inputs.supervision, seed=inputs.params["seeds"][0])
+    return found | {
+        "table2": tables.table2(),
+        "table3": tables.table3(inputs.grid, results.cells),
+        "table4": tables.table4(results.task_counts),
+    }

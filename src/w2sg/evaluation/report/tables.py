@@ -1,7 +1,6 @@
 """The paper's tables with our numbers, for people: Markdown here, HTML in the report."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from w2sg.evaluation.measures import wording
 from w2sg.evaluation.measures.comparisons import Resampling, TableCell
@@ -14,26 +13,10 @@ from w2sg.evaluation.measures.shares import WAYS, Recovered
 from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval
 from w2sg.evaluation.measures.supervision import Supervision
 from w2sg.evaluation.paper import paper
+from w2sg.evaluation.report.table import NO, Table
 
 Cells = dict[tuple[str, str], TableCell]
-NO = "–"
 LEDGER = ("turns of play", "of the expert", "of models", "updates")
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A table of texts: the first column is a name, the others are figures."""
-
-    title: str
-    note: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-
-    def markdown(self) -> str:
-        """With its title as a second heading."""
-        lines = [f"## {self.title}", "", self.note, "", f"| {' | '.join(self.head)} |"]
-        lines += ["|---" + "|---:" * (len(self.head) - 1) + "|", *(f"| {' | '.join(row)} |" for row in self.rows)]
-        return "\n".join(lines) + "\n"
 
 
 def by_environment(table_cells: Sequence[TableCell]) -> list[tuple[str, list[str], dict[str, Cells]]]:
@@ -95,7 +78,7 @@ def table1(table_cells: Sequence[TableCell], *, binary: Sequence[str] = (), serv
         served: stages that a server played (docs/server.md).
     """
     found = {environment: (splits[-1], models) for environment, splits, models in by_environment(table_cells)}
-    environments = [*(e for e in paper.ENVIRONMENTS if e in found), *sorted(found.keys() - set(paper.ENVIRONMENTS))]
+    environments = paper.in_order(found)
     head = ["method"]
     for environment in environments:
         head += [f"{environment}: task score", *([] if environment in binary else [f"{environment}: completion"])]

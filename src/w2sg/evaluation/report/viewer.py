@@ -1,19 +1,23 @@
 """For people: a trajectory tree drawn so that one sees where success and failure part, and episodes side by side."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape as escape_html
+from itertools import takewhile
 from statistics import fmean, pvariance
 
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import Step
-from w2sg.evaluation.measures.models import in_table_order
+from w2sg.evaluation.measures.models import environment_label, in_table_order
 from w2sg.trees.pairs import clears, divergences
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
 COLUMN, ROW, MARGIN = 178, 40, 26  # pixels
-CHARACTERS = 23  # of a label, what fits beside a node
+CHARACTERS, LINES, LINE = 25, 2, 12  # of a label, what fits beside a node; pixels from line to line
+HEAD = 9  # characters that a shortened label begins with
+SEPARATOR = "[SEP]"  # between the parts of a WebShop page
 NODES_SHOWN, COLUMNS_SHOWN = 70, 8
 _NOT_XML = {code: "\ufffd" for code in (*range(9), 11, 12, *range(14, 32), 0xFFFE, 0xFFFF)}
 _FAILURE, _MIDDLE, _SUCCESS = (196, 60, 30), (214, 170, 60), (0, 140, 100)
@@ -54,6 +58,13 @@ def informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float]
         if clears(divergence.gap, minimum_gap=minimum_gap):
             gaps[divergence.parent] = max(divergence.gap, gaps.get(divergence.parent, 0.0))
     return gaps
+
+
+def parted(text: str) -> str:
+    """A page of WebShop with a line for each of its parts; any other text as it is."""
+    if SEPARATOR not in text:
+        return text
+    return "\n".join(part for part in map(str.strip, text.split(SEPARATOR)) if part)
 
 
 def escape(text: str) -> str:
@@ -110,7 +121,9 @@ def tree_svg(tree: TrajectoryTree, *, path: frozenset[int] = frozenset(), minimu
     size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
     font = 'font-family="sans-serif" font-size="11"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="tree" {size} role="img" {font}>'
-    title = f"<title>Trajectory tree of task {escape(tree.task_id)}</title>"
+    place = f"{environment_label(tree.environment)} task {escape(tree.task_id)}"
+    samples = f"{len(tree.trajectories)} samples, {sum(t.success for t in tree.trajectories)} of them successes"
+    title = f"<title>Trajectory tree of {place}: {samples}</title>"
     style = (
         "<style>.tree text{fill:currentColor}.tree path{fill:none;stroke-linecap:round}"
         ".tree .halo{stroke:#56b4e9;stroke-opacity:.45;stroke-width:17}</style>"
@@ -157,18 +170,42 @@ def _mark(tree: TrajectoryTree, number: int, place: _Place, *, gap: float | None
         shape = f'<circle cx="{x:g}" cy="{y:g}" r="5" fill="{colour}" stroke="#fff"/>'
     else:
         shape = f'<path d="M{x:g} {y - 9:g}l9 9l-9 9l-9 -9z" style="fill:#f0e442;stroke:#222;stroke-width:1.5"/>'
-    name = "task" if number == ROOT else _short(tree.step(number))
-    return _group(shape, name, hover=_hover(tree, number, gap=gap), x=x + 13, y=y, bold=gap is not None)
+    lines = ["task"] if number == ROOT else label_lines(tree, number)
+    return _group(shape, *lines, hover=_hover(tree, number, gap=gap), x=x + 13, y=y, bold=gap is not None)
 
 
-def _group(shape: str, name: str, *, hover: str, x: float, y: float, bold: bool) -> str:
+def _group(shape: str, *lines: str, hover: str, x: float, y: float, bold: bool) -> str:
     weight = ' font-weight="bold"' if bold else ""
-    return f'<g><title>{escape(hover)}</title>{shape}<text x="{x:g}" y="{y + 4:g}"{weight}>{escape(name)}</text></g>'
+    first = y + 4 - LINE / 2 * (len(lines) - 1)
+    texts = [f'<tspan x="{x:g}" y="{first + LINE * n:g}">{escape(line)}</tspan>' for n, line in enumerate(lines)]
+    return f"<g><title>{escape(hover)}</title>{shape}<text{weight}>{''.join(texts)}</text></g>"
 
 
-def _short(step: Step) -> str:
-    text = " ".join(step.action.split()) if step.valid else "(no action)"
-    return text if len(text) <= CHARACTERS else text[: CHARACTERS - 1] + "…"
+def label_lines(tree: TrajectoryTree, number: int) -> list[str]:
+    """A node's action in at most LINES lines; a longer one with the part that tells it from its siblings."""
+    siblings = [n for n in tree.nodes[tree.nodes[number].parent].children if n != number and not tree.nodes[n].stop]
+    return _shortened(_words(tree.step(number)), beside=[_words(tree.step(sibling)) for sibling in siblings])
+
+
+def _words(step: Step) -> str:
+    return " ".join(parted(step.action).split()) if step.valid else "(no action)"
+
+
+def _shortened(text: str, *, beside: Sequence[str]) -> list[str]:
+    lines = textwrap.wrap(text, CHARACTERS, break_on_hyphens=False)
+    if len(lines) <= LINES:
+        return lines
+    shared = max((_shared(text, other) for other in beside if other != text), default=0)
+    start = min(text.rfind(" ", 0, shared + 1) + 1, len(text) - LINES * CHARACTERS // 2)
+    if start > HEAD:
+        text = f"{text[:HEAD].rstrip()}… {text[start:].lstrip()}"
+    return textwrap.wrap(text, CHARACTERS, break_on_hyphens=False, max_lines=LINES, placeholder="…")
+
+
+def _shared(one: str, other: str) -> int:
+    """How many characters both begin with."""
+    same = takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))
+    return sum(1 for _ in same)
 
 
 def _hover(tree: TrajectoryTree, number: int, *, gap: float | None = None) -> str:
@@ -181,7 +218,7 @@ def _hover(tree: TrajectoryTree, number: int, *, gap: float | None = None) -> st
         lines += [f"Observation: {step.observation}", f"Thought: {step.thought}", f"Action: {step.action}"]
     elif not node.stop:
         lines.append(tree.trajectories[0].steps[0].observation)
-    return "\n".join(lines)
+    return parted("\n".join(lines))
 
 
 def episodes_side_by_side(episodes: Sequence[Episode], *, split: str) -> list[Episode]:

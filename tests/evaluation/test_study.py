@@ -1,0 +1,38 @@
+"""What a study left, read again."""
+
+from pathlib import Path
+
+import pytest
+
+from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts.errors import UserError
+from w2sg.evaluation.measures.study import KEPT, Study
+
+ROOT = Path(__file__).parents[2]
+HEAD = "environment,model,seed,split,tasks,average_reward,success_rate,completion_rate\n"
+
+
+def test_the_study_that_is_kept_can_be_read() -> None:
+    kept = Study.read(ROOT / KEPT)
+    assert kept.seeds == [0, 1, 2, 3, 4] == kept.params["seeds"]
+    assert len(kept.rows) == 5 * 12 * 2 * 3
+    assert kept.differing(kept.params | {"seeds": [7]}) == []
+    assert kept.differing(kept.params | {"tree": None}) == ["tree"]
+
+
+@pytest.mark.parametrize("table", ["a,b\n", HEAD + "alfworld,sft_weak,zero,seen,20,0,0,0\n", HEAD + "alfworld\n", HEAD + "alfworld,sft_weak,0,seen,20,0,0,0,9\n"])
+def test_another_table_is_refused_in_one_line(table: str, tmp_path: Path) -> None:
+    (tmp_path / "table1.csv").write_text(table)
+    with pytest.raises(UserError, match=r"table1\.csv: .*; restore it from git, or run make study") as refused:
+        Study.read(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_missing_one_too(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"table1\.csv: No such file"):
+        Study.read(tmp_path)
+
+
+def test_the_report_depends_on_it() -> None:
+    deps = read_yaml(ROOT / "dvc.yaml")["stages"]["report"]["deps"]
+    assert {str(KEPT / name) for name in ("table1.csv", "params.yaml")} <= set(deps)
