@@ -238,7 +238,7 @@ def test_an_edit_of_the_source_runs_what_imports_it(
 def test_a_table_that_changed_is_found(built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = tmp_path / "work"
     shutil.copytree(built, folder)
-    shutil.copytree(ROOT / "docs", folder / "docs")
+    shutil.copytree(ROOT / "docs", folder / "docs", dirs_exist_ok=True)
     command = [sys.executable, "workflow/upkeep/invalidation.py"]
     (folder / "dvc.yaml").write_text((folder / "dvc.yaml").read_text().replace("- mcts.uncertified\n", "- mcts\n"))
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
