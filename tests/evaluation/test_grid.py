@@ -14,7 +14,13 @@ from w2sg.evaluation.measures.grid import GridPoint
 from .builders import episode
 
 RESAMPLING = Resampling(resamples=200, confidence=0.95, seed=0)
-PARAMS = {"seeds": [0], "tree": {"breadth": 6, "similarity": 0.9}, "dpo": {"beta": 0.1, "eq6": "dpo"}, "preference": {}}
+PARAMS = {
+    "seeds": [0],
+    "explore": {"samples": 6, "tasks": 9},
+    "tree": {"breadth": 6, "similarity": 0.9},
+    "dpo": {"beta": 0.1, "eq6": "dpo"},
+    "preference": {},
+}
 QUALITY = {
     "tasks": 4,
     "mean": {"depth_mean": 6.5, "best_score": 0.75},
@@ -71,6 +77,8 @@ def test_a_configuration_is_all_that_must_be_equal() -> None:
     name = grid.configuration(PARAMS)
     assert grid.configuration({**PARAMS, "tree": {"breadth": 3, "similarity": 0.9}}) == name
     assert grid.configuration({**PARAMS, "dpo": {"beta": 0.5, "eq6": "dpo"}, "preference": {"w2s_dpo": 1}}) == name
+    assert grid.configuration({**PARAMS, "explore": {"samples": 10, "tasks": 9}}) == name
+    assert grid.configuration({**PARAMS, "explore": {"samples": 6, "tasks": 8}}) != name
     assert grid.configuration({**PARAMS, "tree": {"breadth": 6, "similarity": 0.8}}) != name
     assert grid.configuration({**PARAMS, "seeds": [0, 1]}) != name
 

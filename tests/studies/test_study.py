@@ -28,8 +28,9 @@ def test_the_study_is_the_default_run_under_five_seeds() -> None:
 
 def test_the_default_grid_reaches_the_breadth_of_figure_5() -> None:
     settings = params.load(ROOT / "params.yaml")
-    assert (settings.explore.samples, settings.tree.breadth) == (10, 6)
-    assert len({(s.temperature, s.top_p) for s in settings.explore.schedule}) == 10
+    assert settings.explore.samples == settings.tree.breadth == 6, "the run explores what its trees take"
+    assert len({(s.temperature, s.top_p) for s in settings.explore.schedule}) == 6
+    assert "\nGRID ?= --breadth 3 4 5 6 7 8 9 10\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
 
 
 def test_it_finds_what_the_run_has_computed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
