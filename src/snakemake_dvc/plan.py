@@ -20,6 +20,7 @@ from pathlib import Path
 
 from snakemake_dvc.command_line import Mode, Workflow, jobs_run_here, read_command
 from snakemake_dvc.jobs import is_busy, log_of, run_stage_here, stamp_of, touch, wait_for_other_calls
+from snakemake_dvc.leftovers import remove_leftovers
 from snakemake_dvc.patches import Repo, forget_stages
 from snakemake_dvc.rehearsal import Rehearsal
 from snakemake_dvc.stages import BridgeError, Stage, closure, find_stages, one_line_errors, open_repo, read_stages
@@ -84,6 +85,8 @@ def load_pipeline(mode: Mode, targets: Iterable[str], *, scratch: Path, python: 
         makers = {target: (find_stages(target, stages) if target != "all" else tuple(stages)) for target in targets}
         scope = closure((name for names in makers.values() for name in names), stages) if makers else stages
         if mode is Mode.EXECUTE:
+            with repo.lock:
+                remove_leftovers(repo, stages.values(), busy=[name for name in stages if is_busy(name)])
             verdicts = _bring_up_to_date(repo, scope)
         elif mode is Mode.JOB:
             verdicts = {}
