@@ -22,13 +22,15 @@ DvcStage: TypeAlias = Any
 
 CLOCKS = 60.0  # seconds by which those of two machines may differ
 HOST = re.sub(r"[^\w-]", "_", socket.gethostname())
-TEMPORARY = re.compile(rf"\.{HOST}-(\d+)\.[\w-]+\.tmp$")
+# Of DVC's, and of `replacing` for one of DVC's, as of the run cache's entries.
+TEMPORARY = re.compile(rf"\.{HOST}-(\d+)\.[\w-]+\.tmp(\.tmp)?$")
 
 
 def write_whole() -> None:
     """All that holds for the rest of the process; a second call changes nothing."""
     replace_whole_files()
     replace_rwlock()
+    replace_gitignore()
     sign_temporaries()
     ignore_unfinished_runs()
     fail_where_the_cache_is_full()
@@ -112,6 +114,24 @@ def replace_rwlock() -> None:
         withdraw_read(lock, info, [path for path in paths if path in noted and info in noted[path]])
 
     rwlock._edit_rwlock, rwlock._release_write, rwlock._release_read = edit_replacing, release_write, release_read
+
+
+@functools.cache
+def replace_gitignore() -> None:
+    """Write the .gitignore beside an output likewise. Upstream: scmrepo/git/__init__.py:Git._add_entry_to_gitignore."""
+    from scmrepo import git as scm
+
+    git: Any = scm
+
+    def add(_git: Any, entry: str, path: str) -> None:
+        text = ""
+        with contextlib.suppress(FileNotFoundError), open(path, encoding="utf-8") as file:
+            text = file.read()
+        if (line := git.GitWildMatchPattern.escape(entry)) not in text.splitlines():
+            with replacing(path) as file:
+                file.write("\n".join([*text.splitlines(), line, ""]))
+
+    git.Git._add_entry_to_gitignore = add
 
 
 @functools.cache

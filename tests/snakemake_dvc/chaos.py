@@ -103,7 +103,7 @@ class Workspace:
     """A folder in which snakemake runs, with caches, temporary files and a screen of its own beside it."""
 
     folder: Path
-    cores: int
+    cores: str
     seen: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -115,7 +115,7 @@ class Workspace:
 
     def start(self) -> subprocess.Popen[bytes]:
         with (self.beside / "screen").open("wb") as screen:
-            command = ["snakemake", "--cores", str(self.cores)]
+            command = ["snakemake", "--cores", self.cores]
             return subprocess.Popen(
                 command, cwd=self.folder, env=self.env, stdout=screen, stderr=screen, start_new_session=True
             )
@@ -274,7 +274,7 @@ def main() -> int:
     parser.add_argument("disturbed", type=Path)
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--cores", type=int, default=2)
+    parser.add_argument("--cores", default="2")
     options = parser.parse_args()
     undisturbed = Workspace(options.undisturbed, options.cores)
     disturbed = Workspace(options.disturbed, options.cores)

@@ -17,7 +17,7 @@ def workspaces(fresh_toy, tmp_path, monkeypatch):
         monkeypatch.setenv(name, value)
     for name in ("undisturbed", "disturbed"):
         shutil.copytree(fresh_toy.path, tmp_path / name)
-    return [chaos.Workspace(tmp_path / name, 2) for name in ("undisturbed", "disturbed")]
+    return [chaos.Workspace(tmp_path / name, "2") for name in ("undisturbed", "disturbed")]
 
 
 def test_five_kills(workspaces):

@@ -26,6 +26,7 @@ NAMES = [
     ("dvc.rwlock", "_release_write"),
     ("dvc.rwlock", "SCHEMA"),
     ("dvc_data.hashfile.transfer", "_log_exception"),
+    ("scmrepo.git", "Git._add_entry_to_gitignore"),
     ("dvc_objects.fs.local", "copyfile"),
     ("dvc_objects.fs.local", "tmp_fname"),
     ("dvc_objects.fs.utils", "tmp_fname"),

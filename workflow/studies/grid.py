@@ -63,7 +63,8 @@ class Run:
         changes += [f"~imitation.{method}" for method in settings.imitation if method not in grid.MODELS]
         changes += ["theorem.method=w2s_dpo", "theorem.superior=w2s_dpo"]
         options = [word for change in changes for word in ("--set-param", change)]
-        return ["dvc", "exp", "run", "--temp", "--name", self.name, *options, *(f"evaluate-{g}" for g in self.groups)]
+        words = ["exp", "run", "--temp", "--name", self.name, *options, *(f"evaluate-{g}" for g in self.groups)]
+        return [sys.executable, "-m", "snakemake_dvc", "dvc", *words]  # killed, it leaves no half of params.yaml
 
 
 def main() -> int:
