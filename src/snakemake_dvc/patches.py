@@ -30,6 +30,20 @@ def patch_process() -> None:
     write_whole()
 
 
+def check_keys(values: Any) -> None:
+    """Raise TypeError if keys of one mapping are of several types, as `2020-01-01` and `a` are."""
+    if isinstance(values, dict):
+        if len(types := {type(key).__name__ for key in values}) > 1:
+            raise TypeError(
+                f"the keys {', '.join(map(str, values))[:60]} are of several types: {', '.join(sorted(types))}"
+            )
+        for value in values.values():
+            check_keys(value)
+    elif isinstance(values, list):
+        for value in values:
+            check_keys(value)
+
+
 @functools.cache
 def look_often_for_the_lock() -> None:
     """Wait for DVC's lock in steps of 50 ms; its own 500 ms would idle short stages."""
@@ -40,11 +54,23 @@ def look_often_for_the_lock() -> None:
 
 @functools.cache
 def read_yaml_once() -> None:
-    """Read no YAML text twice: half of a plan went into reading params.yaml, half of a job into reading dvc.lock."""
+    """Read no YAML text twice, and have one kind of error: DVC's own.
+
+    Half of a plan went into reading params.yaml, half of a job into reading dvc.lock. Values and nestings that Python
+    cannot hold, and keys that DVC cannot sort, would come as whatever error they raise.
+    """
     from dvc.utils import strictyaml
     from dvc.utils.serialize import _yaml
 
-    parse = functools.lru_cache(maxsize=8)(_yaml.parse_yaml)
+    @functools.lru_cache(maxsize=8)
+    def parse(text: str, path: str, typ: str) -> Any:
+        try:
+            check_keys(values := parse_yaml(text, path, typ))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise _yaml.YAMLFileCorruptedError(path) from error
+        return values
+
+    parse_yaml = _yaml.parse_yaml
 
     def parse_once(text: str, path: str, typ: str = "safe") -> Any:
         return copy.deepcopy(parse(text, path, typ))

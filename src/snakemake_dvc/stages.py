@@ -150,6 +150,8 @@ def read_stages(repo: Repo) -> dict[str, Stage]:
         graph = repo.index.graph
     except (TypeError, AttributeError, KeyError, ValueError) as error:  # while it fills in a matrix
         raise BridgeError(_unfit_for_a_matrix() or f"dvc.yaml: {type(error).__name__}: {one_line(error)}") from error
+    if not graph:
+        raise BridgeError("dvc.yaml: it names no stage")
     stages = {
         stage.addressing: Stage(
             name=stage.addressing,
