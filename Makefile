@@ -5,6 +5,7 @@
 # make sensitivity  what each reading of the paper changes, into docs/method.md; goes on where it was stopped
 # make grid  tree breadth and beta varied (Table 3, Figure 5), then the report with them
 # make study all environments, five seeds: params/study.yaml in .study/; what it finds goes to docs/study
+# make chaos         a run on params/smoke.yaml that is killed KILLS times gives the bytes of an undisturbed one
 # make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/
 # make install       what a run needs; make install-test adds what tests and checks need
 # make check style, types and every test that is not slow: three minutes, before each commit
@@ -25,7 +26,7 @@ PAGES := invalidation parameters presets
 # Files one by one in the order of tests/conftest.py.
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-test run publish smoke twin sensitivity grid study check test lint style types docs format lock clean
+.PHONY: install install-test run publish smoke chaos twin sensitivity grid study check test lint style types docs format lock clean
 
 # A virtual environment is taken as it is only if it is whole: not left half-made, not moved, its Python still there.
 WHOLE := test ! -e .venv/.unfinished && grep -qsF '$(BIN)/' .venv/bin/pip && .venv/bin/python -c 'import pip' 2> /dev/null
@@ -81,6 +82,14 @@ smoke: install
 	cd .smoke && snakemake --cores $(CORES)
 	@cat .smoke/results/table1.md
 
+# An hour for 100 kills on two free cores.
+KILLS ?= 100
+
+chaos: install
+	rm -rf .chaos
+	for name in undisturbed disturbed; do python workflow/studies/workspace.py params/smoke.yaml .chaos/$$name || exit 1; done
+	python tests/snakemake_dvc/chaos.py .chaos/undisturbed .chaos/disturbed --kills $(KILLS) --cores $(CORES)
+
 # On a processor: make twin TWIN=twin_smoke
 TWIN ?= twin
 
@@ -134,4 +143,4 @@ lock: install-test
 	python workflow/upkeep/lock.py
 
 clean:
-	rm -rf .scratch .smoke .twin_smoke .sensitivity .resume .snakemake
+	rm -rf .scratch .smoke .chaos .twin_smoke .sensitivity .resume .snakemake

@@ -1,5 +1,7 @@
 """The job of a rule: `python -m snakemake_dvc run STAGE STAMP`, or the same by the path of this folder or file.
 
+`python -m snakemake_dvc dvc WORDS` is DVC's own command line, whose writes are whole.
+
 By its path it runs under an interpreter that has DVC but not this package (`snakemake --use-conda`), and takes nothing
 else from beside it.
 """

@@ -14,6 +14,7 @@ from urllib.parse import quote
 from snakemake_dvc import warm
 from snakemake_dvc.patches import commands_started_by, hashing_unlocked, inputs_as_at_the_start
 from snakemake_dvc.stages import BridgeError, one_line_errors, open_repo
+from snakemake_dvc.writes import write_whole
 
 STAMPS = Path(".dvc/tmp/snakemake")
 LOCKS = Path(".dvc/tmp/snakemake-locks")
@@ -163,9 +164,19 @@ def is_busy(name: str) -> bool:
     return False
 
 
+def run_dvc(words: list[str]) -> int:
+    """DVC's own command line, whose writes are whole."""
+    from dvc.cli import main as command_line
+
+    write_whole()
+    return int(command_line(words))
+
+
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["dvc"]:
+        return run_dvc(arguments[1:])
     if len(arguments) != 3 or arguments[0] != "run":
-        print("usage: python -m snakemake_dvc run STAGE STAMP", file=sys.stderr)
+        print("usage: python -m snakemake_dvc run STAGE STAMP, or dvc WORDS", file=sys.stderr)
         return 2
     try:
         run_stage(arguments[1], arguments[2])

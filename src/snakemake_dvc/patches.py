@@ -1,20 +1,18 @@
-"""All that reaches into DVC: what it has no interface for, and what it does too slowly for many short processes.
+"""What reaches into DVC: what it has no interface for, and what it does too slowly for many short processes.
 
-One function for each; nothing else in this package uses a private name of DVC's. DVC is pinned, and test_patches.py
-names everything used here, so that an upgrade says what is gone. The slow parts: benchmarks/pipeline_overhead.py.
+One function for each; nothing else in this package but writes.py uses a private name of DVC's. DVC is pinned, and
+test_patches.py names everything used, so that an upgrade says what is gone. The slow parts:
+benchmarks/pipeline_overhead.py.
 """
 
 import contextlib
 import copy
 import functools
-import io
-import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, TypeAlias
 
-from snakemake_dvc.files import replacing
+from snakemake_dvc.writes import write_whole
 
 # DVC publishes no types.
 Repo: TypeAlias = Any
@@ -29,11 +27,21 @@ def patch_process() -> None:
     """All that holds for the rest of the process; a second call changes nothing."""
     look_often_for_the_lock()
     read_yaml_once()
-    ignore_zombies()
-    replace_whole_files()
-    replace_rwlock()
-    ignore_unfinished_runs()
-    fail_where_the_cache_is_full()
+    write_whole()
+
+
+def check_keys(values: Any) -> None:
+    """Raise TypeError if keys of one mapping are of several types, as `2020-01-01` and `a` are."""
+    if isinstance(values, dict):
+        if len(types := {type(key).__name__ for key in values}) > 1:
+            raise TypeError(
+                f"the keys {', '.join(map(str, values))[:60]} are of several types: {', '.join(sorted(types))}"
+            )
+        for value in values.values():
+            check_keys(value)
+    elif isinstance(values, list):
+        for value in values:
+            check_keys(value)
 
 
 @functools.cache
@@ -46,11 +54,23 @@ def look_often_for_the_lock() -> None:
 
 @functools.cache
 def read_yaml_once() -> None:
-    """Read no YAML text twice: half of a plan went into reading params.yaml, half of a job into reading dvc.lock."""
+    """Read no YAML text twice, and have one kind of error: DVC's own.
+
+    Half of a plan went into reading params.yaml, half of a job into reading dvc.lock. Values and nestings that Python
+    cannot hold, and keys that DVC cannot sort, would come as whatever error they raise.
+    """
     from dvc.utils import strictyaml
     from dvc.utils.serialize import _yaml
 
-    parse = functools.lru_cache(maxsize=8)(_yaml.parse_yaml)
+    @functools.lru_cache(maxsize=8)
+    def parse(text: str, path: str, typ: str) -> Any:
+        try:
+            check_keys(values := parse_yaml(text, path, typ))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise _yaml.YAMLFileCorruptedError(path) from error
+        return values
+
+    parse_yaml = _yaml.parse_yaml
 
     def parse_once(text: str, path: str, typ: str = "safe") -> Any:
         return copy.deepcopy(parse(text, path, typ))
@@ -58,130 +78,6 @@ def read_yaml_once() -> None:
     _yaml.parse_yaml = strictyaml.parse_yaml = parse_once
     # What is updated is dvc.lock, with no comments that the slow way of reading would keep.
     _yaml.parse_yaml_for_update = parse_once
-
-
-@functools.cache
-def ignore_zombies() -> None:
-    """Let DVC's note of who uses an output end with the process, also where nobody collects the dead (containers)."""
-    import dvc.rwlock
-    import psutil
-
-    def lives(pid: int) -> bool:
-        try:
-            return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-        except psutil.Error:
-            return False
-
-    dvc.rwlock.psutil = SimpleNamespace(pid_exists=lives)
-
-
-@functools.cache
-def replace_whole_files() -> None:
-    """Write dvc.lock, dvc.yaml, parameters and run-cache entries beside their place, then move them into it.
-
-    DVC opens them with "w+" and writes for up to seconds; killed meanwhile, or with the disk full, it leaves a cut
-    file, at which every later call of DVC stops. Upstream: `dump` in the place of _dump_data in
-    dvc/utils/serialize/_common.py, through which all of them pass.
-    """
-    from dvc.utils.serialize import _common, _json, _py, _toml, _yaml
-
-    dump_in_place = _common._dump_data
-
-    def dump(path: Any, data: Any, dumper: Callable[..., Any], fs: Any = None, **options: Any) -> Any:
-        if fs is not None and fs.protocol != "local":
-            return dump_in_place(path, data, dumper, fs=fs, **options)
-        with replacing(os.fspath(path)) as file:
-            dumper(data, file, **options)
-            file.flush()
-            os.fsync(file.fileno())  # or a power cut leaves the new name with nothing in it
-
-    for module in (_common, _json, _py, _toml, _yaml):
-        module._dump_data = dump
-
-
-@functools.cache
-def replace_rwlock() -> None:
-    """Write DVC's note of who uses an output likewise, and take one that cannot be read for empty.
-
-    Whoever reads it holds its guard, so a cut one was left by the dead or by a full disk. What it said of a living
-    process is lost, which that process then need not withdraw. Upstream: dvc/rwlock.py:_edit_rwlock, which opens it
-    with "w", and raises RWLockFileCorruptedError for good.
-    """
-    from dvc import rwlock
-    from voluptuous import Invalid
-
-    edit, withdraw_write, withdraw_read = rwlock._edit_rwlock, rwlock._release_write, rwlock._release_read
-
-    def edit_replacing(lock_dir: str, fs: Any, hardlink: bool) -> Any:
-        def open_whole(path: str, mode: str = "r", encoding: str | None = None) -> Any:
-            if mode == "w":
-                return replacing(path)
-            try:
-                with fs.open(path, mode, encoding=encoding) as file:
-                    text = file.read()
-                rwlock.SCHEMA(json.loads(text))
-            except (ValueError, RecursionError, Invalid):
-                raise FileNotFoundError(path) from None  # what DVC takes for an empty one
-            return io.StringIO(text)
-
-        return edit(lock_dir, SimpleNamespace(join=fs.join, open=open_whole), hardlink)
-
-    def release_write(lock: dict[str, Any], info: dict[str, Any], paths: list[str]) -> None:
-        noted = lock.get("write", {})
-        withdraw_write(lock, info, [path for path in paths if path in noted and noted[path] == info])
-
-    def release_read(lock: dict[str, Any], info: dict[str, Any], paths: list[str]) -> None:
-        noted = lock.get("read", {})
-        withdraw_read(lock, info, [path for path in paths if path in noted and info in noted[path]])
-
-    rwlock._edit_rwlock, rwlock._release_write, rwlock._release_read = edit_replacing, release_write, release_read
-
-
-@functools.cache
-def ignore_unfinished_runs() -> None:
-    """Take no half-written entry of the run cache for a run.
-
-    DVC writes an entry beside the others and then moves it, but reads whatever is newest there; one cut at the end of
-    a line lacks outputs. Upstream: the same condition in dvc/stage/cache.py:StageCache._load.
-    """
-    import dvc.stage.cache as run_cache
-
-    def load(cache: Any, stage: DvcStage) -> Any:
-        key = run_cache._get_stage_hash(stage)
-        folder = cache._get_cache_dir(key)
-        names = [name for name in os.listdir(folder) if not name.startswith(".")] if os.path.isdir(folder) else []
-        newest = max(names, default=None, key=lambda name: os.path.getmtime(os.path.join(folder, name)))
-        return newest and cache._load_cache(key, newest)
-
-    run_cache.StageCache._load = load
-
-
-@functools.cache
-def fail_where_the_cache_is_full() -> None:
-    """Record no output that the cache could not take, and leave no part of one there.
-
-    DVC prints an error for each file, and records the stage as if all were well. Upstream: Output.commit in
-    dvc/output.py would look at `failed` of what `transfer` returns, and copyfile in dvc_objects remove what it began.
-    """
-    import dvc_objects.fs.local
-    from dvc.exceptions import DvcException
-    from dvc_data.hashfile import transfer
-
-    def fail(oid: str, error: BaseException) -> NoReturn:
-        raise DvcException("DVC's cache cannot take an output, so nothing is recorded; mend that") from error
-
-    local: Any = dvc_objects.fs.local
-    copy_file = local.copyfile
-
-    def copy_whole_file(source: str, target: str, **options: Any) -> None:
-        try:
-            copy_file(source, target, **options)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(target)
-            raise
-
-    transfer._log_exception, local.copyfile = fail, copy_whole_file
 
 
 # While a stage runs

@@ -12,6 +12,7 @@ file, which carries DVC's verdict (content hashes, not time stamps) to Snakemake
 """
 
 import glob
+import logging
 import os
 import sys
 from collections.abc import Collection, Iterable, Mapping
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from snakemake_dvc.command_line import Mode, Workflow, jobs_run_here, read_command
 from snakemake_dvc.jobs import is_busy, log_of, run_stage_here, stamp_of, touch, wait_for_other_calls
+from snakemake_dvc.leftovers import killed_experiment, remove_leftovers
 from snakemake_dvc.patches import Repo, forget_stages
 from snakemake_dvc.rehearsal import Rehearsal
 from snakemake_dvc.stages import BridgeError, Stage, closure, find_stages, one_line_errors, open_repo, read_stages
@@ -54,6 +56,7 @@ class Pipeline:
 def open_pipeline(workflow: Workflow) -> Pipeline:
     """The rules for this call of Snakemake; ends the process with one line when the user has to mend something."""
     mode, targets = read_command(workflow)
+    logging.raiseExceptions = False  # a log file that takes nothing more is no news: the disk is full
     methods = workflow.deployment_settings.deployment_method if workflow.deployment_settings else ()
     # Under --use-conda the job's python is that of the rule's environment, first on PATH by then.
     python = "python" if any(method.name == "CONDA" for method in methods) else sys.executable
@@ -79,17 +82,21 @@ def load_pipeline(mode: Mode, targets: Iterable[str], *, scratch: Path, python: 
     there. Raises BridgeError.
     """
     with one_line_errors(), open_repo() as repo:
+        if mode is not Mode.JOB and (line := killed_experiment(repo)):
+            print(f"Note: {line}", file=sys.stderr)
         with repo.lock:
             stages = read_stages(repo)
         makers = {target: (find_stages(target, stages) if target != "all" else tuple(stages)) for target in targets}
         scope = closure((name for names in makers.values() for name in names), stages) if makers else stages
         if mode is Mode.EXECUTE:
+            with repo.lock:
+                remove_leftovers(repo, stages.values(), busy=[name for name in stages if is_busy(name)])
             verdicts = _bring_up_to_date(repo, scope)
         elif mode is Mode.JOB:
             verdicts = {}
         else:
             verdicts = _foresee(repo, scope, scratch)
-    stamps = _place_stamps(stages, verdicts, mode, scratch)
+        stamps = _place_stamps(stages, verdicts, mode, scratch)
     return Pipeline(
         rules=tuple(_rule(stage, stamps, verdicts, mode) for stage in stages.values()),
         aliases={

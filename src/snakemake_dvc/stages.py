@@ -5,6 +5,7 @@ import difflib
 import getpass
 import logging
 import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,6 +63,7 @@ def one_line_errors() -> Iterator[None]:
     """Turn what DVC says about a user's mistake into a BridgeError."""
     from dvc.exceptions import DvcException, NotDvcRepoError
     from dvc.scm import SCMError
+    from dvc_data.hashfile.cache import DiskError
 
     try:
         yield
@@ -71,6 +73,11 @@ def one_line_errors() -> Iterator[None]:
         raise BridgeError("this is not a git repository: `git init`, or `dvc config core.no_scm true`") from error
     except DvcException as error:
         raise BridgeError(_damage_of_lock_file(error) or one_line(error)) from error
+    except (sqlite3.Error, DiskError) as error:
+        raise BridgeError(
+            f"DVC's own database: {one_line(error)}; free some space where `dvc doctor` says Repo.site_cache_dir is, "
+            "or remove that folder, which costs only time"
+        ) from error
     except OSError as error:  # a full disk, a file that may not be read
         raise BridgeError(one_line(error)) from error
 
@@ -143,6 +150,8 @@ def read_stages(repo: Repo) -> dict[str, Stage]:
         graph = repo.index.graph
     except (TypeError, AttributeError, KeyError, ValueError) as error:  # while it fills in a matrix
         raise BridgeError(_unfit_for_a_matrix() or f"dvc.yaml: {type(error).__name__}: {one_line(error)}") from error
+    if not graph:
+        raise BridgeError("dvc.yaml: it names no stage")
     stages = {
         stage.addressing: Stage(
             name=stage.addressing,

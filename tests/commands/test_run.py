@@ -105,6 +105,18 @@ def test_what_is_stale_runs(work: Path, run: Run) -> None:
     assert ran(work) == ["draw"] * 6 + ["sum"]
 
 
+def test_what_a_killed_run_was_writing_is_taken_away(work: Path, run: Run) -> None:
+    (work / "data/draws/.a-7.txt.12.tmp").mkdir(parents=True)
+    (work / "data/draws/.a-7.txt.12.tmp/part").touch()
+    left = [work / "data/draws/.b-7.txt.13.tmp", work / ".dvc.lock.14.tmp"]
+    kept = [work / "data/draws/.b-7.txt", work / "data/draws/.c-7.txt.13.tmp"]
+    for path in (*left, *kept):
+        path.touch()
+    run()
+    assert not [path for path in work.rglob(".*.tmp") if path not in kept]
+    assert all(path.exists() for path in kept)
+
+
 def test_stages_that_are_named_run_with_what_they_need(work: Path, run: Run) -> None:
     assert run("draw@a-7").endswith("2 stages have run\n")
     assert (work / "data/draws/a-7.txt").exists() and ran(work) == ["draw"]

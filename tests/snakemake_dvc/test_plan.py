@@ -196,7 +196,7 @@ def test_the_job_is_a_module_a_folder_and_a_file(call, tmp_path):
     path = {"PYTHONPATH": str(PACKAGE.parent)} if "-m" in call else {}
     env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | path
     done = subprocess.run([sys.executable, *call], cwd=tmp_path, env=env, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (2, "usage: python -m snakemake_dvc run STAGE STAMP\n")
+    assert (done.returncode, done.stderr) == (2, "usage: python -m snakemake_dvc run STAGE STAMP, or dvc WORDS\n")
 
 
 @pytest.mark.slow

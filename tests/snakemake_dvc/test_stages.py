@@ -4,13 +4,14 @@ import os
 import pwd
 import shutil
 import subprocess
+import time
 
-import dvc.rwlock
 import psutil
 import pytest
 
 from snakemake_dvc.stages import BridgeError, Stage, closure, find_stages, one_line_errors, open_repo, read_stages
 from snakemake_dvc.verdicts import Verdict, judge, restore
+from snakemake_dvc.writes import lives
 from toys import wait_until
 
 # DVC uses something its dependency pygtrie deprecates.
@@ -171,6 +172,17 @@ def test_changed_command(here):
             "envs: 5",
             "^params.yaml: envs is 5, but stage prepare is made for each of it: a list is needed$",
         ),
+        ("beta: 0.3", "beta: 2020-13-45", "'params.yaml', YAML .* corrupted: month must be in 1..12"),
+        ("beta: 0.3", "beta: !!int abc", "'params.yaml', YAML .* corrupted: invalid literal for int"),
+        ("beta: 0.3", "beta: !!bool abc", "'params.yaml', YAML .* corrupted: 'abc'"),
+        ("beta: 0.3", f"beta: {'9' * 5000}", "'params.yaml', YAML .* corrupted: Exceeds the limit"),
+        ("beta: 0.3", f"beta: {'[' * 1500}{']' * 1500}", "'params.yaml', YAML .* corrupted: maximum recursion depth"),
+        ("beta: 0.3", f"beta: {'[' * 20000}", "'params.yaml', YAML .* corrupted: maximum recursion depth"),
+        (
+            "beta: 0.3",
+            "2020-01-01: 0.3",
+            "'params.yaml', YAML .* corrupted: the keys .* are of several types: date, str",
+        ),
     ],
 )
 def test_bad_parameters(here, old, new, message):
@@ -178,6 +190,12 @@ def test_bad_parameters(here, old, new, message):
     with pytest.raises(BridgeError, match=message) as error, one_line_errors():
         verdicts()
     assert "\n" not in str(error.value)
+
+
+def test_a_table_without_stages(here):
+    (here.path / "dvc.yaml").write_text("")
+    with pytest.raises(BridgeError, match=r"^dvc\.yaml: it names no stage$"):
+        verdicts()
 
 
 def test_a_user_without_a_name(here, monkeypatch):
@@ -201,14 +219,13 @@ def test_missing_input(here):
         verdicts()
 
 
-def test_the_dead_use_no_output(here):
+def test_the_dead_use_no_output():
     """DVC's note of who uses an output ends with the process, even where nobody has collected it yet."""
-    with open_repo():
-        exists = dvc.rwlock.psutil.pid_exists
     child = subprocess.Popen(["sleep", "60"])
-    assert exists(child.pid)
+    assert lives(child.pid, at=time.time())
+    assert not lives(child.pid, at=time.time() - 3600), "that was another process of this number"
     child.kill()
     wait_until(lambda: psutil.Process(child.pid).status() == psutil.STATUS_ZOMBIE)
-    assert not exists(child.pid)
+    assert not lives(child.pid, at=time.time())
     child.wait()
-    assert not exists(child.pid)
+    assert not lives(child.pid, at=time.time())

@@ -22,6 +22,7 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 
+import snakemake_dvc
 from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import files, layout
@@ -63,7 +64,8 @@ class Run:
         changes += [f"~imitation.{method}" for method in settings.imitation if method not in grid.MODELS]
         changes += ["theorem.method=w2s_dpo", "theorem.superior=w2s_dpo"]
         options = [word for change in changes for word in ("--set-param", change)]
-        return ["dvc", "exp", "run", "--temp", "--name", self.name, *options, *(f"evaluate-{g}" for g in self.groups)]
+        words = ["exp", "run", "--temp", "--name", self.name, *options, *(f"evaluate-{g}" for g in self.groups)]
+        return [sys.executable, *snakemake_dvc.__path__, "dvc", *words]  # killed, it leaves no half of params.yaml
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
 """Run the stale stages in their order, side by side where there are processors for it."""
 
 import fcntl
+import glob
 import os
 import shutil
 import subprocess
@@ -81,6 +82,8 @@ class _Run:
         self._ran = 0
 
     def all(self) -> int:
+        for path in _unfinished(lock_file.LOCK):
+            path.unlink()
         with ThreadPoolExecutor(self._cores) as pool:
             while self._order.is_active():
                 self._take_ready()
@@ -127,13 +130,19 @@ class _Run:
         self._order.done(stage.name)
 
 
+def _unfinished(path: Path) -> list[Path]:
+    """What killed processes were about to move there (files.replacing)."""
+    return sorted(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
+
+
 def _execute(stage: Stage) -> int:
     """Run a command of the stage table, its outputs removed before, as DVC does."""
     for out in map(Path, stage.outs):
-        if out.is_dir():
-            shutil.rmtree(out)
-        else:
-            out.unlink(missing_ok=True)
+        for old in (out, *_unfinished(out)):
+            if old.is_dir():
+                shutil.rmtree(old)
+            else:
+                old.unlink(missing_ok=True)
         out.parent.mkdir(parents=True, exist_ok=True)
     # The stages' `python` is the one that runs this.
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
