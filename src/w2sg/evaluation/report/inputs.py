@@ -21,6 +21,7 @@ from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.supervision import Supervision, ledger
 from w2sg.evaluation.measures.theorem import Quantities
+from w2sg.evaluation.report.explorer.forests import Forest, gather_forests
 from w2sg.evaluation.report.figures.training import LearningCurve
 from w2sg.evaluation.report.lessons import lessons
 from w2sg.trees.tree import TrajectoryTree, load
@@ -48,6 +49,7 @@ class ReportInputs:
         grid_of_another: rows of the grid that there is where it belongs to another configuration.
         attempts: what the weak and the strong model made of the explored tasks; of the strong one where it explored.
         supervision: what every model has been taught with, of all seeds.
+        forests: the trees of every environment, seed and role, for the explorer.
     """
 
     params: Mapping[str, Any]
@@ -67,6 +69,7 @@ class ReportInputs:
     grid_of_another: Sequence[GridRow] = ()
     attempts: Sequence[Attempts] = ()
     supervision: Sequence[Supervision] = ()
+    forests: Sequence[Forest] = ()
 
 
 def gather(params: Params) -> ReportInputs:
@@ -85,8 +88,10 @@ def gather(params: Params) -> ReportInputs:
     trees: dict[str, dict[str, TrajectoryTree]] = {}
     spreads: dict[str, list[float]] = {name: [] for name in environments}
     explored: list[Attempts] = []
+    forests: list[Forest] = []
     for name, seed in runs:
         here = load(layout.trees(name, seed))
+        forests += gather_forests(params, name, seed, trees=here)
         spreads[name] += map(_spread, here.values())
         explored += _attempts(params, name, seed, trees=here)
         if seed == first:
@@ -120,6 +125,7 @@ def gather(params: Params) -> ReportInputs:
         grid_of_another=[row for row in gridded if row.configuration != own],
         attempts=explored,
         supervision=[line for run in runs for line in _ledger(params, *run, curves=curves)],
+        forests=forests,
     )
 
 
