@@ -107,6 +107,12 @@ class Page:
         """What a person reads in an element."""
         return str(self.value(f"document.querySelector({json.dumps(selector)}).innerText"))
 
+    def name(self, selector: str) -> str:
+        """What a screen reader says of an element."""
+        found = self.call("Runtime.evaluate", expression=f"document.querySelector({json.dumps(selector)})")["result"]
+        told = self.call("Accessibility.getPartialAXTree", objectId=found["objectId"], fetchRelatives=False)
+        return " ".join(str(told["nodes"][0]["name"]["value"]).split())
+
     def count(self, selector: str) -> int:
         """Number of elements."""
         return int(self.value(f"document.querySelectorAll({json.dumps(selector)}).length"))

@@ -22,7 +22,10 @@ from w2sg.evaluation.report.inputs import ReportInputs
 from w2sg.evaluation.report.results import Results
 
 TEMPLATES = Path(__file__).parent / "templates"
+SCRIPTS = Path(__file__).parent / "scripts"
 THIRD_PARTY = Path(__file__).parent / "third_party"
+# Of ours, in the order in which they run; the last one starts.
+ORDER = ("data", "elements", "tree_list", "tree_drawing", "tree_node", "tree_view", "episodes", "tables", "page")
 PAGE, FOLDER = "explorer.html", "explorer"
 LARGEST = 8_000_000  # characters of data in the page
 
@@ -64,7 +67,6 @@ def _index(inputs: ReportInputs, results: Results) -> dict[str, Any]:
         "cells": result_data.cells_data(results.cells),
         "comparisons": result_data.comparisons_data(results.compared),
         "confidence": inputs.resampling.confidence,
-        "binary": list(results.binary),
     }
 
 
@@ -73,7 +75,7 @@ def _html(data: Mapping[str, str], *, linked: bool) -> str:
     origins = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(THIRD_PARTY.glob("*/origin.json"))]
     licences = {each["name"]: _licence(each["name"]) for each in origins}
     scripts = [_foreign(each, licences[each["name"]]) for each in origins]
-    scripts.append((TEMPLATES / "explorer.js").read_text(encoding="utf-8"))
+    scripts += [(SCRIPTS / f"{name}.js").read_text(encoding="utf-8") for name in ORDER]
     assert not any("</script" in script.lower() or "<!--" in script for script in scripts), "a script ends early"
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
