@@ -63,6 +63,7 @@ async function treeView({ parts: [forestName, task], query }) {
 
   async function draw(focus = false) {
     const found = await trees();
+    if (!panes.isConnected) return; // somebody has gone on meanwhile
     drawn = found.map((tree, pane) => {
       const picture = drawing(tree, {
         folded: !state.unfold,
