@@ -1,6 +1,7 @@
 """The explorer in a real browser: what a person sees, clicks and types. Skipped where no Chromium is found."""
 
 from collections.abc import Iterator
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -263,23 +264,20 @@ def test_a_large_run_reads_the_files_beside_it(page: Page, tmp_path: Path) -> No
     page.errors.clear()  # the browser itself complains of the file
 
 
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [390, 1024, 1600])
 @pytest.mark.parametrize(
     "place", ["#/trees", TREE, "#/episodes", "#/episode/alfworld-0/unseen-001", "#/table1", "#/comparisons"]
 )
-def test_nothing_stands_out_of_the_page_and_everything_has_a_name(
-    page: Page, folder: Path, place: str, width: int, dark: bool
-) -> None:
-    page.size(width, 800, dark=dark)
-    page.open(folder / "explorer.html", place)
-    assert page.value("document.documentElement.scrollWidth") <= width
+def test_nothing_stands_out_of_the_page_and_everything_has_a_name(page: Page, folder: Path, place: str) -> None:
     named = "a, button, input, select, [role=treeitem], [role=img]"
     nameless = f"""[...document.querySelectorAll('{named}')].filter((each) =>
         !(each.ariaLabel ?? '').trim() && !each.textContent.trim() && !each.labels?.[0]?.textContent.trim()).length"""
-    assert page.value(nameless) == 0
-    assert page.count("h1") == 1
-    assert contrast(page, "body") > 7 and contrast(page, ".note") > 4.5
+    for width, dark in product((390, 1024, 1600), (False, True)):
+        page.size(width, 800, dark=dark)
+        page.open(folder / "explorer.html", place)
+        assert page.value("document.documentElement.scrollWidth") <= width, width
+        assert page.value(nameless) == 0
+        assert page.count("h1") == 1
+        assert contrast(page, "body") > 7 and contrast(page, ".note") > 4.5
 
 
 def contrast(page: Page, selector: str) -> float:
