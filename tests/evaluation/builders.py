@@ -1,6 +1,7 @@
 """Small made-up episodes, trees and logs that look like the real ones."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -14,9 +15,11 @@ from w2sg.evaluation.measures.complement import attempts
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.supervision import Supervision
+from w2sg.evaluation.report.explorer.forests import Forest
 from w2sg.evaluation.report.figures.training import LearningCurve
 from w2sg.evaluation.report.inputs import ReportInputs
 from w2sg.trees import merging, pairs, quality
+from w2sg.trees.mcts import searches
 from w2sg.trees.tree import TrajectoryTree
 
 SKILL = {
@@ -174,6 +177,20 @@ def curve(model: str, *, seed: int = 0, updates: int = 40) -> LearningCurve:
     return LearningCurve("alfworld", model, seed, rows)
 
 
+def forests(
+    trees: Mapping[str, TrajectoryTree], found: Sequence[Pair] = (), paths: Sequence[DemonstrationPath] = ()
+) -> list[Forest]:
+    """The trees of the weak model as they are, and of a strong one that has gone the first two ways alone."""
+    statistics = dict(searches(trees, gamma=1.41, iterations=50, seed=0))
+    expert = trajectory((*WAYS[4][0][:-1], "look", "move mug 2 to cabinet 1"))
+    own = Forest(
+        "alfworld", 0, "weak", "equal texts", trees, 0.0, "mean", 1.41, statistics, {"w2s_mcts": paths},
+        {"w2s_dpo": found}, {task: replace(expert, task_id=task, policy="expert") for task in trees},
+    )  # fmt: skip
+    strong = {task: tree(task=task, ways=[WAYS[0], WAYS[2]]) for task in trees}
+    return [own, Forest("alfworld", 0, "strong", "equal texts", strong, 0.0, "mean", experts=own.experts)]
+
+
 def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500) -> ReportInputs:
     """A whole run of one environment."""
     trees = {task: tree(task=task) for task in ("t1", "t2")}
@@ -206,6 +223,7 @@ def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500
         tasks=task_table(tasks=tasks),
         experts={"alfworld": 0.9},
         spreads={"alfworld": [1.0, 1.0, 0.0]},
+        forests=forests(trees, found, paths),
         supervision=[Supervision("alfworld", seed, "w2s_mcts", "sft_strong", 9000, 270, 850, 48) for seed in seeds],
         attempts=[
             each

@@ -79,8 +79,9 @@ def test_it_needs_nothing_from_outside_and_lets_nothing_in(whole: Element) -> No
     assert len(ids) == len(set(ids))
     names = ("src", "href", "xlink:href", "srcset", "action")
     addresses = [each.get(name, "") for each in whole.iter() for name in names if each.get(name) is not None]
-    assert addresses and {address[:1] for address in addresses} == {"#"}
-    assert {address[1:] for address in addresses} <= set(ids)
+    inside = {address[1:] for address in addresses if address.startswith("#")}
+    assert set(addresses) - {f"#{each}" for each in inside} == {"explorer.html#/trees"}, "which lies beside it"
+    assert inside and inside <= set(ids)
     for style in whole.iter("style"):
         assert not re.search(r"@import|url\((?!#)", text(style))
     assert not [each for each in whole.iter() if any(name.startswith("on") for name in each.attrib)]

@@ -28,6 +28,7 @@ FILES = {
     "theorem.csv",
     "tree_gain.csv",
     "tree_quality.csv",
+    "explorer.html",
     "report.html",
 }
 FIGURES = {"standings", "differences", "progress", "learning_loss", "learning_preference", "tree_alfworld", "tree_gain"}

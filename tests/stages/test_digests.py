@@ -142,7 +142,7 @@ def test_a_key_of_the_configuration_changes_nothing(source: Path) -> None:
 def test_a_line_of_the_search_changes_the_stages_that_import_it(source: Path) -> None:
     edit(source / "w2sg/trees/mcts.py", lambda text: text + "\nANOTHER = 1\n")
     assert changed(source) == importers("w2sg.trees.mcts")
-    assert stages(changed(source)) == {"merging", "paths"}
+    assert stages(changed(source)) == {"merging", "paths", "report"}
 
 
 def test_the_code_of_an_environment_concerns_its_own_stages(source: Path) -> None:

@@ -72,6 +72,8 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "figures/standings.svg").write_text("<svg/>")
     (folder / "report.html").write_text("page")
     (folder.parent / "params.yaml").write_text("seeds: [0, 1]\n")
+    (folder / "explorer.html").write_text("page")
+    (folder / "explorer").mkdir()
     for name in study.FILES:
         (folder / name).write_text(name)
     (tmp_path / "docs/study").mkdir(parents=True)
@@ -82,17 +84,19 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_tables_claims_figures_and_a_small_report_are_kept(results: Path) -> None:
     study.keep(results, hours=3.21, cores="2")
     kept = {str(path.relative_to(study.KEPT)) for path in study.KEPT.rglob("*") if path.is_file()}
-    assert kept == {*study.FILES, "figures/standings.svg", "report.html", "README.md", "params.yaml"}
+    pages = {"report.html", "explorer.html", "README.md"}
+    assert kept == {*study.FILES, "figures/standings.svg", "params.yaml", *pages}
     page = (study.KEPT / "README.md").read_text()
     assert "commit unknown, 3.2 hours on 2 cores of" in page
-    assert "report.html" in page
+    assert "report.html" in page and "explorer.html" in page
 
 
-def test_a_large_report_is_not_kept(results: Path) -> None:
+def test_large_pages_are_not_kept(results: Path) -> None:
     (results / "report.html").write_bytes(b" " * (study.LARGEST_REPORT + 1))
+    (results / "explorer/trees-alfworld-0-weak.js").touch()
     study.keep(results, hours=1.0, cores="all")
-    assert not (study.KEPT / "report.html").exists()
-    assert "report.html" not in (study.KEPT / "README.md").read_text()
+    assert not list(study.KEPT.glob("*.html"))
+    assert ".html" not in (study.KEPT / "README.md").read_text()
 
 
 def test_the_commit_says_when_files_differ_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

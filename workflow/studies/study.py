@@ -2,8 +2,8 @@
 
 params/study.yaml is run in a workspace of its own, .study, which stays: stopped, the next call goes on where this one
 was; called again after it is done, it runs only what has changed. It uses the project's DVC cache, so that what it has
-in common with `make run` is not computed again. Its tables, claims, figures and, if it is not too large to be
-versioned, its report are copied to docs/study, with a page that says what made them.
+in common with `make run` is not computed again. Its tables, claims, figures and, if they are not too large to
+be versioned, its report and explorer are copied to docs/study, with a page that says what made them.
 """
 
 import argparse
@@ -43,9 +43,10 @@ Made by `make study` from `params/study.yaml`: commit {commit}, {hours:.1f} hour
 - [tables.md](tables.md): shares recovered, who solves what, and the paper's Tables 2 to 4
 - `comparisons.csv`, `complement.csv`, `supervision.csv`, `recovered.csv`, `learning.csv`
 - `tree_quality.csv`, `tree_gain.csv`, `theorem.csv`
-- `figures/`{report}
+- `figures/`{pages}
 - `params.yaml`: the settings; the report of a run of one seed shows these seeds beside its own
 """
+ABOUT = {"report.html": "all of it on one page", "explorer.html": "every tree and episode, for a browser"}
 
 
 def main() -> int:
@@ -98,15 +99,16 @@ def keep(results: Path, *, hours: float, cores: str) -> None:
             shutil.copy2(results / name, KEPT / name)
     shutil.copytree(results / "figures", KEPT / "figures")
     shutil.copy2(results.parent / "params.yaml", KEPT / "params.yaml")
-    small = (results / "report.html").stat().st_size <= LARGEST_REPORT
-    if small:
+    if (results / "report.html").stat().st_size <= LARGEST_REPORT:
         shutil.copy2(results / "report.html", KEPT / "report.html")
+    if not any((results / "explorer").iterdir()):  # its data are in the page, so they are not too large
+        shutil.copy2(results / "explorer.html", KEPT / "explorer.html")
     page = PAGE.format(
         commit=commit(),
         hours=hours,
         cores=os.cpu_count() if cores == "all" else cores,
         machine=f"{platform.system()} {platform.machine()}",
-        report="\n- `report.html`: all of it on one page" if small else "",
+        pages="".join(f"\n- `{name}`: {words}" for name, words in ABOUT.items() if (KEPT / name).exists()),
     )
     (KEPT / "README.md").write_text(page, encoding="utf-8")
 

@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import cycle, groupby, islice
 from typing import NamedTuple
 
-import numpy as np
-
 from w2sg.config.data import Mcts
 from w2sg.config.params import Params
 from w2sg.config.rosters import PathKind
@@ -24,7 +22,7 @@ from w2sg.contracts.trajectories import Step, Trajectory, conversation, read_tra
 from w2sg.environments.certification import act_out, expected
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
-from w2sg.trees.mcts import extract, search
+from w2sg.trees.mcts import extract, searches
 from w2sg.trees.tree import TrajectoryTree, load
 
 
@@ -97,18 +95,14 @@ def _candidates(
         for task_id, group in groupby(explored, key=lambda sample: sample.task_id):
             yield _best([sample for sample in group if sample.sample < len(trees[task_id].trajectories)])
         return
-    rng = np.random.default_rng(seed)
-    for task_id, tree in trees.items():
-        if kind == "mcts":
-            yield _searched(task_id, tree, settings, rng=rng)
-        else:
-            yield _best(tree.trajectories) if kind == "best_of_m" else _as_it_is(tree.trajectories[0])
-
-
-def _searched(task_id: str, tree: TrajectoryTree, settings: Mcts, *, rng: np.random.Generator) -> Found:
-    statistics = search(tree, gamma=settings.gamma, iterations=settings.iterations, rng=rng)
-    path = extract(tree, statistics=statistics, ties=settings.ties, words=settings.words)
-    return Found(task_id, path.steps, path.value, path.source_sample)
+    if kind == "mcts":
+        found = searches(trees, gamma=settings.gamma, iterations=settings.iterations, seed=seed)
+        for task_id, statistics in found:
+            path = extract(trees[task_id], statistics=statistics, ties=settings.ties, words=settings.words)
+            yield Found(task_id, path.steps, path.value, path.source_sample)
+        return
+    for tree in trees.values():
+        yield _best(tree.trajectories) if kind == "best_of_m" else _as_it_is(tree.trajectories[0])
 
 
 def _best(samples: Sequence[Trajectory]) -> Found:

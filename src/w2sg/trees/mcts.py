@@ -4,6 +4,7 @@ Nothing is simulated: a search path ends in a stop leaf and backs up the mean G 
 node on the way, the root included. The search counts in r_M and c_M of its own, apart from the data's visits (A4).
 """
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, log, sqrt
 from typing import Literal, TypeAlias
@@ -86,6 +87,15 @@ def search(tree: TrajectoryTree, *, gamma: float, iterations: int, rng: np.rando
         for node in stretch:
             statistics.reward[node], statistics.visits[node] = reward[number], visits[number]
     return statistics
+
+
+def searches(
+    trees: Mapping[str, TrajectoryTree], *, gamma: float, iterations: int, seed: int
+) -> Iterator[tuple[str, Statistics]]:
+    """Search all trees of one environment and seed by task id, in their order: they draw from one generator."""
+    rng = np.random.default_rng(seed)
+    for task_id, tree in trees.items():
+        yield task_id, search(tree, gamma=gamma, iterations=iterations, rng=rng)
 
 
 def _stretches(tree: TrajectoryTree) -> tuple[list[list[int]], list[list[int]]]:

@@ -22,6 +22,7 @@ from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.study import Study
 from w2sg.evaluation.measures.supervision import Supervision, ledger
 from w2sg.evaluation.measures.theorem import Quantities
+from w2sg.evaluation.report.explorer.forests import Forest, gather_forests
 from w2sg.evaluation.report.figures.training import LearningCurve
 from w2sg.evaluation.report.lessons import lessons
 from w2sg.trees.tree import TrajectoryTree, load
@@ -50,6 +51,7 @@ class ReportInputs:
         attempts: what the weak and the strong model made of the explored tasks; of the strong one where it explored.
         supervision: what every model has been taught with, of all seeds.
         study: what several seeds gave, of whatever configuration; None where that is not to be shown.
+        forests: the trees of every environment, seed and role, for the explorer.
     """
 
     params: Mapping[str, Any]
@@ -70,6 +72,7 @@ class ReportInputs:
     attempts: Sequence[Attempts] = ()
     supervision: Sequence[Supervision] = ()
     study: Study | None = None
+    forests: Sequence[Forest] = ()
 
 
 def gather(params: Params) -> ReportInputs:
@@ -88,8 +91,10 @@ def gather(params: Params) -> ReportInputs:
     trees: dict[str, dict[str, TrajectoryTree]] = {}
     spreads: dict[str, list[float]] = {name: [] for name in environments}
     explored: list[Attempts] = []
+    forests: list[Forest] = []
     for name, seed in runs:
         here = load(layout.trees(name, seed))
+        forests += gather_forests(params, name, seed, trees=here)
         spreads[name] += map(_spread, here.values())
         explored += _attempts(params, name, seed, trees=here)
         if seed == first:
@@ -124,6 +129,7 @@ def gather(params: Params) -> ReportInputs:
         attempts=explored,
         supervision=[line for run in runs for line in _ledger(params, *run, curves=curves)],
         study=Study.read(study.KEPT),
+        forests=forests,
     )
 
 

@@ -7,13 +7,14 @@ from w2sg.contracts import files
 from w2sg.evaluation.measures import explorations, learning
 from w2sg.evaluation.paper import claims
 from w2sg.evaluation.report import csv_rows, pictures, tables
+from w2sg.evaluation.report.explorer import page as explorer
 from w2sg.evaluation.report.inputs import ReportInputs
 from w2sg.evaluation.report.page import page
 from w2sg.evaluation.report.results import other_tables, work_out
 
 
 def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
-    """Write tables (CSV and Markdown), claims.md, figures/*.svg and report.html; equal inputs, equal bytes.
+    """Write tables (CSV, Markdown), claims.md, figures/*.svg, report.html and the explorer; equal inputs, equal bytes.
 
     Returns a line for every environment that left little to learn.
 
@@ -54,4 +55,5 @@ def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
         for name, svg in sorted(figures.items()):
             (temporary / f"{name}.svg").write_text(svg + "\n", encoding="utf-8")
     files.write_text(folder / "report.html", page(inputs, results, charts=charts, drawn=drawn))
+    explorer.write(inputs, results, folder=folder)
     return learning.warnings(results.learning)

@@ -11,6 +11,7 @@ from w2sg.contracts.episodes import Episode
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import Step
 from w2sg.evaluation.measures.models import environment_label, in_table_order
+from w2sg.evaluation.measures.tree_marks import followed
 from w2sg.trees.pairs import clears, divergences
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
@@ -39,16 +40,10 @@ def choose_tree(trees: Mapping[str, TrajectoryTree], *, minimum_gap: float) -> T
 
 def path_nodes(tree: TrajectoryTree, path: DemonstrationPath) -> frozenset[int]:
     """Numbers of the nodes that an extracted path e* runs through, as far as its words can be followed in the tree."""
-    turns = [turn["content"] for turn in path.messages]
-    at, found = ROOT, {ROOT}
-    for observation, response in zip(turns[::2], turns[1::2], strict=False):
-        steps = {c: tree.step(c) for c in tree.nodes[at].children if not tree.nodes[c].stop}
-        same = [c for c, s in steps.items() if s.response == response and observation.endswith(s.observation)]
-        if not same:
-            return frozenset(found)
-        at = same[0]
-        found.add(at)
-    return frozenset(found | {child for child in tree.nodes[at].children if tree.nodes[child].stop})
+    found = followed(tree, path.messages)
+    if len(found) <= len(path.messages) // 2:
+        return frozenset(found)
+    return frozenset(found) | {child for child in tree.nodes[found[-1]].children if tree.nodes[child].stop}
 
 
 def informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float]:
