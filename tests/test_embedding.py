@@ -52,8 +52,12 @@ def test_other_weights_are_refused(tmp_path, monkeypatch):
 
 
 def test_a_folder_without_a_model(tmp_path):
-    with pytest.raises(UserError, match=r"^embed\.model: cannot open '.*' \(.*\)$"):
+    with pytest.raises(
+        UserError, match=r"^embed\.model: .*/absent: no such folder; a model of the hub is named owner/name$"
+    ):
         embedding.encode(TEXTS, model=str(tmp_path / "absent"), batch=1)
+    with pytest.raises(UserError, match=r"^embed\.model: cannot open '.*' \(.*\)$"):
+        embedding.encode(TEXTS, model=str(tmp_path), batch=1)
 
 
 unit_free = arrays.arrays(

@@ -365,3 +365,49 @@ def test_a_model_from_scratch_plays_on_tasks_that_are_not_explored(values, probl
     for role in ("weak", "strong"):
         values["models"][role] = {"base": "owner/name", "revision": "0" * 40}
     assert params.validated(values, source=Path("params.yaml")).explore.tasks == 400
+
+
+@pytest.mark.parametrize("text", ["", " ", "a\\0b", "a\\nb", "\\e[2J", "\\u202e"])
+@pytest.mark.parametrize("key", ["embed.model", "environments.alfworld.data_dir", "sft.lora", "outside"])
+def test_free_texts_are_texts_that_show(values, text, key, tmp_path):
+    """Half of a character had ended with code 2 and not a word; a NUL in the operating system's words."""
+    path = tmp_path / "params.yaml"
+    *sections, name = key.split(".")
+    here = values
+    for section in sections:
+        here = here[section]
+    odd = {"sft.lora": {"r": 1, "alpha": 1, "dropout": 0.0, "targets": ["TEXT"]}, "outside": {"a": "TEXT"}}
+    here[name] = odd.get(key, "TEXT")
+    path.write_text(yaml.safe_dump(values).replace("TEXT", f'"{text}"'))
+    with pytest.raises(UserError) as caught:
+        params.load(path)
+    wrong = "is blank" if not text.strip() else "has characters that do not show"
+    (line,) = [line for line in str(caught.value).splitlines() if f"{wrong}; write a text on one line" in line]
+    assert line.startswith(f"{path}: {key}") and line.isprintable()
+
+
+def test_half_of_a_character_is_named(values, tmp_path):
+    values["embed"]["model"] = "a mug \ud83d"
+    with pytest.raises(
+        UserError, match=r"^params\.yaml: embed\.model: 'a mug \\ud83d' has characters that do not show; "
+    ):
+        params.validated(values, source=Path("params.yaml"))
+    path = tmp_path / "params.yaml"
+    path.write_text('embed: {model: "\\ud83d"}')
+    with pytest.raises(UserError, match=rf"^{path}: not valid YAML: .* in line 1, column \d+$"):
+        params.load(path)
+
+
+def test_what_is_echoed_is_cut(values, tmp_path):
+    values["embed"]["batch"] = "x" * 5000
+    values["y" * 5000] = 1
+    with pytest.raises(UserError) as caught:
+        params.validated(values, source=Path("params.yaml"))
+    assert all(len(line) < 500 for line in str(caught.value).splitlines())
+
+
+@pytest.mark.parametrize("seed", [2**32, -1])
+def test_a_seed_is_one_that_every_generator_takes(values, seed):
+    values["seeds"] = [seed]
+    with pytest.raises(UserError, match=r"^params\.yaml: seeds\.0: input should be (less|greater) than"):
+        params.validated(values, source=Path("params.yaml"))

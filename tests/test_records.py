@@ -188,7 +188,7 @@ def rows(tmp_path):
     ("change", "line"),
     [
         ({"step": 2}, "task task-1, sample 0, step 2: step 1 belongs here"),
-        ({"step": 0}, "task task-1, sample 0, step 0: step 1 belongs here"),
+        ({"step": 0}, "task task-1, sample 0, step 0: step 1 belongs here; is the sample there twice?"),
         ({"score": 1.5}, "task task-1, sample 0, step 1: score is 1.5, allowed is 0 to 1"),
         ({"score": float("nan")}, "task task-1, sample 0, step 1: score is nan, allowed is 0 to 1"),
         ({"sample": 1}, "task task-1, sample 1, step 1: step 0 belongs here"),
@@ -221,7 +221,7 @@ def test_unknown_split_of_an_episode(tmp_path):
 
 def test_the_same_trajectory_twice_is_refused(tmp_path):
     write_trajectories(tmp_path / "t.parquet", [PLAYED, PLAYED])
-    with pytest.raises(UserError, match="step 0: step 2 belongs here"):
+    with pytest.raises(UserError, match=r"step 0: step 2 belongs here; is the sample there twice\?$"):
         read_trajectories(tmp_path / "t.parquet")
 
 

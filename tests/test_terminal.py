@@ -103,7 +103,8 @@ def test_a_value_that_is_no_number_from_zero(option, value, wanted, call, capsys
     with pytest.raises(SystemExit) as exit:
         call("alfworld", f"{option}={value}")
     assert exit.value.code == 2
-    assert capsys.readouterr().err.splitlines()[-1].endswith(f"argument {option}: {value}: must be a {wanted} from 0")
+    line = f"w2sg play: argument {option}: {value}: must be a {wanted} from 0; see w2sg play --help\n"
+    assert capsys.readouterr().err == line
 
 
 def test_a_reader_who_leaves_and_a_disk_that_is_full(workspace, root):
@@ -111,7 +112,7 @@ def test_a_reader_who_leaves_and_a_disk_that_is_full(workspace, root):
     play = f"{sys.executable} -m w2sg.commands play alfworld"
     for command, out, err in (
         (f"{play} | head -n 1", 1, ""),
-        (f"{play} > /dev/full", 0, "w2sg play: standard output: no space left\n"),
+        (f"{play} > /dev/full", 0, "w2sg play: standard output: no space left on device; make room\n"),
     ):
         done = subprocess.run(command, shell=True, env=environment, capture_output=True, text=True, timeout=300)
         assert (done.stdout.count("\n"), done.stderr) == (out, err), command

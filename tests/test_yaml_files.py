@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,35 @@ def test_what_python_cannot_hold_is_one_line(text, tmp_path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("text", ["[" * 3000, "{a: " * 3000, "- " * 3000 + "a"])
+def test_levels_without_end_are_one_line_at_once(text, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    start = time.monotonic()
+    with pytest.raises(
+        UserError, match=rf"^{path}: (sections within sections, more than 100 deep|not valid YAML: .*)$"
+    ):
+        read_yaml(path)
+    assert time.monotonic() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("a: !!binary aGk=", "could not determine a constructor for the tag .*:binary' in line 1, column 4"),
+        ("a: 1\nb: !!timestamp 2001-01-01", "could not determine a constructor for the tag .* in line 2, column 4"),
+        ("a: 0x" + "f" * 17, "a number of more than 64 bits, 0xf+"),
+        ("a: \0", "a character that YAML does not allow, number 0, at position 3"),
+        ("a: &" + "x" * 500 + " 1\nb: ]", ".{0,150}"),
+    ],
+)  # fmt: skip
+def test_what_no_table_holds_is_one_short_line(text, told, tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=rf"^{path}: not valid YAML: {told}$"):
+        read_yaml(path)
+
+
 @pytest.mark.parametrize(
     ("text", "key", "line"),
     [("a: 1\nb: 2\na: 3\n", "a", 3), ("s:\n  k: 1\n  k: 1\n", "k", 3), ("{a: 1, a: 2}", "a", 1)],
@@ -116,5 +146,5 @@ def test_what_python_cannot_hold_is_one_line(text, tmp_path):
 def test_a_key_that_is_there_twice_is_refused(text, key, line, tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match=rf"^{path}: not valid YAML: the key {key} is there twice in .* line {line}, "):
+    with pytest.raises(UserError, match=rf"^{path}: not valid YAML: the key {key} is there twice in line {line}, "):
         read_yaml(path)

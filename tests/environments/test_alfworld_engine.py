@@ -143,7 +143,7 @@ def test_facts_can_be_removed() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pddl_problem": None}, "no text under 'pddl_problem'"),
+        ({"pddl_problem": None}, "pddl_problem is None, expected a text"),
         ({"pddl_problem": "(define"}, "not a PDDL problem"),
         ({"grammar": "grammar"}, "Your task is to"),
         ({"grammar": "Your task is to: x."}, "not a PDDL domain with a TextWorld grammar"),

@@ -111,7 +111,7 @@ def test_missing_and_damaged_games_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no such file"):
         AlfworldEnvironment(tmp_path).reset(task())
     (tmp_path / "place.json.gz").write_bytes(b"not gzip")
-    with pytest.raises(UserError, match="not a translated game"):
+    with pytest.raises(UserError, match=r"place\.json\.gz: not a JSON file \(.*\); run the stage that writes it$"):
         AlfworldEnvironment(tmp_path).reset(task())
 
 

@@ -1,6 +1,7 @@
 """The official layout: reading it, and replaying what lies in it."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory
 from w2sg.environments.alfworld.replay import compare
 from w2sg.environments.alfworld.shipped_experts import as_put
 from w2sg.environments.alfworld.tasks.games import TASK_TYPES
-from w2sg.environments.alfworld.tasks.official import game_folders, official_tasks
+from w2sg.environments.alfworld.tasks.official import GAME_FILE, GOAL_FILE, game_folders, official_tasks
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, make_task
 from w2sg.environments.alfworld.world.translation import load, save
 
@@ -71,9 +72,87 @@ def test_what_cannot_be_replayed_is_refused(tmp_path: Path, recorded: Path) -> N
         compare(tmp_path / "nowhere", "recorded", jobs=1)
     with pytest.raises(UserError, match="allowed are recorded, handcoded, planner"):
         compare(recorded, "oracle", jobs=1)
-    (recorded / TASK_TYPES[1] / "trial" / "gt_traj.json").write_text("[3]")
-    with pytest.raises(UserError, match="not a dialogue"):
-        compare(recorded, "recorded", jobs=1)
+    with pytest.raises(UserError, match="--jobs 0: allowed is 1 or more"):
+        compare(recorded, "recorded", jobs=0)
+
+
+def edited(file: str, **values: object) -> Callable[[Path], None]:
+    """A change of some keys of a file; None takes the key away."""
+
+    def change(folder: Path) -> None:
+        content = json.loads((folder / file).read_text()) | values
+        (folder / file).write_text(json.dumps({key: value for key, value in content.items() if value is not None}))
+
+    return change
+
+
+def swapped(key: str, old: str, new: str) -> Callable[[Path], None]:
+    """A change within a text of a game file."""
+
+    def change(folder: Path) -> None:
+        content = json.loads((folder / GAME_FILE).read_text())
+        assert old in content[key]
+        (folder / GAME_FILE).write_text(json.dumps(content | {key: content[key].replace(old, new)}))
+
+    return change
+
+
+BROKEN: dict[str, tuple[Callable[[Path], None], str]] = {
+    "a transcript that is none": (lambda f: (f / "gt_traj.json").write_text("[3]"), "gt_traj.json: not a dialogue"),
+    "no grammar": (edited(GAME_FILE, grammar=None), "game.tw-pddl: grammar is missing, expected a text"),
+    "a grammar that is a number": (edited(GAME_FILE, grammar=3), "game.tw-pddl: grammar is 3, expected a text"),
+    "no problem": (edited(GAME_FILE, pddl_problem=None), "game.tw-pddl: pddl_problem is missing"),
+    "no parameters": (edited(GOAL_FILE, pddl_params=3), "traj_data.json: pddl_params is 3, expected a dict"),
+    "cut": (lambda f: (f / GAME_FILE).write_text('{"grammar'), "game.tw-pddl: not a JSON file ("),
+    "a list": (lambda f: (f / GAME_FILE).write_text("[]"), "game.tw-pddl: expected a JSON object, found list"),
+    "deep": (lambda f: (f / GAME_FILE).write_text("[" * 99_999), "game.tw-pddl: not a JSON file (nested too deeply)"),
+    "half a problem": (edited(GAME_FILE, pddl_problem="(define"), "game.tw-pddl: not a PDDL problem of its domain ("),
+    "no domain": (edited(GAME_FILE, pddl_domain="(x)"), "game.tw-pddl: not a PDDL problem of its domain ("),
+    "an object twice": (
+        swapped("pddl_problem", "(:objects", "(:objects agent1 - agent"),
+        "game.tw-pddl: not a PDDL problem of its domain (problem: two objects of one name)",
+    ),
+    "a fact of nothing": (
+        swapped("pddl_problem", "(:init", "(:init (holds agent1 nowhere)"),
+        "game.tw-pddl: not a PDDL problem of its domain (:init: (holds agent1 nowhere): no object nowhere)",
+    ),
+    "a grammar without an end": (
+        swapped("grammar", "action GotoLocation", "action GotoLocation x"),
+        "game.tw-pddl: not a PDDL domain with a TextWorld grammar (",
+    ),
+    "an opening that says nothing": (
+        swapped("grammar", '"intro"', '"outro"'), "game.tw-pddl: grammar: no rule 'intro' that applies"
+    ),
+    "a circle": (
+        swapped("grammar", "Your task is to: ", "#intro# Your task is to: "),
+        "game.tw-pddl: its rules cannot be played (RecursionError: ",
+    ),
+    "no verb": (
+        swapped("grammar", 'template :: "move', 'template :: "{o}'),
+        "game.tw-pddl: grammar: its action putobject does not begin with a verb",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_game_is_named_and_left_out(what: str, recorded: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spoil, told = BROKEN[what]
+    spoil(recorded / TASK_TYPES[1] / "trial")
+    assert compare(recorded, "recorded", jobs=1) == 1
+    out, err = capsys.readouterr()
+    assert out == "games won: 2 of 2; observations identical: 2 of 2; skipped: 1\n"
+    assert err.startswith(f"skipped: {recorded / TASK_TYPES[1] / 'trial'}/{told}") and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("what", [what for what in BROKEN if what not in ("a transcript that is none", "no verb")])
+def test_tasks_are_not_made_of_a_broken_game(what: str, recorded: Path, tmp_path: Path) -> None:
+    spoil, told = BROKEN[what]
+    spoil(recorded / TASK_TYPES[1] / "trial")
+    recorded.rename(tmp_path / "train")
+    counts = {"train": 3, "seen": 0, "unseen": 0}
+    with pytest.raises(UserError) as caught:
+        official_tasks(tmp_path, tmp_path / "out", counts=counts, task_types=TASK_TYPES, max_steps=20)
+    assert str(caught.value).startswith(f"{tmp_path / 'train' / TASK_TYPES[1] / 'trial'}/{told}")
 
 
 def test_real_transcripts_are_replayed(tmp_path: Path) -> None:

@@ -70,13 +70,22 @@ def test_packed_files_and_plain_names_are_found(tmp_path: Path) -> None:
     [
         ([item("A", pricing="call us")], "product A: pricing is 'call us', expected"),
         ([item("A", pricing="$ - $")], "product A: pricing is"),
-        ([item("A", name=None)], "product A: name is a NoneType, expected text"),
+        ([item("A", name=None)], "product A: name is None, expected text"),
         ([{key: value for key, value in item("A").items() if key != "query"}], "product A: query is missing"),
-        ([item("A", customization_options=[3])], "product A: customization_options is a list"),
+        ([item("A", customization_options=[3])], "product A: customization_options is list, expected an object"),
         ([item("A", customization_options={"size": [{}]})], "product A: value is missing"),
-        ([item("A", small_description=[1])], "product A: small_description is a int"),
-        ([{"name": "x"}], "entry 0: no asin"),
-        (["x"], "entry 0: no asin"),
+        ([item("A", small_description=[1])], "product A: small_description is 1, expected text"),
+        ([{"name": "x"}], "entry 0: asin is None, expected text"),
+        (["x"], "entry 0: 'x', expected a product of named fields"),
+        ([item("A", pricing=12.99)], "product A: pricing is 12.99, expected"),
+        ([item("A", pricing=float("nan"))], "product A: pricing is nan, expected"),
+        ([item("A", pricing="$" + "9" * 400)], "product A: pricing is '\\$9+…, expected"),
+        (
+            [item("A", name="a mug \ud83d")],
+            r"product A: name is 'a mug \\ud83d', which has half of a character; write it",
+        ),
+        ([item("A", customization_options={"size": {}})], "product A: option size is dict, expected a list"),
+        ([item("A\ud83d")], r"entry 0: asin is 'A\\ud83d', which has half of a character"),
         ([item("nan")], "no products"),
         ({}, "a dict, expected a list"),
     ],
@@ -85,6 +94,27 @@ def test_damaged_products_are_refused(tmp_path: Path, items: Any, message: str) 
     with pytest.raises(UserError, match=message) as caught:
         load(write_catalogue(tmp_path, items))
     assert "items_shuffle_1000.json" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        (None, "product B00SHIRT01: its instructions is None, expected a list"),
+        ([None], "product B00SHIRT01: None, expected an entry of named fields"),
+        ([{"instruction": "a mug \ud83d"}], "product B00SHIRT01: instruction is .*, which has half of a character"),
+        (
+            [{"instruction": "a mug", "instruction_attributes": []}],
+            "product B00SHIRT01: instruction_options is missing",
+        ),
+    ],
+)
+def test_an_instruction_that_does_not_fit_names_its_own_file(tmp_path: Path, entry: Any, message: str) -> None:
+    with pytest.raises(UserError, match=rf"^{tmp_path}/items_human_ins\.json: {message}"):
+        load(write_catalogue(tmp_path, instructions={"B00SHIRT01": entry}))
+    with pytest.raises(
+        UserError, match=rf"^{tmp_path}/items_ins_v2_1000\.json: product B00SHIRT01: 3, expected an entry"
+    ):
+        load(write_catalogue(tmp_path, attributes={"B00SHIRT01": 3}))
 
 
 @pytest.mark.parametrize(

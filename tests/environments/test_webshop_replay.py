@@ -3,6 +3,7 @@
 import gzip
 import json
 import random
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -95,18 +96,38 @@ def test_differences_are_counted_and_told(
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "message"),
+    ("name", "content", "line"),
     [
-        ("rewards.jsonl", "{", r"rewards\.jsonl: line 1 is not JSON"),
-        ("rewards.jsonl", '{"mode": "other"}', "not a recording of WebShop"),
+        ("rewards.jsonl", "{", r"rewards\.jsonl: line 1: not a recording of WebShop \(JSONDecodeError"),
+        ("rewards.jsonl", '{"mode": "other"}', r"rewards\.jsonl: line 1: not a recording of WebShop"),
+        ("rewards.jsonl", "\ufeff{}", r"rewards\.jsonl: line 1: not a recording of WebShop \(KeyError: 'mode'"),
         ("goals_hum.json", "[", r"goals_hum\.json: not a JSON file"),
-        ("goals_hum.json", "[]", "not a recording of WebShop"),
-        ("search.jsonl.gz", "plain", r"search\.jsonl\.gz: not readable"),
+        ("goals_hum.json", "[]", r"goals_hum\.json: not a recording of WebShop"),
     ],
 )
-def test_damaged_recordings_are_refused(recording: Path, name: str, content: str, message: str) -> None:
+def test_damaged_records_are_named_and_left_out(
+    recording: Path, name: str, content: str, line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compare(recording)
+    whole = capsys.readouterr().out
     (recording / name).write_text(content)
-    with pytest.raises(UserError, match=message):
+    assert compare(recording) == 1
+    out, err = capsys.readouterr()
+    assert re.search(rf"^skipped: {re.escape(str(recording))}/{line}", err, re.MULTILINE), err
+    assert re.search(r"; skipped: \d+$", out.strip()) and whole.split(";")[0 if name != "goals_hum.json" else 2] in out
+
+
+def test_an_action_that_is_none_leaves_out_its_episode(recording: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    change(recording / "episodes.jsonl", lambda episode: episode["steps"][0].update(action=None))
+    assert compare(recording) == 1
+    out, err = capsys.readouterr()
+    assert "; skipped: 1" in out and "steps identical: 0 of 0" in out
+    assert err.startswith(f"skipped: {recording}/episodes.jsonl: line 1: not a recording of WebShop (")
+
+
+def test_a_file_that_cannot_be_unpacked_is_refused(recording: Path) -> None:
+    (recording / "search.jsonl.gz").write_text("plain")
+    with pytest.raises(UserError, match=r"search\.jsonl\.gz: not readable \("):
         compare(recording)
 
 

@@ -14,6 +14,7 @@ from w2sg.contracts import layout
 from w2sg.contracts.trajectories import read_trajectories, write_trajectories
 from w2sg.stages import __main__ as stages
 from w2sg.stages.__main__ import STAGES
+from w2sg.trees import tree as trees
 
 RUN = ("--environment", "alfworld", "--seed", "0")
 TASKS, GAMES, TREES = layout.tasks("alfworld"), layout.games("alfworld"), layout.trees("alfworld", 0)
@@ -111,10 +112,11 @@ def test_foreign_pickles(project, words):
     for value, told in (
         (Hostile(f"touch {str(mark)!r}"), "it asks for posix.system"),
         ({"task": Path("x")}, "it asks for pathlib"),
-        ({"task": 1}, "not a file of trajectory trees by task id"),
-        ([1, 2], "not a file of trajectory trees by task id"),
+        ((trees.FORMAT, {"task": 1}), "no trees by task id"),
+        ((trees.FORMAT, [1, 2]), "no trees by task id"),
+        ({"task": 1}, "of another version"),
     ):
-        (project.path / TREES).write_bytes(pickle.dumps(value))
+        (project.path / TREES).write_bytes(trees.sealed(pickle.dumps(value)))
         line = refused(project, *words)
         assert line.startswith(f"{TREES}: not a file of trajectory trees")
         assert told in line

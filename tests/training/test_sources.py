@@ -228,6 +228,13 @@ def test_adapters_without_their_base_are_refused(folder: Path, tmp_path: Path) -
     out = tmp_path / "adapters"
     adapt(folder, out, base=None)
     assert refusal(out) == f"{out}/adapter_config.json: names no base (base_model_name_or_path); give the merged model"
+    change(out / "adapter_config.json", base_model_name_or_path=str(folder))
+    (out / "adapter_model.safetensors").unlink()
+    assert refusal(out) == f"{out}: adapter_config.json without adapter_model.safetensors; give the folder whole"
+    (out / "adapter_config.json").write_text("[" * 9999)
+    (out / "adapter_model.safetensors").write_bytes(b"")
+    assert refusal(out).startswith(f"{out}/adapter_model.safetensors: cut short or damaged (")
+    adapt(folder, out, base=None)
     change(out / "adapter_config.json", base_model_name_or_path=f"{tmp_path}/gone")
     assert refusal(out) == (
         f"{out}: adapters of {tmp_path}/gone, which cannot be loaded; {tmp_path}/gone: no such folder; "

@@ -2,6 +2,7 @@ import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,10 @@ from .examples import exact_tree, sample_sets, samples, solved_tree
 def copied(text: str) -> str:
     """An equal text that is another object."""
     return "".join(list(text))
+
+
+def of_task(task_id: str, tree: TrajectoryTree) -> TrajectoryTree:
+    return replace(tree, trajectories=tuple(replace(each, task_id=task_id) for each in tree.trajectories))
 
 
 def without_shared_texts(tree: TrajectoryTree) -> TrajectoryTree:
@@ -59,7 +64,7 @@ def test_flat_layout(drawn: list) -> None:
 
 
 def test_round_trip(tmp_path: Path) -> None:
-    written = {"second": solved_tree(), "first": exact_tree(samples(("ab", 1.0)))}
+    written = {"second": of_task("second", solved_tree()), "first": of_task("first", exact_tree(samples(("ab", 1.0))))}
     trees.dump(tmp_path / "trees.pkl", written)
     read = trees.load(tmp_path / "trees.pkl")
     assert read == written
@@ -94,11 +99,14 @@ class Foreign:
 @pytest.mark.parametrize(
     "content",
     [
-        pickle.dumps({"task": Foreign()}),
-        pickle.dumps({"task": print}),
-        b"cos\nsystem\n(S'touch taken'\ntR.",
-        pickle.dumps({"task": 1}),
-        pickle.dumps([1, 2]),
+        trees.sealed(pickle.dumps({"task": Foreign()})),
+        trees.sealed(pickle.dumps({"task": print})),
+        trees.sealed(b"cos\nsystem\n(S'touch taken'\ntR."),
+        trees.sealed(pickle.dumps({"task": 1})),
+        trees.sealed(pickle.dumps([1, 2])),
+        trees.sealed(pickle.dumps([1, 2], protocol=2)),
+        trees.sealed(b"\x80\x04](r\xff\xff\xff\xffK\x01e."),
+        pickle.dumps({"task": solved_tree()}),
         b"",
         b"PAR1 and not a pickle",
         b"\x80\x05\x95\xff\xff\xff\xff\xff\xff\xff\xff",
@@ -126,3 +134,83 @@ def test_a_truncated_file_is_refused_wherever_it_is_cut(tmp_path: Path) -> None:
 def test_a_missing_file_names_itself(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"trees\.pkl: no such file"):
         trees.load(tmp_path / "trees.pkl")
+
+
+def test_any_changed_byte_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "trees.pkl"
+    trees.dump(path, {"task": solved_tree()})
+    whole = path.read_bytes()
+    for place in range(0, len(whole), 41):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(UserError, match="not a file of trajectory trees \\(damaged"):
+            trees.load(path)
+
+
+def test_other_programs_read_it_as_a_pickle(tmp_path: Path) -> None:
+    trees.dump(tmp_path / "trees.pkl", {"task": solved_tree()})
+    with (tmp_path / "trees.pkl").open("rb") as file:
+        assert pickle.load(file) == (trees.FORMAT, {"task": solved_tree()})
+
+
+def test_records_of_another_order_are_of_another_version(tmp_path: Path) -> None:
+    other = trees.FORMAT | {"Step": tuple(reversed(trees.FORMAT["Step"]))}
+    (tmp_path / "trees.pkl").write_bytes(trees.sealed(pickle.dumps((other, {"task": solved_tree()}))))
+    with pytest.raises(
+        UserError, match=r"trees\.pkl: not a file of trajectory trees \(of another version\); run the stage"
+    ):
+        trees.load(tmp_path / "trees.pkl")
+
+
+def node(number: int, **values: object) -> Callable[[TrajectoryTree], TrajectoryTree]:
+    """A change of one node."""
+    return lambda tree: replace(
+        tree, nodes=tuple(replace(n, **values) if i == number else n for i, n in enumerate(tree.nodes))
+    )
+
+
+def step(**values: object) -> Callable[[TrajectoryTree], TrajectoryTree]:
+    """A change of the first sample's last step."""
+
+    def change(tree: TrajectoryTree) -> TrajectoryTree:
+        first, *others = tree.trajectories
+        *before, last = first.steps
+        return replace(tree, trajectories=(replace(first, steps=(*before, replace(last, **values))), *others))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (lambda tree: replace(tree, nodes=()), "no root that all samples pass through"),
+        (lambda tree: replace(tree, trajectories=()), "a trajectory without steps"),
+        (lambda tree: of_task("other", tree), "of another task"),
+        (lambda tree: replace(tree, trajectories=(*tree.trajectories, tree.trajectories[0])), "no root that all"),
+        (node(0, parent=3), "no root that all samples pass through"),
+        (node(1, children=(2, 1, 8)), "node 1: a child that is not below it"),
+        (node(1, children=(2, 99)), "node 1: a child that is not below it"),
+        (node(8, parent=2), "node 1: a child that is not below it"),
+        (node(2, children=(3, 5)), "node 2: samples that get lost, or come from nowhere"),
+        (node(3, depth=2), "node 3: another depth than its parent's tells"),
+        (node(3, members=(0, 7)), "node 2: samples that get lost"),
+        (node(4, members=()), "node 3: samples that get lost"),
+        (node(4, stop=False), "node 4: another depth"),
+        (node(4, total_reward=float("nan")), "node 4: another sum of scores than its samples have"),
+        (node(4, total_reward=0.5), "node 4: another sum of scores"),
+        (node(3, total_reward=0.5), "node 3: another sum of scores"),
+        (step(score=float("inf")), "a score outside 0 to 1"),
+        (step(score=float("nan")), "a score outside 0 to 1"),
+        (step(observation=3), "Step.observation is no str"),
+        (node(3, depth=True), "Node.depth is no int"),
+        (node(3, members="ab"), ""),
+    ],
+)  # fmt: skip
+def test_a_tree_that_is_none_is_named(
+    change: Callable[[TrajectoryTree], TrajectoryTree], line: str, tmp_path: Path
+) -> None:
+    trees.dump(tmp_path / "trees.pkl", {"task": change(solved_tree())})
+    with pytest.raises(UserError) as caught:
+        trees.load(tmp_path / "trees.pkl")
+    told = f"{tmp_path}/trees.pkl: not a file of trajectory trees ("
+    assert (str(caught.value).startswith(told) and f"tree of task: {line}" in str(caught.value)) or not line
+    assert "\n" not in str(caught.value)

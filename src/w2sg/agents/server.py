@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import urllib3
 
+from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 
@@ -100,8 +101,12 @@ class ServerPolicy:
     def _text(self, data: bytes) -> str:
         """The content of the one choice."""
         try:
-            return json.loads(data)["choices"][0]["message"]["content"] or ""
-        except (ValueError, LookupError, TypeError):
+            text = files.loaded(data)["choices"][0]["message"]["content"]
+            if text is None:
+                return ""
+            # Half of a character, which a server may cut off at the limit of tokens, is what the own loop writes too.
+            return text.encode(errors="replace").decode()
+        except (ValueError, LookupError, TypeError, AttributeError):
             raise UserError(
                 f"{self._key}.url {self._url}: answers something else than a chat completion ({_said(data)})"
             ) from None
@@ -162,7 +167,7 @@ def _said(data: bytes) -> str:
     text = data.decode(errors="replace")
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return _line(text)
     for name in ("error", "message", "detail"):
         if isinstance(value, dict) and value.get(name):

@@ -1,7 +1,6 @@
 """The command `w2sg`: what this machine can run, and a look into the environments beside the pipeline."""
 
 import argparse
-import errno
 import math
 import os
 import sys
@@ -10,10 +9,12 @@ from pathlib import Path
 from w2sg.config.environments import FOLDER, NAMES
 from w2sg.config.packages import PACKAGES
 from w2sg.contracts import progress_bars
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.command_line import Parser
+from w2sg.contracts.errors import UserError, named, told
 from w2sg.contracts.tasks import SPLITS
 from w2sg.environments.optional import optional
 
+LONGEST_NUMBER = 18  # digits, of what generators and tables can hold
 REPLAYED = tuple(name for name in NAMES if (FOLDER / name / "replay.py").exists())
 
 
@@ -28,14 +29,10 @@ def main() -> int:
     except BrokenPipeError:  # the reader has seen enough, such as `head`
         _drop_output()
         return 0
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _drop_output()
-        print(f"w2sg {arguments.command}: {error.filename or 'standard output'}: no space left", file=sys.stderr)
-        return 2
-    except UserError as error:
-        for line in str(error).splitlines():
+    except (UserError, OSError) as error:
+        if isinstance(error, OSError) and error.filename is None:  # standard output cannot be written to
+            _drop_output()
+        for line in told(error):
             print(f"w2sg {arguments.command}: {line}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -49,8 +46,8 @@ def _drop_output() -> None:
 
 def _whole(text: str) -> int:
     """A number that seeds a generator or counts."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"{text[:40]}: must be a whole number from 0")
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
+        raise argparse.ArgumentTypeError(f"{named(text)}: must be a whole number from 0")
     return int(text)
 
 
@@ -61,13 +58,13 @@ def _from_zero(text: str) -> float:
     except ValueError:
         value = math.nan
     if not 0.0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text[:40]}: must be a number from 0")
+        raise argparse.ArgumentTypeError(f"{named(text)}: must be a number from 0")
     return value
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    root = argparse.ArgumentParser(prog="w2sg", description=__doc__)
+    root = Parser(prog="w2sg", description=__doc__)
     commands = root.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="what works on this machine, what is missing, and the remedy")
 
@@ -170,7 +167,7 @@ def _run(arguments: argparse.Namespace) -> int:
             return new_environment.run(arguments.name)
     replay = optional(f"w2sg.environments.{arguments.environment}.replay")
     assert replay is not None, "the command line offers those that have one"
-    options = argparse.ArgumentParser(prog=f"w2sg replay {arguments.environment}", description=replay.__doc__)
+    options = Parser(prog=f"w2sg replay {arguments.environment}", description=replay.__doc__)
     replay.add_arguments(options)
     status: int = replay.run(options.parse_args(arguments.options))
     return status

@@ -3,11 +3,13 @@
 On unvalidated values too, so that what breaks them is reported along with everything else.
 """
 
+from collections.abc import Iterator
 from os.path import expanduser
 from typing import Any, get_args
 
 from w2sg.config.models import FOLDER
 from w2sg.config.rosters import STRONG_PAIRS, STRONG_PATHS, ModelName
+from w2sg.contracts.errors import named, shown
 
 
 def disagreements(values: dict[str, Any]) -> list[str]:
@@ -29,8 +31,22 @@ def disagreements(values: dict[str, Any]) -> list[str]:
         wanted, most = _at(values, key), _at(values, limit)
         if type(wanted) is type(most) is int and wanted > most:
             problems.append(f"{key}: {wanted} is too many; allowed is at most {limit} ({most})")
-    problems += _outside_problems(values) + _play_problems(values)
+    problems += list(odd_texts(values)) + _outside_problems(values) + _play_problems(values)
     return problems + _schedule_problems(values) + _roster_problems(values) + _theorem_problems(values)
+
+
+def odd_texts(values: Any, key: str = "") -> Iterator[str]:
+    """Texts that no file, folder or table can bear as a name, wherever they are."""
+    if isinstance(values, dict):
+        for name, value in values.items():
+            yield from odd_texts(name, f"{key}.{name}".lstrip("."))
+            yield from odd_texts(value, f"{key}.{name}".lstrip("."))
+    elif isinstance(values, list | tuple):
+        for number, value in enumerate(values):
+            yield from odd_texts(value, f"{key}.{number}")
+    elif isinstance(values, str) and not (values.strip() and values.isprintable()):
+        wrong = "has characters that do not show" if values.strip() else "is blank"
+        yield f"{named(key)}: {shown(values)} {wrong}; write a text on one line"
 
 
 def _outside_problems(values: dict[str, Any]) -> list[str]:
@@ -46,11 +62,12 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
             read[role] = (key, base)
     declared = _mapping(values, "outside")
     return [
-        f"{key}: {path} is no input yet; write `{name}: {expanduser(path)}` under outside"
+        f"{key}: {named(path)} is no input yet; write `{name}: {named(expanduser(path))}` under outside"
         for name, (key, path) in read.items()
         if declared.get(name) != expanduser(path)
     ] + [
-        f"outside.{name}: nothing reads it; allowed are environments with a data_dir, and models whose base is a folder"
+        f"outside.{named(str(name))}: nothing reads it; "
+        "allowed are environments with a data_dir, and models whose base is a folder"
         for name in declared
         if name not in read
     ]
@@ -96,7 +113,7 @@ def _theorem_problems(values: dict[str, Any]) -> list[str]:
     if (method := named["method"]) is not None and method == named["superior"] and len(methods) > 1:
         return [f"theorem.superior: {method} is theorem.method already; name the model that stands in for pi*"]
     return [
-        f"theorem.{key}: no method {name!r} in preference; allowed are {', '.join(methods)}"
+        f"theorem.{key}: no method {shown(name)} in preference; allowed are {', '.join(map(str, methods))}"
         for key, name in named.items()
         if methods and isinstance(name, str) and name not in methods
     ]
@@ -115,11 +132,11 @@ def _roster_problems(values: dict[str, Any]) -> list[str]:
             data = _at(values, f"{roster}.{method}.data")
             if data in STRONG_PAIRS + STRONG_PATHS and "strong" not in explored:
                 problems.append(
-                    f"{roster}.{method}.data: {data} is made from the strong model's exploration; "
+                    f"{roster}.{named(str(method))}.data: {data} is made from the strong model's exploration; "
                     "add strong to explore.roles"
                 )
             if method in names:
-                problems.append(f"{roster}.{method}: another model has this name; choose one of its own")
+                problems.append(f"{roster}.{named(str(method))}: another model has this name; choose one of its own")
             names.append(method)
     return problems
 

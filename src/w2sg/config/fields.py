@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from w2sg.contracts.errors import named
+
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Count = Annotated[int, Field(ge=1)]
 Positive = Annotated[float, Field(gt=0.0)]
@@ -32,7 +34,7 @@ class Section(BaseModel):
 def distinct(values: tuple[Item, ...]) -> tuple[Item, ...]:
     """The values, which must differ from each other."""
     if len(set(values)) != len(values):
-        raise ValueError(f"must differ from each other, found {list(values)}")
+        raise ValueError(f"must differ from each other, found {named(str(list(values)))}")
     return values
 
 

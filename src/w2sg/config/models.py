@@ -6,6 +6,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from w2sg.config import packages
 from w2sg.config.fields import Count, Section
+from w2sg.contracts.errors import named
 
 # A base that begins like this is a folder; one that begins with packages.PREFIX is a package; else an id of the hub.
 FOLDER = ("/", "./", "../", "~")
@@ -25,15 +26,18 @@ class Pretrained(Section):
         if self.base.startswith(packages.PREFIX):
             if (package := packages.PACKAGES.get(self.base)) is None:
                 known = ", ".join(packages.PACKAGES)
-                raise ValueError(f"base {self.base} is no package with a model; those are {known}")
+                raise ValueError(f"base {named(self.base)} is no package with a model; those are {known}")
             if self.revision != package.version:
-                raise ValueError(f'base {self.base} is known in one version; write revision: "{package.version}"')
+                raise ValueError(
+                    f'base {named(self.base)} is known in one version; write revision: "{package.version}"'
+                )
         if self.revision is None and not folder:
             raise ValueError(
-                f"base {self.base} is a model of the hub; give the commit in revision (a folder begins with ./ or /)"
+                f"base {named(self.base)} is a model of the hub; "
+                "give the commit in revision (a folder begins with ./ or /)"
             )
         if self.revision is not None and folder:
-            raise ValueError(f"base {self.base} is a folder, which has no revision; set null")
+            raise ValueError(f"base {named(self.base)} is a folder, which has no revision; set null")
         return self
 
 

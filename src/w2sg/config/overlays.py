@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from w2sg.config.yaml_files import read_yaml
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named
 
 KEYS = ("base", "drop", "set")
 
@@ -70,7 +70,9 @@ def merged(path: Path) -> Merged:
         overlays.append(values)
         files.append(_base(files[-1], values))
         if files[-1].resolve() in [file.resolve() for file in files[:-1]]:
-            raise UserError(f"{files[-2]}: base {values['base']} leads back to {files[-1]}; end with a complete file")
+            raise UserError(
+                f"{files[-2]}: base {named(values['base'])} leads back to {files[-1]}; end with a complete file"
+            )
         values = read_yaml(files[-1])
     complete = copy.deepcopy(values)
     for file, overlay in reversed(list(zip(files[:-1], overlays, strict=True))):
@@ -86,14 +88,16 @@ def _base(file: Path, overlay: Mapping[str, Any]) -> Path:
     if not isinstance(base, str):
         raise UserError(f"{file}: base: name the parameter file that this overlay lies on, such as ../params.yaml")
     if unknown := [str(key) for key in overlay if key not in KEYS]:
-        raise UserError(f"{file}: {unknown[0]}: an overlay has the keys {', '.join(KEYS)} alone; put it below set")
+        raise UserError(
+            f"{file}: {named(unknown[0])}: an overlay has the keys {', '.join(KEYS)} alone; put it below set"
+        )
     if not isinstance(changes, dict):
         raise UserError(f"{file}: set: expected sections such as `explore:`, found {type(changes).__name__}")
     if not isinstance(drop, list) or not all(isinstance(key, str) for key in drop):
         raise UserError(f"{file}: drop: expected a list of dotted keys such as [environments.webshop]")
     found = Path(os.path.normpath(file.parent / base))
-    if not found.is_file():
-        raise UserError(f"{file}: base: no such file {found} (it is looked for beside this one)")
+    if "\0" in base or not found.is_file():
+        raise UserError(f"{file}: base: no such file {named(str(found))} (it is looked for beside this one)")
     return found
 
 
@@ -103,7 +107,7 @@ def _drop(values: dict[str, Any], key: str, *, file: Path) -> None:
     for name in sections:
         here = here.get(name) if isinstance(here, dict) else None
     if not isinstance(here, dict) or last not in here:
-        raise UserError(f"{file}: drop: its base has no {key}")
+        raise UserError(f"{file}: drop: its base has no {named(key)}")
     del here[last]
 
 

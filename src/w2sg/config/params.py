@@ -12,19 +12,19 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from w2sg.config import data, judging, models, training
-from w2sg.config.consistency import disagreements
+from w2sg.config.consistency import disagreements, odd_texts
 from w2sg.config.environments import Environments
 from w2sg.config.fields import EnvironmentSettings, Section, distinct
 from w2sg.config.problems import described
 from w2sg.config.rosters import ImitationMethod, InferenceMethod, MethodName, PreferenceMethod
 from w2sg.config.yaml_files import read_yaml
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named, reason
 
 
 class Params(Section):
     """The configuration of one run."""
 
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(min_length=1)
+    seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1)
     """Training seeds; the bases from scratch and all that is trained or sampled after them is made once for each."""
     outside: dict[MethodName, Annotated[str, Field(min_length=1)]]
     """Folders outside, which both tools then look into; NAME: an environment with `data_dir`, a model with a folder."""
@@ -72,7 +72,7 @@ class Params(Section):
         """
         known = dict(self.environments.items())
         if name not in known:
-            raise UserError(f"--environment {name}: unknown; params.yaml has {', '.join(known)}")
+            raise UserError(f"--environment {named(name)}: unknown; params.yaml has {', '.join(known)}")
         return known[name]
 
 
@@ -85,6 +85,11 @@ def load(path: Path = Path("params.yaml")) -> Params:
     return validated(read_yaml(path), source=path)
 
 
+@cache
+def _schema() -> dict[str, Any]:
+    return Params.model_json_schema()
+
+
 def validated(values: dict[str, Any], *, source: Path) -> Params:
     """The values of `source` as a typed object.
 
@@ -93,13 +98,15 @@ def validated(values: dict[str, Any], *, source: Path) -> Params:
     """
     try:
         # Strict, so that `true` is no number; by way of JSON, so that a list is a tuple all the same.
-        return Params.model_validate_json(json.dumps(values, default=str), strict=True)
+        text = json.dumps(values, default=str, ensure_ascii=False).encode(errors="replace")
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{source}: cannot be read ({reason(error)}); write it with fewer levels") from None
+    try:
+        params = Params.model_validate_json(text, strict=True)
     except ValidationError as error:
         lines = described(error, schema=_schema()) + disagreements(values)
-        raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
-
-
-@cache
-def _schema() -> dict[str, Any]:
-    """JSON schema of the whole."""
-    return Params.model_json_schema()
+        raise UserError("\n".join(f"{source}: {line}" for line in lines or [reason(error)])) from None
+    # Half of a character is not in the text that was validated.
+    if odd := list(odd_texts(values)):
+        raise UserError("\n".join(f"{source}: {line}" for line in odd))
+    return params

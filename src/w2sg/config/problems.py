@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from w2sg.config.models import KINDS
+from w2sg.contracts.errors import named, shown
 
 
 def described(error: ValidationError, *, schema: Mapping[str, Any]) -> list[str]:
@@ -20,7 +21,7 @@ def described(error: ValidationError, *, schema: Mapping[str, Any]) -> list[str]
 
 
 def _line(problem: Any, schema: Mapping[str, Any]) -> str:
-    key = ".".join(str(part) for part in problem["loc"] if part not in KINDS)
+    key = named(".".join(str(part) for part in problem["loc"] if part not in KINDS))
     found = problem.get("input")
     match problem["type"]:
         case "extra_forbidden":
@@ -32,8 +33,7 @@ def _line(problem: Any, schema: Mapping[str, Any]) -> str:
         case "value_error":
             return f"{key}: {problem['ctx']['error']}"
         case _:
-            shown = repr(found) if found is None or isinstance(found, int | float | str) else type(found).__name__
-            return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]} (found {shown})"
+            return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]} (found {shown(found)})"
 
 
 def _keys(schema: Mapping[str, Any], loc: Sequence[Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from pydantic import field_validator
 
 from w2sg.config.fields import Count, Positive, Section
+from w2sg.contracts.errors import named
 
 
 class Backend(Section):
@@ -21,12 +22,12 @@ class Backend(Section):
     @classmethod
     def _over_http(cls, url: str) -> str:
         if not url.startswith(("http://", "https://")):
-            raise ValueError(f"must begin with http:// or https://, found {url}")
+            raise ValueError(f"must begin with http:// or https://, found {named(url)}")
         return url
 
     @field_validator("model")
     @classmethod
     def _one_name_for_each_checkpoint(cls, model: str) -> str:
         if "{checkpoint}" not in model:
-            raise ValueError(f"must contain {{checkpoint}}, or all would be one model; found {model}")
+            raise ValueError(f"must contain {{checkpoint}}, or all would be one model; found {named(model)}")
         return model

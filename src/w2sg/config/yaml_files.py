@@ -6,9 +6,10 @@ from typing import Any
 
 import yaml
 
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named, of_system, reason
 
 DEEPEST = 100  # levels of sections
+LARGEST = 2**63  # DVC writes larger numbers, but no stage can hold them
 
 
 class _Loader(yaml.CSafeLoader):
@@ -22,14 +23,25 @@ class _Loader(yaml.CSafeLoader):
                 continue
             if (name := self.construct_object(key, deep=True)) in seen:
                 where = key.start_mark
-                raise yaml.constructor.ConstructorError(None, None, f"the key {str(name)[:40]} is there twice", where)
+                raise yaml.constructor.ConstructorError(None, None, f"the key {named(str(name))} is there twice", where)
             seen.add(name)
         return super().construct_mapping(node, deep)
 
 
 def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
     text = loader.construct_scalar(node).replace("_", "")
-    return int(text, 0) if text.lstrip("+-").lower().startswith(("0x", "0o", "0b")) else int(text)
+    value = int(text, 0) if text.lstrip("+-").lower().startswith(("0x", "0o", "0b")) else int(text)
+    if not -LARGEST <= value < LARGEST:
+        raise ValueError(f"a number of more than 64 bits, {named(text)}")
+    return value
+
+
+# Values that DVC's templates and the tables cannot hold: bytes, dates, sets, ordered mappings.
+_Loader.yaml_constructors = {
+    tag: construct
+    for tag, construct in yaml.SafeLoader.yaml_constructors.items()
+    if tag is None or tag.rpartition(":")[2] in ("null", "bool", "int", "float", "str", "seq", "map")
+}
 
 
 _Loader.yaml_implicit_resolvers = {}  # not those of YAML 1.1
@@ -66,8 +78,22 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: no such file; run this in the folder of the project") from None
-    except (yaml.YAMLError, ValueError) as error:  # bytes that are no text, digits that are no number
-        raise UserError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from None
+    except OSError as error:
+        raise UserError(of_system(error)) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # bytes that are no text, digits that are no number
+        raise UserError(f"{path}: not valid YAML: {_problem(error)}") from None
     if not isinstance(values, dict):
         raise UserError(f"{path}: expected sections such as `explore:`, found {type(values).__name__}")
     return values
+
+
+def _problem(error: Exception) -> str:
+    """What is wrong and where, in a few words of PyYAML's, which quotes the file at length."""
+    if isinstance(error, RecursionError):
+        return "nested too deeply"
+    if isinstance(error, yaml.MarkedYAMLError) and (mark := error.problem_mark or error.context_mark):
+        what = error.problem or error.context or "no YAML"
+        return f"{named(what)} in line {mark.line + 1}, column {mark.column + 1}"
+    if isinstance(error, yaml.reader.ReaderError):
+        return f"a character that YAML does not allow, number {error.character}, at position {error.position}"
+    return reason(error)

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named, shown
 from w2sg.contracts.tasks import SPLITS
 from w2sg.contracts.trajectories import TRAJECTORIES, Trajectory, grouped, step_rows
 
@@ -31,7 +31,7 @@ def write_episodes(path: Path, episodes: Iterable[Episode]) -> None:
     rows: list[dict[str, Any]] = []
     for episode in episodes:
         rows += step_rows(episode.trajectory, model=episode.model, seed=episode.seed, split=episode.split)
-    files.write_parquet(path, pa.Table.from_pylist(rows, schema=EPISODES))
+    files.write_rows(path, rows, EPISODES)
 
 
 def read_episodes(path: Path) -> list[Episode]:
@@ -43,6 +43,8 @@ def read_episodes(path: Path) -> list[Episode]:
     episodes = []
     for (model, seed, split), trajectory in grouped(path, EPISODES, before=("model", "seed", "split")):
         if split not in SPLITS:
-            raise UserError(f"{path}: task {trajectory.task_id}: split is {split!r}, allowed are {', '.join(SPLITS)}")
+            raise UserError(
+                f"{path}: task {named(trajectory.task_id)}: split is {shown(split)}, allowed are {', '.join(SPLITS)}"
+            )
         episodes.append(Episode(model, seed, split, trajectory))
     return episodes

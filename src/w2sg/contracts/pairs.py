@@ -7,8 +7,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from w2sg.contracts.errors import shown
 from w2sg.contracts.messages import MESSAGES, Message
-from w2sg.contracts.rows import Row, in_unit_interval
+from w2sg.contracts.rows import Row, in_turn, in_unit_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,9 @@ class Pair(Row):
         for name, side in (("chosen", self.chosen), ("rejected", self.rejected)):
             if not side or side[0]["role"] != "assistant" or side[-1]["role"] != "assistant":
                 raise ValueError(f"{name} does not start and end with an assistant turn")
+        in_turn("history", self.history)
+        in_turn("chosen", self.chosen, first="assistant")
+        in_turn("rejected", self.rejected, first="assistant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ class ReferenceTurn(Row):
     def check(self) -> None:
         """See Row.check."""
         if self.side not in ("chosen", "rejected"):
-            raise ValueError(f"side is {self.side!r}, allowed are chosen, rejected")
+            raise ValueError(f"side is {shown(self.side)}, allowed are chosen, rejected")
         if not -math.inf < self.logprob <= 0.0:
             raise ValueError(f"logprob is {self.logprob}, allowed is a finite number up to 0")
         if self.tokens < 1:

@@ -7,7 +7,7 @@ from typing import ClassVar
 import pyarrow as pa
 
 from w2sg.contracts.messages import MESSAGES, Message
-from w2sg.contracts.rows import Row, in_unit_interval
+from w2sg.contracts.rows import Row, in_turn, in_unit_interval
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,3 +51,4 @@ class DemonstrationPath(Row):
         in_unit_interval("replay_score", self.replay_score)
         if not self.messages or self.messages[-1]["role"] != "assistant":
             raise ValueError("messages do not end with an assistant turn")
+        in_turn("messages", self.messages)

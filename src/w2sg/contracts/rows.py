@@ -1,6 +1,6 @@
 """What the tables between stages have in common: a row is a dataclass with a Parquet schema."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import ClassVar, Self
@@ -8,7 +8,8 @@ from typing import ClassVar, Self
 import pyarrow as pa
 
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, shown
+from w2sg.contracts.messages import Message
 
 
 class Row:
@@ -21,8 +22,12 @@ class Row:
 
     @classmethod
     def write(cls, path: Path, rows: Iterable[Self]) -> None:
-        """Write rows to a Parquet file atomically."""
-        files.write_parquet(path, pa.Table.from_pylist([asdict(row) for row in rows], schema=cls.SCHEMA))  # type: ignore[call-overload]
+        """Write rows to a Parquet file atomically.
+
+        Raises:
+            UserError: a text has half of a character, which the file cannot hold.
+        """
+        files.write_rows(path, [asdict(row) for row in rows], cls.SCHEMA)  # type: ignore[call-overload]
 
     @classmethod
     def read(cls, path: Path) -> list[Self]:
@@ -39,6 +44,15 @@ class Row:
             except ValueError as error:
                 raise UserError(f"{path}: row {number}: {error}") from None
         return rows
+
+
+def in_turn(name: str, messages: Sequence[Message], *, first: str = "user") -> None:
+    """Raise ValueError with a short reason when the messages are not by the user and the assistant in turn."""
+    roles = ("user", "assistant") if first == "user" else ("assistant", "user")
+    for number, message in enumerate(messages):
+        if message["role"] != roles[number % 2]:
+            found = shown(message["role"])
+            raise ValueError(f"{name}: turn {number} is of the role {found}, expected {roles[number % 2]}")
 
 
 def in_unit_interval(name: str, value: float) -> None:

@@ -5,6 +5,7 @@ from typing import ClassVar
 
 import pyarrow as pa
 
+from w2sg.contracts.errors import shown
 from w2sg.contracts.rows import Row
 
 SPLITS = ("train", "seen", "unseen")
@@ -35,6 +36,6 @@ class Task(Row):
     def check(self) -> None:
         """See Row.check."""
         if self.split not in SPLITS:
-            raise ValueError(f"split is {self.split!r}, allowed are {', '.join(SPLITS)}")
+            raise ValueError(f"split is {shown(self.split)}, allowed are {', '.join(SPLITS)}")
         if self.max_steps < 1:
             raise ValueError(f"max_steps is {self.max_steps}, allowed is 1 or more")

@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named
 from w2sg.contracts.messages import Message
 
 
@@ -111,7 +111,7 @@ def write_trajectories(path: Path, trajectories: Iterable[Trajectory]) -> None:
     rows: list[dict[str, Any]] = []
     for trajectory in trajectories:
         rows += step_rows(trajectory)
-    files.write_parquet(path, pa.Table.from_pylist(rows, schema=TRAJECTORIES))
+    files.write_rows(path, rows, TRAJECTORIES)
 
 
 def step_rows(trajectory: Trajectory, **before: str | int) -> list[dict[str, Any]]:
@@ -140,14 +140,15 @@ def grouped(path: Path, schema: pa.Schema, *, before: Sequence[str]) -> Iterator
         trajectory = Trajectory(**dict(zip(_HEAD, head[len(before) :], strict=True)), steps=steps)
         if trajectory.sample < 0 or trajectory.temperature < 0.0 or not 0.0 < trajectory.top_p <= 1.0:
             found = f"sample {trajectory.sample}, temperature {trajectory.temperature}, top_p {trajectory.top_p}"
-            raise UserError(f"{path}: task {trajectory.task_id}: {found}; allowed are >= 0, >= 0 and > 0 to 1")
+            raise UserError(f"{path}: task {named(trajectory.task_id)}: {found}; allowed are >= 0, >= 0 and > 0 to 1")
         yield head[: len(before)], trajectory
 
 
 def _step(path: Path, row: dict[str, Any], number: int) -> Step:
-    where = f"{path}: task {row['task_id']}, sample {row['sample']}, step {row['step']}"
+    where = f"{path}: task {named(row['task_id'])}, sample {row['sample']}, step {row['step']}"
     if row["step"] != number:
-        raise UserError(f"{where}: step {number} belongs here")
+        twice = "; is the sample there twice?" if row["step"] == 0 else ""
+        raise UserError(f"{where}: step {number} belongs here{twice}")
     if not 0.0 <= row["score"] <= 1.0:
         raise UserError(f"{where}: score is {row['score']}, allowed is 0 to 1")
     return Step(**{f.name: row[f.name] for f in fields(Step)})

@@ -1,6 +1,5 @@
 """Run one stage: `python -m w2sg.stages trees --environment alfworld --seed 0` (the commands of dvc.yaml)."""
 
-import argparse
 import importlib
 import inspect
 import sys
@@ -9,7 +8,8 @@ from typing import Any, get_args
 
 from w2sg.config import data, params, threads
 from w2sg.contracts import processes, progress_bars
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.command_line import Parser
+from w2sg.contracts.errors import UserError, named, told
 from w2sg.contracts.layout import EVALUATION_GROUPS
 from w2sg.stages import launch
 
@@ -23,7 +23,7 @@ SECONDS_TO_SPEAK = 3.0
 def main() -> int:
     """Parse the command line, keep to the threads and GPUs that the stage table declares, run the stage."""
     progress_bars.hide()
-    parser = argparse.ArgumentParser(prog="python -m w2sg.stages", description=__doc__)
+    parser = Parser(prog="python -m w2sg.stages", description=__doc__)
     parser.add_argument("stage", choices=STAGES)
     for option in ("environment", "role", "method", "group"):
         parser.add_argument(f"--{option}")
@@ -47,9 +47,9 @@ def main() -> int:
         if gpus > 1 and processes.count() == 1:
             return launch.side_by_side(sys.argv[1:], count=gpus)
         run(settings, **options)
-    except UserError as error:
+    except (UserError, OSError) as error:
         if processes.first():
-            for line in str(error).splitlines():
+            for line in told(error):
                 print(f"{stage}: {line}", file=sys.stderr)
         else:
             time.sleep(SECONDS_TO_SPEAK)  # the launcher ends all processes when one has ended
@@ -83,7 +83,7 @@ def _check(settings: params.Params, *, stage: str, options: dict[str, Any], want
         if name not in wanted:
             raise UserError(f"--{name}: unknown; allowed are {', '.join(f'--{each}' for each in wanted) or 'none'}")
         if name in allowed and value not in allowed[name]:
-            raise UserError(f"--{name} {value}: unknown; allowed are {', '.join(allowed[name])}")
+            raise UserError(f"--{name} {named(str(value))}: unknown; allowed are {', '.join(allowed[name])}")
 
 
 if __name__ == "__main__":

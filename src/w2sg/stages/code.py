@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from w2sg.config.yaml_files import read_yaml
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, told
 from w2sg.stages.digests import Source, digest, read_pins
 
 SOURCE, LOCK, DIGESTS, PARAMS = Path("src"), Path("requirements.lock"), Path("data/code"), Path("params.yaml")
@@ -41,8 +41,9 @@ def main() -> int:
             for place in [Path(stage, f"{name}.txt") for stage in READERS]:
                 if place in digests:
                     digests[place] += (CONTENTS / f"{name}.txt").read_text(encoding="utf-8")
-    except UserError as error:
-        print(f"code: {error}", file=sys.stderr)
+    except (UserError, OSError) as error:
+        for line in told(error):
+            print(f"code: {line}", file=sys.stderr)
         return 2
     shutil.rmtree(DIGESTS, ignore_errors=True)
     for place, text in digests.items():

@@ -1,6 +1,5 @@
 """Models on disk and from scratch: create, load and save a causal language model with its tokenizer."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -21,7 +20,7 @@ from transformers import (
 from w2sg.config.models import FromScratch
 from w2sg.config.packages import PREFIX
 from w2sg.contracts import files, processes
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named, told
 from w2sg.training import hub, packages, sources
 from w2sg.training.chat_templates import ensure_generation_marks
 from w2sg.training.precision import played_as
@@ -101,7 +100,7 @@ def load(
             return _load_adapters(folder, name=name, dtype=dtype)
         if (folder / hub.REFERENCE).is_file():
             with hub.verified(folder) as (place, base):
-                model, tokenizer = _read(place, name=base, dtype=dtype, local_files_only=True)
+                model, tokenizer = _read(place, name=f"{folder}: {base}", dtype=dtype, local_files_only=True)
                 # Else the place, which is gone soon, would be in error messages and copies.
                 model.config._name_or_path = model.name_or_path = tokenizer.name_or_path = base
                 return model, tokenizer
@@ -151,9 +150,9 @@ def _load_adapters(folder: Path, *, name: str, dtype: Kept) -> tuple[PreTrainedM
     """A model from its low-rank adapters and the base that they name."""
     from w2sg.training import adapters
 
-    settings = json.loads((folder / ADAPTERS).read_text(encoding="utf-8"))
+    settings = files.read_object(folder / ADAPTERS, remedy="give the folder that save_pretrained wrote")
     base, revision = settings.get("base_model_name_or_path"), settings.get("revision")
-    if not base:
+    if not base or not isinstance(base, str):
         raise UserError(f"{folder / ADAPTERS}: names no base (base_model_name_or_path); give the merged model")
     there: str | Path = base
     if base.startswith(("./", "../")):  # as `save` writes it
@@ -163,7 +162,8 @@ def _load_adapters(folder: Path, *, name: str, dtype: Kept) -> tuple[PreTrainedM
     try:
         model, tokenizer = load(there, revision=revision, dtype=dtype)
     except UserError as error:
-        raise UserError(f"{name}: adapters of {base}, which cannot be loaded; {error}") from None
+        why = " ".join(told(error))
+        raise UserError(f"{name}: adapters of {named(base)}, which cannot be loaded; {why}") from None
     with sources.loading(name):
         model = adapters.load(model, folder)
         if (folder / "tokenizer_config.json").is_file():

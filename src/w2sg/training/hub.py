@@ -16,7 +16,7 @@ from huggingface_hub import hf_hub_download
 from transformers import PreTrainedTokenizerBase
 
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, reason
 from w2sg.training import sources
 
 REFERENCE = "hub.json"
@@ -59,17 +59,24 @@ def verified(folder: Path) -> Iterator[tuple[Path, str]]:
     Raises:
         UserError: a file cannot be fetched, or is another one.
     """
-    reference = files.read_json(folder / REFERENCE)
-    base, revision, hashes = reference["base"], reference["revision"], reference["sha256"]
+    reference = files.read_object(folder / REFERENCE)
+    base, revision, hashes = (reference.get(key) for key in ("base", "revision", "sha256"))
+    if not (
+        isinstance(base, str)
+        and isinstance(revision, str)
+        and isinstance(hashes, dict)
+        and all(isinstance(each, str) and Path(name).name == name for name, each in hashes.items())
+    ):
+        raise UserError(f"{folder / REFERENCE}: expected base, revision and sha256 by name of file; {files.STAGE}")
     sources.check_proxy(base)
     found = []
     for name in hashes:
         try:
             found.append(Path(hf_hub_download(base, name, revision=revision)))
         except Exception as error:  # the network, the hub and the disk each have errors of their own
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f"{folder}: {name} of {base} at {revision} is not in the hub's cache and cannot be fetched ({reason})"
+                f"{folder}: {name} of {base} at {revision} is not in the hub's cache and cannot be fetched "
+                f"({reason(error)})"
             ) from None
     for file, wanted, got in zip(found, hashes.values(), _sha256(found), strict=True):
         if got != wanted:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.config.models import FOLDER
 from w2sg.config.packages import PREFIX
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, reason, shown
 
 _POINTER = b"version https://git-lfs"
 _PROXIES = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
@@ -47,8 +47,7 @@ def loading(name: str) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # libraries for files, the hub and quantised weights each have errors of their own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"{name}: cannot be loaded as a language model ({reason})") from None
+        raise UserError(f"{name}: cannot be loaded as a language model ({reason(error)})") from None
 
 
 def check_folder(folder: Path, *, stage: bool) -> None:
@@ -65,6 +64,9 @@ def check_folder(folder: Path, *, stage: bool) -> None:
     if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json", "hub.json")):
         remedy = "run the stage that writes it" if stage else "give the folder that save_pretrained wrote"
         raise UserError(f"{folder}: no checkpoint here (config.json is missing); {remedy}")
+    adapters = (folder / "adapter_config.json").is_file()
+    if adapters and not any(folder.glob("adapter_model.*")):  # the hub would be asked for them
+        raise UserError(f"{folder}: adapter_config.json without adapter_model.safetensors; give the folder whole")
     for file in sorted(folder.iterdir()):
         if file.is_file():
             with file.open("rb") as content:
@@ -76,7 +78,7 @@ def check_folder(folder: Path, *, stage: bool) -> None:
                 with safe_open(file, framework="pt"):
                     pass
             except (SafetensorError, OSError) as error:
-                raise UserError(f"{file}: cut short or damaged ({error}); fetch it again") from None
+                raise UserError(f"{file}: cut short or damaged ({reason(error)}); fetch it again") from None
 
 
 def check_proxy(name: str) -> None:
@@ -130,7 +132,7 @@ def check_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, m
     token, number = max(tokenizer.get_vocab().items(), key=lambda item: item[1])
     if number >= rows:
         raise UserError(
-            f"{name}: its tokenizer's {token!r} is number {number}, its embeddings end at {rows - 1}; take the "
+            f"{name}: its tokenizer's {shown(token)} is number {number}, its embeddings end at {rows - 1}; take the "
             "tokenizer that belongs to the weights, or resize the embeddings (resize_token_embeddings) and save both"
         )
 

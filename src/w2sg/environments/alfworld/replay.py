@@ -1,7 +1,6 @@
 """`w2sg replay alfworld`: play games in the official layout again and compare what the engine says."""
 
 import argparse
-import json
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -9,12 +8,13 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from w2sg.contracts.errors import UserError
-from w2sg.environments.alfworld.shipped_experts import as_move, as_put, plan, play_handcoded
-from w2sg.environments.alfworld.tasks.official import game_folders, read_game
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError, told, within
+from w2sg.environments.alfworld.shipped_experts import as_move, as_put, check_installed, plan, play_handcoded
+from w2sg.environments.alfworld.tasks.official import GAME_FILE, GOAL_FILE, REMEDY, game_folders, playable, read_game
 from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.world.environment import answer, opening
-from w2sg.environments.alfworld.world.translation import Game, translate
+from w2sg.environments.alfworld.world.translation import Game
 
 EXPERTS = ("recorded", "handcoded", "planner")
 TRANSCRIPT = "gt_traj.json"
@@ -38,9 +38,10 @@ def compare(games: Path, expert: str, *, jobs: int = 1) -> int:
     "recorded" plays the transcripts beside the games (ETO's gt_traj.json, older or current grammar) and fails unless
     every observation is theirs and every game is won. "handcoded" and "planner" let that expert play each game, and
     compare two runs of the same commands; a game that the expert loses is counted, not held against the engine.
+    A game that is broken is named and left out, and not all is well.
 
     Raises:
-        UserError: no game is found, a file is damaged, or the expert is unknown.
+        UserError: no game is found, or the expert is unknown or lacks a package.
     """
     if expert not in EXPERTS:
         raise UserError(f"--expert {expert}: allowed are {', '.join(EXPERTS)}")
@@ -50,31 +51,55 @@ def compare(games: Path, expert: str, *, jobs: int = 1) -> int:
     if not folders:
         wanted = f"game.tw-pddl with {TRANSCRIPT}" if expert == "recorded" else "game.tw-pddl"
         raise UserError(f"{games}: no folder with {wanted} below it")
-    play = partial(replay, expert=expert)
+    if jobs < 1:
+        raise UserError(f"--jobs {jobs}: allowed is 1 or more")
+    check_installed(expert)
+    play = partial(_outcome, expert=expert)
     if jobs > 1:
         with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
             outcomes = list(pool.map(play, folders, chunksize=4))
     else:
         outcomes = [play(folder) for folder in folders]
-    won, identical = sum(w for w, _ in outcomes), sum(same for _, same in outcomes)
-    print(f"games won: {won} of {len(folders)}; observations identical: {identical} of {len(folders)}")
-    for folder, (game_won, same) in zip(folders, outcomes, strict=True):
+    played = [
+        (folder, *outcome) for folder, outcome in zip(folders, outcomes, strict=True) if not isinstance(outcome, str)
+    ]
+    won, identical = sum(w for _, w, _ in played), sum(same for *_, same in played)
+    skipped = [outcome for outcome in outcomes if isinstance(outcome, str)]
+    print(
+        f"games won: {won} of {len(played)}; observations identical: {identical} of {len(played)}"
+        + (f"; skipped: {len(skipped)}" if skipped else "")
+    )
+    for folder, game_won, same in played:
         if not same or (expert == "recorded" and not game_won):
             print(f"{folder}: {'observations differ' if not same else 'not won'}", file=sys.stderr)
-    return 0 if identical == len(folders) and (expert != "recorded" or won == len(folders)) else 1
+    for line in skipped:
+        print(f"skipped: {line}", file=sys.stderr)
+    well = identical == len(played) and (expert != "recorded" or won == len(played))
+    return 0 if well and not skipped else 1
+
+
+def _outcome(folder: Path, *, expert: str) -> tuple[bool, bool] | str:
+    """See replay; of a game that is broken, why it is."""
+    try:
+        return replay(folder, expert=expert)
+    except UserError as error:
+        return told(error)[0]
 
 
 def replay(folder: Path, *, expert: str) -> tuple[bool, bool]:
     """Replay one game: was it won, and were all observations as before?"""
-    game = translate(*read_game(folder))
+    game = playable(folder, *read_game(folder))
     if expert == "recorded":
-        observations, commands = _transcript(folder / TRANSCRIPT, verb=game.rules.put_verb)
+        with within(folder / GAME_FILE):
+            verb = game.rules.put_verb
+        observations, commands = _transcript(folder / TRANSCRIPT, verb=verb)
         heard, won = _play(game, commands)
         return won, heard[: len(observations)] == observations
     if expert == "handcoded":
         if not game.parameters:
             raise UserError(f"{folder}: no traj_data.json, which the handcoded expert needs")
-        episode = play_handcoded(game, seed=0)
+        with files.reading(folder / GOAL_FILE, "a goal that the handcoded expert knows", remedy=REMEDY):
+            episode = play_handcoded(game, seed=0)
         heard, won = _play(game, [command for command, _ in episode])
         return won, heard[1:] == [answer(text) for _, text in episode]
     commands = plan(game)
@@ -97,8 +122,8 @@ def _transcript(path: Path, *, verb: str) -> tuple[list[str], list[str]]:
     """
     words = as_move if verb == "move" else as_put
     try:
-        turns = json.loads(path.read_text(encoding="utf-8"))
+        turns = files.read_json(path, remedy=REMEDY)
         observations = [answer(words(turn["value"])) for turn in turns[2::2]]
         return [opening(turns[0]["value"]), *observations], [words(turn["value"]) for turn in turns[1::2]]
-    except (OSError, ValueError, KeyError, TypeError, IndexError):
+    except (KeyError, TypeError, IndexError, AttributeError):
         raise UserError(f"{path}: not a dialogue, expected a list of turns with from and value") from None

@@ -18,6 +18,18 @@ from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.world.translation import Game
 
+NEEDS = {"handcoded": "textworld", "planner": "fast_downward"}
+
+
+def check_installed(expert: str) -> None:
+    """See that an expert has the package that it needs.
+
+    Raises:
+        UserError: it has not.
+    """
+    if expert in NEEDS:
+        require(NEEDS[expert], of=expert)
+
 
 def require(package: str, *, of: str) -> None:
     """Check that `package` is installed.
@@ -102,13 +114,16 @@ def plan(game: Game) -> list[str]:
     The planner sees the whole state, so its plan walks straight to what it needs.
 
     Raises:
-        UserError: Fast Downward is not installed.
+        UserError: Fast Downward is not installed, or cannot read the game.
     """
     require("fast_downward", of="planner")
     import fast_downward
 
-    with translator():
-        _, sas = fast_downward.pddl2sas(game.domain, game.problem, optimize=True)
+    try:
+        with translator():
+            _, sas = fast_downward.pddl2sas(game.domain, game.problem, optimize=True)
+    except SystemExit:
+        raise UserError("Fast Downward cannot translate its PDDL") from None
     library = _planner()
     if not library.solve_sas(sas.encode(), False):
         return []

@@ -1,17 +1,15 @@
 """`w2sg replay webshop`: do again what was recorded from the original, and compare."""
 
 import argparse
-import gzip
-import json
 import random
 import sys
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from w2sg.contracts.errors import UserError
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError, reason
 from w2sg.environments.webshop.world import catalogue as catalogues
 from w2sg.environments.webshop.world import nouns
 from w2sg.environments.webshop.world.catalogue import Catalogue
@@ -20,6 +18,7 @@ from w2sg.environments.webshop.world.reward import reward
 from w2sg.environments.webshop.world.search import Index
 from w2sg.environments.webshop.world.session import MAX_RESULTS, Session, Shop, product_index
 
+REMEDY = "record it again, or remove it"
 _SHOWN = 5
 """How many differences are told, of each kind."""
 
@@ -64,33 +63,63 @@ def compare(data: Path) -> int:
 
     `data` holds a catalogue, goals_<mode>.json, and what was recorded on it: episodes.jsonl, search.jsonl and
     rewards.jsonl (each may be .gz). Rewards are taken with the nouns of nouns.rule, as they were recorded. The first
-    observation of an episode counts as a step.
+    observation of an episode counts as a step. A record that is broken is named and left out, and not all agrees.
 
     Raises:
-        UserError: a file is missing or damaged.
+        UserError: a file of the catalogue is missing or damaged, or there is nothing to compare.
     """
     catalogue = catalogues.load(data)
     index = product_index(catalogue)
     tallies = [Tally(kind) for kind in ("goals", "steps", "searches", "rewards")]
     goals, steps, searches, rewards = tallies
-    try:
-        worlds = {mode: _World(catalogue, recorded, index=index) for mode, recorded in _goal_files(data)}
-        for mode, world in worlds.items():
-            world.compare_goals(goals, mode)
-        for where, record in _lines(data, "episodes"):
-            worlds[record["mode"]].compare_episode(steps, record, where)
-        for where, record in _lines(data, "search"):
-            _compare_search(searches, index, record, where)
-        for where, record in _lines(data, "rewards"):
-            worlds[record["mode"]].compare_reward(rewards, record, where)
-    except (KeyError, TypeError, IndexError) as error:
-        raise UserError(f"{data}: not a recording of WebShop ({type(error).__name__}: {error})") from None
-    if not any(tally.total for tally in tallies):
+    skipped: list[str] = []
+    worlds: dict[str, _World] = {}
+
+    def world(mode: str, recorded: dict[str, Any]) -> None:
+        worlds[mode] = _World(catalogue, recorded, index=index)
+        worlds[mode].compare_goals(goals, mode)
+
+    for path in _files(data, "goals_*.json"):
+        mode = path.name.partition(".")[0].removeprefix("goals_")
+        _tried(lambda: world(mode, files.read_json(path, remedy=REMEDY)), path, goals, skipped)  # noqa: B023
+
+    def episode(record: dict[str, Any], where: str) -> None:
+        worlds[record["mode"]].compare_episode(steps, record, where)
+
+    def found(record: dict[str, Any], where: str) -> None:
+        _compare_search(searches, index, record, where)
+
+    def rewarded(record: dict[str, Any], where: str) -> None:
+        worlds[record["mode"]].compare_reward(rewards, record, where)
+
+    for name, tally, repeat in (
+        ("episodes", steps, episode),
+        ("search", searches, found),
+        ("rewards", rewards, rewarded),
+    ):
+        for path, number, line in _lines(data, name):
+            where = f"{path}: line {number}"
+            short = f"{path.name} line {number}"
+            _tried(lambda: repeat(files.parsed(line), short), where, tally, skipped)  # noqa: B023
+    if not any(tally.total for tally in tallies) and not skipped:
         raise UserError(f"{data}: nothing to compare, expected goals_*.json, episodes, search or rewards .jsonl")
-    print("; ".join(map(str, tallies)))
-    for difference in [line for tally in tallies for line in tally.differences[:_SHOWN]]:
+    print("; ".join(map(str, tallies)) + (f"; skipped: {len(skipped)}" if skipped else ""))
+    for difference in [each for tally in tallies for each in tally.differences[:_SHOWN]]:
         print(difference, file=sys.stderr)
-    return 0 if all(tally.identical == tally.total for tally in tallies) else 1
+    for each in skipped:
+        print(f"skipped: {each}", file=sys.stderr)
+    return 0 if all(tally.identical == tally.total for tally in tallies) and not skipped else 1
+
+
+def _tried(compare: Callable[[], None], where: object, tally: Tally, skipped: list[str]) -> None:
+    """Compare one record; one that is broken counts in `skipped` alone."""
+    before = tally.identical, tally.total, list(tally.differences)
+    try:
+        compare()
+    except (ValueError, LookupError, TypeError, AttributeError, AssertionError) as error:
+        tally.identical, tally.total, tally.differences = before
+        what = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {reason(error)}"
+        skipped.append(what if str(where) in what else f"{where}: not a recording of WebShop ({what})")
 
 
 class _World:
@@ -158,31 +187,16 @@ def _state(session: Session) -> dict[str, Any]:
     }
 
 
-def _goal_files(data: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The recorded goals by mode, which the file's name tells: goals_syn.json has mode "syn"."""
-    for path, text in _files(data, "goals_*.json"):
-        try:
-            yield path.name.partition(".")[0].removeprefix("goals_"), json.loads(text)
-        except ValueError:
-            raise UserError(f"{path}: not a JSON file") from None
-
-
-def _lines(data: Path, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def _lines(data: Path, name: str) -> Iterator[tuple[Path, int, bytes]]:
     """The records of the files `name`.jsonl, each with where it stands."""
-    for path, text in _files(data, f"{name}.jsonl"):
-        for number, line in enumerate(text.split("\n"), 1):
+    for path in _files(data, f"{name}.jsonl"):
+        with files.reading(path, "readable", remedy=REMEDY):
+            content = files.content_of(path)
+        for number, line in enumerate(content.split(b"\n"), 1):
             if line.strip():
-                try:
-                    yield f"{path.name} line {number}", json.loads(line)
-                except ValueError:
-                    raise UserError(f"{path}: line {number} is not JSON") from None
+                yield path, number, line
 
 
-def _files(data: Path, pattern: str) -> Iterator[tuple[Path, str]]:
-    """The files of `data` that match `pattern`, plain or compressed, with their text."""
-    for path in sorted([*data.glob(pattern), *data.glob(f"{pattern}.gz")]):
-        try:
-            content = path.read_bytes()
-            yield path, (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-        except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-            raise UserError(f"{path}: not readable ({error})") from None
+def _files(data: Path, pattern: str) -> list[Path]:
+    """The files of `data` that match `pattern`, plain or compressed."""
+    return sorted([*data.glob(pattern), *data.glob(f"{pattern}.gz")])

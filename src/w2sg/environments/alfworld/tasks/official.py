@@ -1,22 +1,24 @@
 """The official ALFWorld games (`alfworld-download`), translated as they are."""
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from w2sg.contracts.errors import UserError
+from w2sg.contracts import files
+from w2sg.contracts.errors import UserError, shown, within
 from w2sg.contracts.tasks import Task
 from w2sg.environments.alfworld.tasks.games import shipped_rules
+from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.world.environment import make_task
 from w2sg.environments.alfworld.world.rules import GOAL, split_goal
-from w2sg.environments.alfworld.world.translation import save, translate
+from w2sg.environments.alfworld.world.translation import Game, check_texts, save, translate
 
 FOLDERS = {"train": "train", "seen": "valid_seen", "unseen": "valid_unseen"}
 """Splits and the folders of the official layout, <data>/json_2.1.1/<folder>/<goal>/<trial>/game.tw-pddl."""
 
-GAME_FILE = "game.tw-pddl"
+GAME_FILE, GOAL_FILE = "game.tw-pddl", "traj_data.json"
+REMEDY = "fetch it again, or remove its folder"
 
 
 def game_folders(root: Path) -> list[Path]:
@@ -29,11 +31,31 @@ def read_game(folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """The game file of a folder and the goal's `traj_data.json` (type and parameters only; empty where absent).
 
     Raises:
-        UserError: a file is damaged.
+        UserError: a file is damaged or lacks what is read of it.
     """
-    game = _read(folder / GAME_FILE)
-    trajectory = _read(folder / "traj_data.json") if (folder / "traj_data.json").exists() else {}
+    game = files.read_object(folder / GAME_FILE, remedy=REMEDY)
+    with within(folder / GAME_FILE):
+        check_texts(game)
+    path = folder / GOAL_FILE
+    trajectory = files.read_object(path, remedy=REMEDY) if path.exists() else {}
+    for key, kind in (("task_type", str), ("pddl_params", dict)):
+        if not isinstance(value := trajectory.get(key, kind()), kind):
+            raise UserError(f"{path}: {key} is {shown(value)}, expected a {kind.__name__}; {REMEDY}")
     return game, {key: trajectory[key] for key in ("task_type", "pddl_params") if key in trajectory}
+
+
+def playable(folder: Path, game: Mapping[str, Any], trajectory: Mapping[str, Any]) -> Game:
+    """The translated game of a folder (see read_game), opened once, which is when a broken grammar shows.
+
+    Raises:
+        UserError: it cannot be translated or opened.
+    """
+    with within(folder / GAME_FILE):
+        translated = translate(game, trajectory)
+        engine = Engine(translated)
+        engine.intro()
+        engine.commands()
+    return translated
 
 
 def official_tasks(
@@ -46,14 +68,16 @@ def official_tasks(
     files), all get the grammar of the installed alfworld package, because an agent trained on one fails on the other.
 
     Raises:
-        UserError: a split's folder is missing or has too few games.
+        UserError: a split's folder is missing or has too few games, or a game is broken.
     """
     chosen = {split: list(_choose(data_dir, split, count, task_types)) for split, count in counts.items() if count}
-    verbs = {"put {o} in/on {r}" in game["grammar"] for games in chosen.values() for _, game, _ in games}
+    verbs = {"put {o} in/on {r}" in game["grammar"] for games in chosen.values() for _, _, game, _ in games}
     tasks = []
     for split, games in chosen.items():
-        for name, data, trajectory in games:
-            game = translate(_modern(data) if len(verbs) > 1 else data, trajectory)
+        for name, folder, data, trajectory in games:
+            with within(folder / GAME_FILE):
+                data = _modern(data) if len(verbs) > 1 else data
+            game = playable(folder, data, trajectory)
             save(directory, name, game)
             tasks.append(make_task(name, game, split=split, max_steps=max_steps))
     return tasks
@@ -61,7 +85,7 @@ def official_tasks(
 
 def _choose(
     data_dir: Path, split: str, count: int, task_types: Sequence[str]
-) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+) -> Iterator[tuple[str, Path, dict[str, Any], dict[str, Any]]]:
     roots = [root for root in (data_dir, *sorted(data_dir.glob("json_2.1.*"))) if (root / FOLDERS[split]).is_dir()]
     if not roots:
         raise UserError(
@@ -74,7 +98,7 @@ def _choose(
         game, trajectory = read_game(named[name])
         if not game.get("solvable") or trajectory.get("task_type") not in task_types:
             continue
-        yield name, game, trajectory
+        yield name, named[name], game, trajectory
         found += 1
         if found == count:
             return
@@ -85,13 +109,3 @@ def _modern(data: Mapping[str, Any]) -> dict[str, Any]:
     _, words = split_goal(data["grammar"])
     domain, grammar = shipped_rules()
     return {**data, "pddl_domain": domain, "grammar": grammar.replace(GOAL, words)}
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable JSON file ({str(error).splitlines()[0]})") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: expected a JSON object")
-    return content

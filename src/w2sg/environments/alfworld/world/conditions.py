@@ -6,6 +6,7 @@ The steps and every order are those of Fast Downward's translator (see pddl), wh
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count, product
+from math import prod
 from typing import Any
 
 from w2sg.environments.alfworld.world.facts import Literal
@@ -32,6 +33,7 @@ class Exists:
 
 Condition = Literal | Junction | Exists
 TRUE = Junction("and", ())
+MOST_WAYS = 10_000  # of a condition; ALFWorld's have a dozen
 
 
 def typed(words: Sequence[Any]) -> Parameters:
@@ -150,6 +152,8 @@ def _disjunctive(condition: Condition) -> Condition:
         return Junction("or", tuple(Exists(condition.parameters, way) for way in branching[0]))
     if condition.kind == "or":
         return Junction("or", (*others, *(way for ways in branching for way in ways)))
+    if prod(map(len, branching)) > MOST_WAYS:
+        raise ValueError(f"a condition that can be met in more than {MOST_WAYS} ways")
     # The last disjunction varies slowest, which is the order in which Fast Downward multiplies them out.
     return Junction("or", tuple(Junction("and", (*others, *ways)) for ways in product(*reversed(branching))))
 

@@ -5,9 +5,11 @@ ALFWorld's demangler), which grounds the whole game and derives every text anew 
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import NamedTuple
 
+from w2sg.contracts.errors import UserError, reason
 from w2sg.environments.alfworld.world.facts import Binding, Fact, Facts, Literal, solutions
 from w2sg.environments.alfworld.world.pddl import Axiom, Schema
 from w2sg.environments.alfworld.world.rules import GOAL
@@ -68,21 +70,24 @@ class Engine:
 
     def intro(self) -> str:
         """The first text: the room and the task."""
-        return self._board.writer.rule("intro", self.facts, {}).replace(GOAL, self._board.game.instruction)
+        with _as_ruled():
+            return self._board.writer.rule("intro", self.facts, {}).replace(GOAL, self._board.game.instruction)
 
     def commands(self) -> list[str]:
         """The admissible commands, sorted."""
-        return sorted(self._applicable())
+        with _as_ruled():
+            return sorted(self._applicable())
 
     def act(self, command: str) -> str:
         """Carry out a command and return the answer; anything but an admissible command changes nothing."""
-        action = self._applicable().get(command.strip())
-        if action is None:
-            return NOTHING_HAPPENS
-        binding = action.binding
-        self._apply(action.schema, binding)
-        self._actions = None
-        return self._board.writer.pieces(self._board.rules.feedbacks[action.schema.name], self.facts, binding)
+        with _as_ruled():
+            action = self._applicable().get(command.strip())
+            if action is None:
+                return NOTHING_HAPPENS
+            binding = action.binding
+            self._apply(action.schema, binding)
+            self._actions = None
+            return self._board.writer.pieces(self._board.rules.feedbacks[action.schema.name], self.facts, binding)
 
     def command(self, name: str, arguments: tuple[str, ...]) -> str:
         """The command of a grounded action, e.g. of a planner's step."""
@@ -97,7 +102,8 @@ class Engine:
 
     def won(self) -> bool:
         """The goal is met."""
-        return all(self._holds(literal, {}) for literal in self._board.game.goal)
+        with _as_ruled():
+            return all(self._holds(literal, {}) for literal in self._board.game.goal)
 
     def _holds(self, literal: Literal, binding: Binding) -> bool:
         fact = literal.ground(binding)
@@ -149,6 +155,21 @@ class Engine:
         for fact in added:
             self.facts.add(fact)
             self.facts.discard(_negation(fact))
+
+
+@contextmanager
+def _as_ruled() -> Iterator[None]:
+    """Whatever a game's rules, which are somebody's program, run into is a fault of theirs.
+
+    Raises:
+        UserError: they name what is not there, or go round in circles.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except (LookupError, RecursionError, ValueError) as error:
+        raise UserError(f"its rules cannot be played ({type(error).__name__}: {reason(error)})") from None
 
 
 def _negation(fact: Fact) -> Fact:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from w2sg.contracts import files
 from w2sg.contracts.environment import StepResult
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named, shown, within
 from w2sg.contracts.tasks import Task
 from w2sg.environments.alfworld.world import translation
 from w2sg.environments.alfworld.world.engine import Engine
@@ -40,6 +41,7 @@ class AlfworldEnvironment:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._file = directory
         self._engine: Engine | None = None
         self._steps = 0
         self._max_steps = 0
@@ -51,19 +53,26 @@ class AlfworldEnvironment:
         Raises:
             UserError: the task's spec names no game of the directory.
         """
-        self._engine = Engine(translation.load(self._directory, game_name(task)))
+        name = game_name(task)
+        self._file = self._directory / f"{name}.json.gz"
+        game = translation.load(self._directory, name)
+        with within(self._file):
+            self._engine = Engine(game)
+            intro = self._engine.intro()
         self._steps, self._max_steps, self._over = 0, task.max_steps, False
-        return opening(self._engine.intro()), {}
+        return opening(intro), {}
 
     def step(self, action: str) -> StepResult:
         """Act; whatever is not an admissible command is answered "Nothing happens.".
 
         Raises:
             AssertionError: before the first reset or after the end of the episode.
+            UserError: the game's rules are broken.
         """
         assert self._engine is not None and not self._over, "step needs a running episode: reset first"
-        observation = answer(self._engine.act(action))
-        won = self._engine.won()
+        with within(self._file):
+            observation = answer(self._engine.act(action))
+            won = self._engine.won()
         self._steps += 1
         truncated = not won and self._steps >= self._max_steps
         self._over = won or truncated
@@ -76,7 +85,8 @@ class AlfworldEnvironment:
             AssertionError: before the first reset.
         """
         assert self._engine is not None, "admissible needs a running episode: reset first"
-        return self._engine.commands()
+        with within(self._file):
+            return self._engine.commands()
 
     def close(self) -> None:
         """Release the episode."""
@@ -90,11 +100,11 @@ def game_name(task: Task) -> str:
         UserError: the spec is not of ALFWorld's form, {"game": name}.
     """
     try:
-        name = json.loads(task.spec)["game"]
+        name = files.parsed(task.spec.encode())["game"]
     except (ValueError, KeyError, TypeError):
         name = None
-    if not isinstance(name, str) or Path(name).name != name:
-        raise UserError(f'task {task.task_id}: spec {task.spec[:80]!r}, expected {{"game": name}}')
+    if not isinstance(name, str) or Path(name).name != name or "\0" in name:
+        raise UserError(f'task {named(task.task_id)}: spec {shown(task.spec)}, expected {{"game": name}}')
     return name
 
 

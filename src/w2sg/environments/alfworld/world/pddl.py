@@ -9,7 +9,7 @@ which the tests compare where it is installed.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -153,12 +153,40 @@ def read_problem(domain: Domain, text: str) -> Problem:
         raise ValueError("problem: no :goal")
     if len({name for name, _ in objects}) < len(objects):
         raise ValueError("problem: two objects of one name")
+    check_facts(facts, objects=dict(objects), domain=domain)
     parts = goal.parts if isinstance(goal, Junction) and goal.kind == "and" else (goal,)
     if all(isinstance(part, Literal) for part in parts):
-        return Problem(dict(objects), facts, conjunction(goal)[1], ())
+        literals = conjunction(goal)[1]
+        _check_variables(literals, (), "problem: :goal")
+        return Problem(dict(objects), facts, literals, ())
     name = "new-axiom@0"
     axioms = tuple(Axiom(name, *conjunction(way)) for way in ways(goal))
+    for axiom in axioms:
+        _check_variables(axiom.literals, axiom.parameters, "problem: :goal")
     return Problem(dict(objects), facts, (Literal(name, ()),), axioms)
+
+
+def check_facts(facts: Iterable[Fact], *, objects: Mapping[str, str], domain: Domain) -> None:
+    """See that objects and facts are of a domain.
+
+    Raises:
+        ValueError: a type or a predicate is not the domain's, or a fact is of an object that is not there.
+    """
+    for name, kind in objects.items():
+        if kind not in domain.supertypes:
+            raise ValueError(f"problem: object {shown(name)} is of no type of the domain")
+    for fact in facts:
+        if domain.predicates.get(fact[0]) != len(fact) - 1:
+            raise ValueError(f":init: {shown(list(fact))}, expected a predicate of the domain with its arguments")
+        if unknown := [name for name in fact[1:] if name not in objects]:
+            raise ValueError(f":init: {shown(list(fact))}: no object {shown(unknown[0])}")
+
+
+def _check_variables(literals: Iterable[Literal], parameters: Parameters, where: str) -> None:
+    known = {name for name, _ in parameters}
+    for literal in literals:
+        if free := [each for each in literal.arguments if each.startswith("?") and each not in known]:
+            raise ValueError(f"{where}: {shown(free[0])} is no parameter")
 
 
 def _definition(text: str, kind: str) -> tuple[str, list[Any]]:
@@ -206,7 +234,7 @@ def _facts(entries: Iterable[Any]) -> Iterator[Fact]:
 
 def _schemas(name: str, properties: Sequence[Any], predicates: dict[str, int]) -> list[Schema]:
     """The normalised actions that one action makes; none where it has no effect."""
-    given = dict(zip(properties[::2], properties[1::2], strict=True))
+    given = dict(zip(map(name_of, properties[::2]), properties[1::2], strict=True))
     if not given.keys() <= {":parameters", ":precondition", ":effect"}:
         raise ValueError(f"action {name}: expected :parameters, :precondition and :effect")
     parameters = typed(list_of(given.get(":parameters", [])))
@@ -232,10 +260,14 @@ def _schemas(name: str, properties: Sequence[Any], predicates: dict[str, int]) -
             (divided if len(met_by) > 1 else alone).append(Effect(parts, literal))
     if not effects:
         return []
-    return [
+    schemas = [
         Schema(name, parameters + variables, len(parameters), parts, (*alone, *divided))
         for variables, parts in map(conjunction, ways(precondition))
     ]
+    for schema in schemas:
+        used = [*schema.precondition, *(part for e in schema.effects for part in (e.literal, *e.condition))]
+        _check_variables(used, schema.parameters, f"action {name}")
+    return schemas
 
 
 def _effects(expression: Any, condition: Condition, predicates: dict[str, int]) -> Iterator[tuple[Condition, Literal]]:

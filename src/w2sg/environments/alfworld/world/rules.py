@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, reason
 from w2sg.environments.alfworld.world.grammar import Piece, Production, read_grammar
 from w2sg.environments.alfworld.world.pddl import Schema, read_domain
 
@@ -34,8 +34,9 @@ class Rules:
     @property
     def put_verb(self) -> str:
         """ "move" in the current grammar (`move X to Y`), "put" in the original one (`put X in/on Y`)."""
-        first = self.commands["putobject"][0]
-        assert isinstance(first, str)
+        first, *_ = self.commands.get("putobject", ("",))
+        if not isinstance(first, str) or not first.split():
+            raise UserError("grammar: its action putobject does not begin with a verb, as ALFWorld's does")
         return first.split()[0]
 
 
@@ -61,6 +62,8 @@ def compile_rules(domain: str, grammar: str) -> Rules:
     try:
         read = read_domain(domain)
         words = read_grammar(grammar)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"game rules: not a PDDL domain with a TextWorld grammar ({str(error)[:80]!r})") from None
+        if silent := sorted({schema.name for schema in read.schemas} - words.commands.keys()):
+            raise ValueError(f"grammar: no words for the action {silent[0]}")
+    except (ValueError, RecursionError, MemoryError) as error:  # the last is Python's, of expressions nested too deeply
+        raise UserError(f"not a PDDL domain with a TextWorld grammar ({reason(error)})") from None
     return Rules(read.supertypes, read.schemas, words.commands, words.feedbacks, words.productions)

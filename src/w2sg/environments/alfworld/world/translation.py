@@ -3,16 +3,16 @@
 import gzip
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, reason, shown
 from w2sg.environments.alfworld.world.facts import Fact, Literal
-from w2sg.environments.alfworld.world.pddl import Axiom, read_domain, read_problem
+from w2sg.environments.alfworld.world.pddl import Axiom, check_facts, read_domain, read_problem
 from w2sg.environments.alfworld.world.rules import Rules, compile_rules, split_goal
 
 
@@ -56,21 +56,32 @@ class Game:
         return f"{head}(:objects\n{objects}\n)\n(:init\n(= (total-cost) 0)\n{facts}\n)\n{self.goal_pddl}\n)\n"
 
 
+def check_texts(data: Mapping[str, Any]) -> None:
+    """See that a game file has the texts of a game.
+
+    Raises:
+        UserError: one is missing or no text.
+    """
+    for key in ("pddl_domain", "pddl_problem", "grammar"):
+        if not isinstance(data.get(key), str):
+            found = f"is {shown(data[key])}" if key in data else "is missing"
+            raise UserError(f"{key} {found}, expected a text of a TextWorld-PDDL game")
+
+
 def translate(data: Mapping[str, Any], trajectory: Mapping[str, Any] | None = None) -> Game:
     """Translate a game file (`game.tw-pddl`, parsed) and, where it is known, its `traj_data.json`.
 
     Raises:
         UserError: a key is missing, or the PDDL or the grammar cannot be parsed.
     """
-    for key in ("pddl_domain", "pddl_problem", "grammar"):
-        if not isinstance(data.get(key), str):
-            raise UserError(f"game file: no text under {key!r}, which every game.tw-pddl has")
+    check_texts(data)
     grammar, instruction = split_goal(data["grammar"])
     try:
         problem = read_problem(read_domain(data["pddl_domain"]), data["pddl_problem"])
         goal_pddl = _section(data["pddl_problem"], ":goal")
     except (ValueError, RecursionError) as error:
-        raise UserError(f"game file: not a PDDL problem of its domain ({str(error)[:80]!r})") from None
+        raise UserError(f"not a PDDL problem of its domain ({reason(error)})") from None
+    compile_rules(data["pddl_domain"], grammar)
     details = trajectory or {}
     return Game(
         domain=data["pddl_domain"],
@@ -117,22 +128,41 @@ def load(directory: Path, name: str) -> Game:
     Raises:
         UserError: the file is missing or damaged.
     """
-    content = _read(directory / f"{name}.json.gz")
-    try:
+    path = directory / f"{name}.json.gz"
+    content = files.read_object(path)
+    with files.reading(path, "a translated game"):
         rules = _read_rules(directory / f"rules-{content.pop('rules')}.json.gz")
-        content["facts"] = tuple(tuple(fact) for fact in content["facts"])
-        content["goal"] = _literals(content["goal"])
-        content["axioms"] = tuple(
-            Axiom(a["name"], tuple((n, kind) for n, kind in a["parameters"]), _literals(a["literals"]))
-            for a in content["axioms"]
-        )
-        return Game(**rules, **content)
-    except (KeyError, TypeError, ValueError):
-        raise UserError(f"{directory / name}.json.gz: not a translated game; run the stage that writes it") from None
+        return _game(**rules, **content)
+
+
+def _game(**content: Any) -> Game:
+    """A game of its stored parts; a ValueError, TypeError or KeyError where one is of another kind."""
+    content["objects"] = dict(zip(_texts(content["objects"]), _texts(content["objects"].values()), strict=True))
+    content["parameters"] = dict(
+        zip(_texts(content["parameters"]), _texts(content["parameters"].values(), empty=True), strict=True)
+    )
+    content["facts"] = tuple(map(_texts, content["facts"]))
+    content["goal"] = _literals(content["goal"])
+    content["axioms"] = tuple(
+        Axiom(a["name"], tuple((n, kind) for n, kind in map(_texts, a["parameters"])), _literals(a["literals"]))
+        for a in content["axioms"]
+    )
+    game = Game(**content)
+    _texts((game.domain, game.grammar, game.instruction, game.task_type, game.goal_pddl), empty=True)
+    check_facts(game.facts, objects=game.objects, domain=read_domain(game.domain))
+    return game
 
 
 def _literals(rows: list[list[Any]]) -> tuple[Literal, ...]:
-    return tuple(Literal(predicate, tuple(arguments), negated) for predicate, arguments, negated in rows)
+    return tuple(Literal(_texts([predicate])[0], _texts(arguments), bool(no)) for predicate, arguments, no in rows)
+
+
+def _texts(values: Iterable[Any], *, empty: bool = False) -> tuple[str, ...]:
+    """Values that must be texts, and not empty unless they may be."""
+    found = tuple(values)
+    if odd := [value for value in found if not isinstance(value, str) or not (value or empty)]:
+        raise TypeError(f"{shown(odd[0])} where a text is expected")
+    return found
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:
@@ -140,18 +170,6 @@ def _write(path: Path, content: Mapping[str, Any]) -> None:
         temporary.write_bytes(gzip.compress(json.dumps(content, separators=(",", ":")).encode(), mtime=0))
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(gzip.decompress(path.read_bytes()))
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file; run the stage that writes it") from None
-    except (OSError, EOFError, ValueError):
-        raise UserError(f"{path}: not a translated game; run the stage that writes it") from None
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: not a translated game; run the stage that writes it")
-    return content
-
-
 @lru_cache(maxsize=8)
 def _read_rules(path: Path) -> dict[str, Any]:
-    return _read(path)
+    return files.read_object(path)

@@ -1,12 +1,13 @@
 """ScienceWorld as an environment of this project (paper, section 4.1; A24)."""
 
-import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from w2sg.contracts import files
 from w2sg.contracts.environment import StepResult
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named, shown
 from w2sg.contracts.tasks import Task
 from w2sg.environments.scienceworld.world.simulator import Answer, Episode, Simulator
 
@@ -203,12 +204,18 @@ def read_spec(task: Task) -> Spec:
         UserError: it is not of ScienceWorld's form.
     """
     try:
-        spec = Spec(**json.loads(task.spec))
+        spec = Spec(**files.parsed(task.spec.encode()))
     except (ValueError, TypeError):
         spec = None
-    if spec is None or not (isinstance(spec.task, str) and isinstance(spec.variation, int)):
-        wanted = '{"task": name, "variation": number, "simplifications": names}'
-        raise UserError(f"task {task.task_id}: spec {task.spec[:80]!r}, expected {wanted}")
+    if spec is None or not (
+        isinstance(spec.task, str)
+        and type(spec.variation) is int
+        and isinstance(spec.simplifications, str)
+        and type(spec.start_score) in (int, float)
+        and math.isfinite(spec.start_score)
+    ):
+        wanted = '{"task": name, "variation": number, "simplifications": names, "start_score": number}'
+        raise UserError(f"task {named(task.task_id)}: spec {shown(task.spec)}, expected {wanted}")
     return spec
 
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from w2sg.contracts import files
 from w2sg.contracts.environment import StepResult
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named, shown, within
 from w2sg.contracts.tasks import Task
 from w2sg.environments.webshop.world.goals import Goal
 from w2sg.environments.webshop.world.session import Session, open_shop
@@ -85,17 +86,15 @@ def read_spec(task: Task) -> tuple[Goal, int, str]:
         UserError: the spec is not of WebShop's form.
     """
     try:
-        spec = json.loads(task.spec)
+        spec = files.parsed(task.spec.encode())
         goal, seed, nouns = spec["goal"], spec["seed"], spec["nouns"]
     except (ValueError, KeyError, TypeError):
         goal = seed = nouns = None
     if not isinstance(seed, int) or nouns not in ("rule", "spacy"):
         expected = 'expected {"goal": {...}, "seed": number, "nouns": "rule" or "spacy"}'
-        raise UserError(f"task {task.task_id}: spec {task.spec[:80]!r}, {expected}")
-    try:
+        raise UserError(f"task {named(task.task_id)}: spec {shown(task.spec)}, {expected}")
+    with within(f"task {named(task.task_id)}"):
         return Goal.from_record(goal), seed, nouns
-    except UserError as error:
-        raise UserError(f"task {task.task_id}: {error}") from None
 
 
 def make_task(

@@ -2,13 +2,14 @@
 
 import bisect
 import itertools
+import math
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named, shown
 from w2sg.environments.webshop.world.catalogue import Catalogue, Product
 
 _PRICES = tuple(10.0 * step for step in range(1, 100))
@@ -55,19 +56,18 @@ class Goal:
         """
         names = {field.name for field in fields(cls)}
         if not isinstance(record, dict) or set(record) != names:
-            raise UserError(f"goal {str(record)[:80]!r}: expected an object with {', '.join(sorted(names))}")
+            raise UserError(f"goal {shown(record)}: expected an object with {', '.join(sorted(names))}")
         goal = cls(**record)
         options = goal.goal_options
         if not isinstance(goal.attributes, list) or not goal.attributes or not isinstance(options, list | dict):
-            raise UserError(
-                f"goal {str(record)[:80]!r}: expected a list of attributes, and options in a list or object"
-            )
+            raise UserError(f"goal {shown(goal.asin)}: expected a list of attributes, and options in a list or object")
         texts = [goal.asin, goal.category, goal.query, goal.name, goal.product_category, goal.instruction_text]
         texts += [*goal.attributes, *options, *(options.values() if isinstance(options, dict) else ())]
         if not all(isinstance(text, str) for text in texts):
-            raise UserError(f"goal {str(record)[:80]!r}: a value is no text")
-        if not all(isinstance(number, int | float) for number in (goal.price_upper, goal.weight)):
-            raise UserError(f"goal {str(record)[:80]!r}: price_upper or weight is no number")
+            raise UserError(f"goal {shown(goal.asin)}: a value is no text")
+        for name in ("price_upper", "weight"):
+            if type(value := getattr(goal, name)) not in (int, float) or not math.isfinite(value):
+                raise UserError(f"goal {named(goal.asin)}: {name} is {shown(value)}, expected a number")
         return goal
 
 
