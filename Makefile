@@ -11,6 +11,7 @@
 # make check style, types and every test that is not slow: three minutes, before each commit
 # make test  all tests, the end-to-end run included
 # make lint  what CI checks besides tests
+# make fuzz N=20000  hostile inputs: counts by class, and how to repeat a bad one (SEED, KIND, NUMBER)
 # make docs  write every page that is made from code
 
 PYTHON ?= python3
@@ -26,7 +27,7 @@ PAGES := invalidation parameters presets
 # Files one by one in the order of tests/conftest.py.
 PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-test run publish smoke chaos twin sensitivity grid study check test lint style types docs format lock clean
+.PHONY: install install-test run publish smoke chaos twin sensitivity grid study check test lint fuzz style types docs format lock clean
 
 # A virtual environment is taken as it is only if it is whole: not left half-made, not moved, its Python still there.
 WHOLE := test ! -e .venv/.unfinished && grep -qsF '$(BIN)/' .venv/bin/pip && .venv/bin/python -c 'import pip' 2> /dev/null
@@ -116,6 +117,11 @@ check: lint
 
 test: install-test
 	$(PYTEST)
+
+N ?= 2000
+
+fuzz: install-test
+	PYTHONPATH=tests python -m fuzz $(N) $(if $(SEED),--seed $(SEED)) $(if $(KIND),--kind $(KIND)) $(if $(NUMBER),--number $(NUMBER))
 
 # Side by side, as each takes one processor.
 lint: install-test

@@ -268,3 +268,9 @@ def test_environment_and_descriptors_are_as_before(toy: Toy, monkeypatch: pytest
     with pytest.raises(jobs.BridgeError):
         jobs.run_stage_here("split")
     assert (dict(os.environ), [os.fstat(number).st_ino for number in range(3)]) == before
+
+
+def test_where_python_does_not_look_beside_what_it_runs(unbuilt):
+    """PYTHONSAFEPATH is set on hardened machines: sys.path has no folder of the script, nor the working one."""
+    done = unbuilt.run("snakemake", "--cores", "2", PYTHONSAFEPATH="1")
+    assert unbuilt.clean and unbuilt.ran() and "ModuleNotFoundError" not in done.stdout

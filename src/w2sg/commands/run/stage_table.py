@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from w2sg.config.yaml_files import read_yaml
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named, reason, shown
 
 TABLE, PARAMS = Path("dvc.yaml"), Path("params.yaml")
 REFERENCE = re.compile(r"\$\{\s*([\w.-]+)\s*\}")
@@ -41,7 +41,18 @@ def read() -> list[Stage]:
     """
     values = read_yaml(PARAMS)
     stages = read_yaml(TABLE).get("stages") or {}
-    return [_stage(name, entry, values) for base, raw in stages.items() for name, entry in _each(base, raw, values)]
+    if not isinstance(stages, dict):
+        raise UserError(f"{TABLE}: stages is {shown(stages)}, expected stages by name")
+    found = []
+    for base, raw in stages.items():
+        try:
+            found += [_stage(name, entry, values) for name, entry in _each(str(base), raw, values)]
+        except (LookupError, TypeError, AttributeError, RecursionError) as error:
+            where = f"{TABLE}: stages.{named(str(base))}"
+            raise UserError(
+                f"{where}: not a stage as DVC writes it ({type(error).__name__}: {reason(error)})"
+            ) from None
+    return found
 
 
 def _each(name: str, raw: dict[str, Any], values: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -53,13 +64,23 @@ def _each(name: str, raw: dict[str, Any], values: dict[str, Any]) -> Iterator[tu
             local = {"item": item} | ({"key": key} if isinstance(over, dict) else {})
             yield f"{name}@{key}", _filled(raw["do"], values | local)
     elif "matrix" in raw:
-        axes = {axis: list(_filled(over, values)) for axis, over in raw["matrix"].items()}
+        axes = {axis: _several(name, over, _filled(over, values)) for axis, over in raw["matrix"].items()}
         for chosen in product(*axes.values()):
             item = dict(zip(axes, chosen, strict=True))
             entry = {key: value for key, value in raw.items() if key != "matrix"}
             yield f"{name}@{'-'.join(map(str, chosen))}", _filled(entry, values | {"item": item})
     else:
         yield name, _filled(raw, values)
+
+
+def _several(name: str, written: Any, found: Any) -> list[Any]:
+    """What a stage is made for each of."""
+    if not isinstance(found, list | dict):
+        what = REFERENCE.sub(r"\1", written) if isinstance(written, str) else "matrix"
+        raise UserError(
+            f"{PARAMS}: {what} is {shown(found)}, but stage {named(name)} is made for each of it: a list is needed"
+        )
+    return list(found)
 
 
 def _filled(value: Any, values: dict[str, Any]) -> Any:
@@ -84,15 +105,17 @@ def lookup(values: dict[str, Any], key: str, *, where: Path) -> Any:
     found: Any = values
     for part in key.split("."):
         if not isinstance(found, dict) or part not in found:
-            raise UserError(f"{where}: names {key}, which {PARAMS} does not have")
+            raise UserError(f"{where}: names {named(key)}, which {PARAMS} does not have")
         found = found[part]
     return found
 
 
 def _stage(name: str, entry: dict[str, Any], values: dict[str, Any]) -> Stage:
     known = {"cmd", "deps", "params", "outs", "metrics", "meta", "desc"}
-    if unknown := sorted(entry.keys() - known):
-        raise UserError(f"{TABLE}: stages.{name}: {', '.join(unknown)}: not known to `w2sg run`; use dvc repro")
+    if unknown := sorted(map(str, entry.keys() - known)):
+        raise UserError(
+            f"{TABLE}: stages.{named(name)}: {named(', '.join(unknown))}: not known to `w2sg run`; use dvc repro"
+        )
     params: dict[str, Any] = {}
     for wanted in entry.get("params", []):
         if isinstance(wanted, str):
@@ -100,22 +123,30 @@ def _stage(name: str, entry: dict[str, Any], values: dict[str, Any]) -> Stage:
         elif wanted == {str(PARAMS): None}:
             params |= values
         else:
-            raise UserError(f"{TABLE}: stages.{name}.params: {wanted}: not known to `w2sg run`; use dvc repro")
+            raise UserError(
+                f"{TABLE}: stages.{named(name)}.params: {named(str(wanted))}: not known to `w2sg run`; use dvc repro"
+            )
     outs = [*_paths(name, entry.get("outs", [])), *_paths(name, entry.get("metrics", []))]
+    command, threads = entry["cmd"], (entry.get("meta") or {}).get("threads", 1)
+    if not isinstance(command, str) or type(threads) is not int or threads < 1:
+        found = f"cmd {shown(command)}, meta.threads {shown(threads)}"
+        raise UserError(f"{TABLE}: stages.{named(name)}: {found}; expected a command and a number from 1")
     return Stage(
         name=name,
-        command=entry["cmd"],
+        command=command,
         deps=tuple(_paths(name, entry.get("deps", []))),
         params=params,
         outs=tuple(outs),
-        threads=(entry.get("meta") or {}).get("threads", 1),
+        threads=threads,
     )
 
 
 def _paths(name: str, entries: Iterable[Any]) -> Iterator[str]:
     for entry in entries:
         if not isinstance(entry, str):
-            raise UserError(f"{TABLE}: stages.{name}: {entry}: options of a path are not known to `w2sg run`")
+            raise UserError(
+                f"{TABLE}: stages.{named(name)}: {named(str(entry))}: options of a path are not known to `w2sg run`"
+            )
         yield str(Path(entry))
 
 
@@ -129,7 +160,7 @@ def before(stages: list[Stage]) -> dict[str, set[str]]:
     for stage in stages:
         for out in stage.outs:
             if (other := writers.setdefault(out, stage.name)) != stage.name:
-                raise UserError(f"{TABLE}: stages {other} and {stage.name} both write {out}")
+                raise UserError(f"{TABLE}: stages {other} and {stage.name} both write {named(out)}")
     below: dict[str, set[str]] = {}
     for out, writer in writers.items():
         for folder in (Path(out), *Path(out).parents):
