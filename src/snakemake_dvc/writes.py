@@ -32,6 +32,7 @@ def write_whole() -> None:
     replace_rwlock()
     replace_gitignore()
     sign_temporaries()
+    clone_beside()
     ignore_unfinished_runs()
     fail_where_the_cache_is_full()
 
@@ -152,6 +153,31 @@ def sign_temporaries() -> None:
     modules: list[Any] = [utils, local, dvc_data.hashfile.db.local]
     for module in modules:
         module.tmp_fname = name
+
+
+@functools.cache
+def clone_beside() -> None:
+    """Let DVC try its first way of copying, which shares blocks, on a file beside the target.
+
+    It opens the target before the file system can say that it knows no such thing: killed in between, it left an empty
+    file in the cache or for an output. Upstream: dvc_objects/fs/system.py:reflink.
+    """
+    from dvc_objects.fs import system, utils
+
+    clone: Any = system.reflink
+
+    def reflink(source: str, target: str) -> None:
+        temporary = os.path.join(os.path.dirname(target), utils.tmp_fname())
+        try:
+            clone(source, temporary)
+            os.replace(temporary, target)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+    patched: Any = system
+    patched.reflink = reflink
 
 
 def is_of_the_dead(path: str) -> bool:

@@ -241,7 +241,8 @@ class Report:
         names = {"random": "at a random moment", **{kind: f"at a write of {kind}" for kind in KINDS}}
         rows += [f"| {text} | {self.kills[name]} | {self.within[name]} |" for name, text in names.items()]
         rows += [f"| in all | {self.kills.total()} | {self.within.total()} |", ""]
-        rows += [f"{len(self.rounds)} rounds ({', '.join(self.rounds)}), {self.calls} calls of snakemake."]
+        rounds = ", ".join(f"{count} {name}" for name, count in Counter(self.rounds).items())
+        rows += [f"{self.calls} calls of snakemake, rounds: {rounds}."]
         outputs = sum(not name.startswith("file ") for name in self.compared)
         rows += [f"{outputs} outputs, {len(self.compared) - outputs} files compared with the undisturbed run."]
         return "\n".join([*rows, "", *(f"FAULT: {fault}" for fault in self.faults), f"{len(self.faults)} faults."])

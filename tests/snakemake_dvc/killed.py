@@ -1,23 +1,25 @@
 """Run a command of Python's that is killed while it writes: `python killed.py FILE MOMENT MODULE WORDS`.
 
-FILE is how the path ends. It dies with half of its text written, by whatever name, or just before the whole one is
-moved into place.
+FILE is how the path ends, or a part of DVC's cache. It dies with half of its text written, by whatever name, or just
+before the whole one is moved into place, or before the file system is asked for a copy that shares blocks.
 """
 
 import builtins
+import fcntl
 import os
 import runpy
 import signal
 import sys
 
 file, moment, module, *words = sys.argv[1:]
+FICLONE = 0x40049409
 # Under the project's own name, or a temporary one beside it.
 names = {file, f".{file}.tmp"}
 
 
 def is_it(path):
     return isinstance(path, str | os.PathLike) and (
-        os.path.basename(path) in names or (file == "runs" and "/cache/runs/" in os.path.abspath(path))
+        os.path.basename(path) in names or (file in ("runs", "files") and f"/cache/{file}/" in os.path.abspath(path))
     )
 
 
@@ -46,7 +48,7 @@ class Dying:
         die()
 
 
-real_open, real_replace = builtins.open, os.replace
+real_open, real_replace, real_ioctl = builtins.open, os.replace, fcntl.ioctl
 
 
 def open_dying(path, mode="r", *arguments, **options):
@@ -60,8 +62,16 @@ def replace_dying(source, target, **options):
     real_replace(source, target, **options)
 
 
+def ioctl_dying(target, request, *arguments):
+    if request == FICLONE and is_it(os.readlink(f"/proc/self/fd/{target}")):
+        die()
+    return real_ioctl(target, request, *arguments)
+
+
 if moment == "writing":
     builtins.open = open_dying
+elif moment == "cloning":
+    fcntl.ioctl = ioctl_dying
 else:
     os.replace = replace_dying
 sys.argv[:] = [module, *words]

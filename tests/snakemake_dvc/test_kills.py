@@ -4,6 +4,7 @@ The commands are the real ones, in processes that die in the middle of a write (
 """
 
 import errno
+import hashlib
 import json
 import shutil
 import sys
@@ -64,7 +65,14 @@ def finish(toy):
 
 @pytest.mark.parametrize(
     ("file", "moment"),
-    [("dvc.lock", "writing"), ("dvc.lock", "moving"), ("rwlock", "writing"), ("rwlock", "moving"), ("runs", "writing")],
+    [
+        ("dvc.lock", "writing"),
+        ("dvc.lock", "moving"),
+        ("rwlock", "writing"),
+        ("rwlock", "moving"),
+        ("runs", "writing"),
+        ("files", "cloning"),
+    ],
 )
 def test_a_job_killed_while_it_writes(here, undisturbed, file, moment):
     change(here)
@@ -72,9 +80,8 @@ def test_a_job_killed_while_it_writes(here, undisturbed, file, moment):
     killed(here, file, moment, JOB)
     assert (here.path / "dvc.lock").read_bytes() == before, "what is in place is whole"
     json.loads((here.path / ".dvc/tmp/rwlock").read_text())
-    if file == "runs":
-        (unfinished,) = here.path.glob(".dvc/cache/runs/*/*/.*")
-        unfinished.rename(here.path / "logs/unfinished")  # it stays there, but of the cache's names nobody reads it
+    for path in here.path.glob(".dvc/cache/files/md5/*/[!.]*"):
+        assert hashlib.md5(path.read_bytes()).hexdigest() == f"{path.parent.name}{path.name.removesuffix('.dir')}"
     finish(here)
     assert results(here) == undisturbed
 

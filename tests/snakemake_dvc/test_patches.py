@@ -30,6 +30,7 @@ NAMES = [
     ("dvc_objects.fs.local", "copyfile"),
     ("dvc_objects.fs.local", "tmp_fname"),
     ("dvc_objects.fs.utils", "tmp_fname"),
+    ("dvc_objects.fs.system", "reflink"),
     ("dvc_data.hashfile.db.local", "tmp_fname"),
     ("dvc.stage.run", "cmd_run"),
     ("dvc.stage.run", "subprocess.Popen"),
