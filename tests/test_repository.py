@@ -86,7 +86,7 @@ def test_the_picture_of_the_pipeline_shows_every_stage() -> None:
 def test_the_readme_has_the_numbers_of_the_run_that_is_kept() -> None:
     run = pandas.read_csv(ROOT / "docs/run/table1.csv")
     means = 100 * run[run.split == "unseen"].groupby(["model", "environment"]).average_reward.mean()
-    models = ["sft_weak", "w2s_dpo", "w2s_mcts", "sft_strong", "eto", "best_of_n", "ceiling", "best_of_m", "more_sft"]
+    models = ["sft_weak", "w2s_dpo", "w2s_mcts", "sft_strong", "eto", "best_of_n", "ceiling", "more_sft"]
     rows = re.findall(
         r"^\| [\w (),]+ \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
     )
