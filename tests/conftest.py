@@ -8,7 +8,6 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import mkdtemp
 from typing import Any
 
 import pytest
@@ -115,10 +114,10 @@ def stage_table(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ResolvedS
     return resolved(values | {"seeds": [0, 7]}, folder=tmp_path_factory.mktemp("stages"))
 
 
-@pytest.fixture
-def resolve(tmp_path: Path) -> Callable[[dict[str, Any]], dict[str, ResolvedStage]]:
+@pytest.fixture(scope="session")
+def resolve(tmp_path_factory: pytest.TempPathFactory) -> Callable[[dict[str, Any]], dict[str, ResolvedStage]]:
     """A function: dvc.yaml as DVC itself resolves it, for these parameters."""
-    return lambda values: resolved(values, folder=Path(mkdtemp(dir=tmp_path)))
+    return lambda values: resolved(values, folder=tmp_path_factory.mktemp("resolved"))
 
 
 def resolved(values: dict[str, Any], *, folder: Path) -> dict[str, ResolvedStage]:

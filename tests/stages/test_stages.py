@@ -5,6 +5,7 @@ from typing import get_args
 
 import numpy as np
 import pytest
+import yaml
 
 from w2sg.config.rosters import PairKind
 from w2sg.contracts import layout
@@ -34,6 +35,12 @@ COMMANDS = {
 
 def within(file: str, places: frozenset[str]) -> bool:
     return any(Path(file).is_relative_to(place) for place in places)
+
+
+@pytest.fixture(scope="module")
+def stage_table(empty_project, resolve):
+    """That of the project here, whose rosters have more methods than the default's."""
+    return resolve(yaml.safe_load((empty_project.path / "params.yaml").read_text()))
 
 
 @pytest.mark.parametrize("name", COMMANDS)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 from w2sg.config.models import FOLDER
 from w2sg.config.rosters import STRONG_PAIRS, STRONG_PATHS, ModelName
-from w2sg.contracts.errors import named, shown
+from w2sg.contracts.errors import LONGEST_PATH, named, printable, shown
 
 
 def disagreements(values: dict[str, Any]) -> list[str]:
@@ -62,7 +62,8 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
             read[role] = (key, base)
     declared = _mapping(values, "outside")
     return [
-        f"{key}: {named(path)} is no input yet; write `{name}: {named(expanduser(path))}` under outside"
+        f"{key}: {named(path)} is no input yet; "
+        f"write `{name}: {printable(expanduser(path))[:LONGEST_PATH]}` under outside"
         for name, (key, path) in read.items()
         if declared.get(name) != expanduser(path)
     ] + [

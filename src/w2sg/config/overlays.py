@@ -18,7 +18,7 @@ from typing import Any
 import yaml
 
 from w2sg.config.yaml_files import read_yaml
-from w2sg.contracts.errors import UserError, named
+from w2sg.contracts.errors import LONGEST_PATH, UserError, named, printable
 
 KEYS = ("base", "drop", "set")
 
@@ -97,7 +97,9 @@ def _base(file: Path, overlay: Mapping[str, Any]) -> Path:
         raise UserError(f"{file}: drop: expected a list of dotted keys such as [environments.webshop]")
     found = Path(os.path.normpath(file.parent / base))
     if "\0" in base or not found.is_file():
-        raise UserError(f"{file}: base: no such file {named(str(found))} (it is looked for beside this one)")
+        raise UserError(
+            f"{file}: base: no such file {printable(str(found))[:LONGEST_PATH]} (it is looked for beside this one)"
+        )
     return found
 
 
