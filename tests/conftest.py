@@ -31,6 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 LONGEST = (
     "test_end_to_end.py",
     "test_invalidation.py",
+    "snakemake_dvc/test_chaos.py",
     "snakemake_dvc/test_races.py",
     "snakemake_dvc/test_first.py",
     "snakemake_dvc/test_pipeline.py",
