@@ -24,8 +24,8 @@ CORES ?= all
 INSTALLED := .venv/.installed
 INSTALLED_TEST := .venv/.installed-test
 PAGES := invalidation parameters presets
-# Files one by one in the order of tests/conftest.py.
-PYTEST := python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder
+# Files one by one in the order of tests/conftest.py; on two cores three, as tests of pipelines wait a fifth of their time.
+PYTEST := python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .PHONY: install install-test run publish smoke chaos twin sensitivity grid study check test lint fuzz style types docs format lock clean
 
