@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable
+from pathlib import Path
 
+import jinja2
 from markupsafe import Markup, escape
 
 from w2sg.evaluation.measures.comparisons import Comparison
@@ -12,6 +14,18 @@ from w2sg.evaluation.report import signs
 _IDS = re.compile(rf"\b({'|'.join(ENVIRONMENTS)})\b")
 _RANGE = re.compile(r"(.+?) (\[[^\]]*\])(.*)", re.DOTALL)
 WIDTH, HEIGHT = 100, 16  # of an interval, pixels
+
+
+def templates(folder: Path) -> jinja2.Environment:
+    """The templates of a folder: all texts escaped, and no name that is not there."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(folder),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
 
 
 def named(text: str) -> str:

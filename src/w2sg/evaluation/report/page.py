@@ -86,14 +86,7 @@ def page(
 
 
 def _templates() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = markup.templates(TEMPLATES)
     environment.filters |= {
         "points": lambda value: f"{100 * value:.1f}",
         "signed": lambda value: f"{100 * value:+.1f}".replace("-", MINUS),

@@ -11,11 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
 from markupsafe import Markup
 
 from w2sg.contracts import files, layout
 from w2sg.evaluation.measures.models import in_table_order, label
+from w2sg.evaluation.report import markup
 from w2sg.evaluation.report.explorer import result_data, tree_data
 from w2sg.evaluation.report.explorer.packing import packed
 from w2sg.evaluation.report.inputs import ReportInputs
@@ -77,14 +77,7 @@ def _html(data: Mapping[str, str], *, linked: bool) -> str:
     scripts = [_foreign(each, licences[each["name"]]) for each in origins]
     scripts += [(SCRIPTS / f"{name}.js").read_text(encoding="utf-8") for name in ORDER]
     assert not any("</script" in script.lower() or "<!--" in script for script in scripts), "a script ends early"
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
+    environment = markup.templates(TEMPLATES)
     allowed = [f"'sha256-{_sha256(script)}'" for script in scripts]
     return environment.get_template("explorer.html.j2").render(
         scripts=[Markup(script) for script in scripts],  # safe: our own and published code
