@@ -80,10 +80,17 @@ def test_the_control_imitates_one_demonstration_for_every_tree(built, tmp_path):
 
 @pytest.mark.parametrize(
     "kind, own",
-    [("first", None), ("strong", None), ("expert", None), ("best_of_m", {"minimum_score": 0.0}), ("mcts", None)],
+    [
+        ("first", None),
+        ("strong", None),
+        ("both", None),
+        ("expert", None),
+        ("best_of_m", {"minimum_score": 0.0}),
+        ("mcts", None),
+    ],
 )
 def test_who_is_imitated(built, tmp_path, kind, own):
-    """The first sample as it is, the strong model's best, the expert, the weak model's best; own settings count."""
+    """The first sample, the best of the strong model, of both, of the weak one, the expert; own settings count."""
     project = built.copy(tmp_path)
     with contextlib.chdir(project.path):
         settings = params.load()
@@ -101,10 +108,30 @@ def test_who_is_imitated(built, tmp_path, kind, own):
     for task_id, path in found.items():
         weak = trees[task_id].trajectories
         breadth = [each for each in strong if each.task_id == task_id and each.sample < len(weak)]
-        candidates = {"first": weak[:1], "strong": breadth, "expert": [experts[task_id]]}.get(kind, weak)
+        others = {"first": weak[:1], "strong": breadth, "both": [*weak, *breadth], "expert": [experts[task_id]]}
+        candidates = others.get(kind, weak)
         best = min(candidates, key=lambda each: (-each.score, len(each.steps), each.sample))
         assert path.tree_value == best.score and path.certified
         if kind != "mcts":
             assert path.messages == best.messages(prompt=text)
         else:
             assert path.messages in [each.messages(prompt=text) for each in weak], "every e* is in one sample's words"
+
+
+@pytest.mark.parametrize("minimum", [0.0, 1.0])
+def test_all_wins_are_imitated(built, tmp_path, minimum):
+    """Every sample of every tree whose score is high enough, in the trees' order, several of a task among them."""
+    project = built.copy(tmp_path)
+    with contextlib.chdir(project.path):
+        trees = load(layout.trees("alfworld", 0))
+        won = [each for tree in trees.values() for each in tree.trajectories if each.score >= minimum]
+    entry = {"init": "base_strong", "data": "wins", "expert_share": 0.0, "mcts": None, "imitate": None}
+    project.edit(imitation={"student": entry}, mcts={"minimum_score": minimum})
+    code, said = project.run("paths", "--environment", "alfworld", "--seed", "0", "--method", "student")
+    if not won:
+        assert code == 2 and "no path scores mcts.minimum_score (1.0)" in said[-1]
+        return
+    assert (code, said) == (0, [])
+    with contextlib.chdir(project.path):
+        found = DemonstrationPath.read(layout.paths("alfworld", 0, "student"))
+    assert [(path.task_id, path.source_sample) for path in found] == [(each.task_id, each.sample) for each in won]

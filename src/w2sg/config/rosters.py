@@ -9,13 +9,13 @@ from w2sg.config.fields import Count, NotNegative, Section, TopP
 from w2sg.config.training import Dpo, Imitation
 
 PairKind = Literal["tree", "shuffled", "expert", "random", "eto", "ceiling"]
-PathKind = Literal["mcts", "best_of_m", "first", "strong", "expert", "demonstrations"]
+PathKind = Literal["mcts", "best_of_m", "wins", "first", "strong", "both", "expert", "demonstrations"]
 SftName = Literal["sft_weak", "sft_strong"]
 ModelName = Literal["sft_weak", "sft_strong", "base_weak", "base_strong"]
 
 # The sources that are made from the strong model's own exploration.
 STRONG_PAIRS: tuple[PairKind, ...] = ("eto", "ceiling")
-STRONG_PATHS: tuple[PathKind, ...] = ("strong",)
+STRONG_PATHS: tuple[PathKind, ...] = ("strong", "both")
 
 # Methods name folders, stages and rules.
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]

@@ -15,7 +15,7 @@ class DemonstrationPath(Row):
     """One path e* for imitation (paper, eq. 8), after its replay in the environment (A6).
 
     Attributes:
-        kind: "mcts", "best_of_m", "first", "strong", "expert" or "demonstrations".
+        kind: what was looked for, as `data` of the roster names it (config/rosters.py).
         messages: the conversation, ending with an assistant turn.
         tree_value: r_M/c_M of the extracted terminal, or the trajectory's own G for the other kinds.
         replay_score: G of the same actions in the environment, in [0, 1].

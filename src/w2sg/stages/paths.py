@@ -1,8 +1,8 @@
 """Stage paths: one path per task for imitation (eq. 7 and 8): e* of the tree search, or the best of the M samples (A7).
 
-Controls: the first sample as it is (what a weak teacher says without any reward), the best of as many samples of the
-strong model itself, the expert on the explored tasks (what right labels would do), or a demonstration that SFT knows in
-the place of every path (what further training alone would do).
+Controls: every sample that is good enough; the first sample as it is (what a weak teacher says without any reward);
+the best of as many samples of the strong model itself, or of both models; the expert on the explored tasks (what right
+labels would do); a demonstration that SFT knows in the place of every path (what further training alone would do).
 
 Every path is replayed in its environment; one whose observations or score come out otherwise is uncertified (A6).
 """
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from w2sg.config.data import Mcts
 from w2sg.config.params import Params
-from w2sg.config.rosters import PathKind
+from w2sg.config.rosters import STRONG_PATHS, PathKind
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.paths import DemonstrationPath
@@ -90,10 +90,12 @@ def _candidates(
             if expert.task_id in trees:
                 yield _as_it_is(expert)
         return
-    if kind == "strong":
+    if kind in STRONG_PATHS:
         explored = read_trajectories(layout.explore(environment, seed, "strong"))
         for task_id, group in groupby(explored, key=lambda sample: sample.task_id):
-            yield _best([sample for sample in group if sample.sample < len(trees[task_id].trajectories)])
+            weak = trees[task_id].trajectories
+            own = [sample for sample in group if sample.sample < len(weak)]
+            yield _best([*weak, *own] if kind == "both" else own)
         return
     if kind == "mcts":
         found = searches(trees, gamma=settings.gamma, iterations=settings.iterations, seed=seed)
@@ -102,10 +104,14 @@ def _candidates(
             yield Found(task_id, path.steps, path.value, path.source_sample)
         return
     for tree in trees.values():
-        yield _best(tree.trajectories) if kind == "best_of_m" else _as_it_is(tree.trajectories[0])
+        if kind == "best_of_m":
+            yield _best(tree.trajectories)
+        else:
+            yield from map(_as_it_is, tree.trajectories if kind == "wins" else tree.trajectories[:1])
 
 
 def _best(samples: Sequence[Trajectory]) -> Found:
+    """The highest score, then the fewest steps; the weak model's before the strong one's where both are alike."""
     return _as_it_is(min(samples, key=lambda sample: (-sample.score, len(sample.steps), sample.sample)))
 
 
