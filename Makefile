@@ -5,6 +5,7 @@
 # make sensitivity  what each reading of the paper changes, into docs/method.md; goes on where it was stopped
 # make grid  tree breadth and beta varied (Table 3, Figure 5), then the report with them
 # make study all environments, five seeds: params/study.yaml in .study/; what it finds goes to docs/study
+# make study STUDY=dose  TreeDPO by dose and labels, one seed: params/dose.yaml, docs/dose
 # make chaos         a run on params/smoke.yaml that is killed KILLS times gives the bytes of an undisturbed one
 # make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/
 # make install       what a run needs; make install-test adds what tests and checks need
@@ -108,9 +109,11 @@ grid: run
 	python workflow/studies/grid.py $(GRID)
 	snakemake --cores $(CORES) report
 
+STUDY ?= study
+
 study: install
 	python workflow/studies/published.py fetch
-	python workflow/studies/study.py --cores $(CORES)
+	python workflow/studies/study.py $(STUDY) --cores $(CORES)
 
 check: lint
 	$(PYTEST) -m 'not slow'

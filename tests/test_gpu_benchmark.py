@@ -210,7 +210,7 @@ def test_the_losses_are_those_that_the_stages_log(gpu: ModuleType) -> None:
     batch["labels"] = batch["input_ids"].masked_fill(whole["completion_mask"] == 0, -100)
     batch["reference"] = torch.cat([whole["ref_chosen_logps"], whole["ref_rejected_logps"]])
     own = sum(float(gpu.dpo_loss(Head(model), part, items=6).detach()) for part in parts_of(batch, sides=2))
-    dpo = Dpo(beta=gpu.BETA, eq6="dpo", optimization=optimization, lora=None)
+    dpo = Dpo(beta=gpu.BETA, eq6="dpo", likelihood=0.0, optimization=optimization, lora=None)
     _, log = train_dpo(model, tokenizer, pairs, turns, dpo=dpo, seed=0)
     assert own == pytest.approx(log[1]["loss"], rel=1e-5)
 

@@ -355,6 +355,16 @@ def test_not_a_parameter_file(problems, text, line):
     assert problems(text) == [line]
 
 
+@pytest.mark.parametrize("key", ["dpo", "preference.eto.dpo"])
+def test_preferences_without_contrast_need_a_likelihood(values, problems, key):
+    """In the section of all methods and in a method's own."""
+    put(values, key, {**values["dpo"], "beta": 0.0, "likelihood": 0.0})
+    line = f"{key}.beta: 0 leaves only the chosen sides to learn from; give {key}.likelihood a weight"
+    assert problems(values) == [line]
+    put(values, f"{key}.likelihood", 0.5)
+    assert [line.split(":")[0] for line in problems({**values, "colour": "red"})] == ["colour"]
+
+
 def test_a_model_from_scratch_plays_on_tasks_that_are_not_explored(values, problems):
     values["explore"]["tasks"] = 400  # as many as ScienceWorld has for training
     line = (

@@ -14,3 +14,15 @@ def test_methods_of_other_names_stand_between_the_papers_and_the_controls() -> N
     ]
     assert models.label("mine") == "mine"
     assert models.label("w2s_dpo") == "W2S TreeDPO"
+
+
+def test_a_method_of_beta_0_learns_from_the_chosen_sides_alone() -> None:
+    entry = {"init": "sft_strong", "data": "tree", "dpo": {"beta": 0.1}}
+    found = models.origins(
+        {"preference": {"both": entry, "one": entry | {"dpo": {"beta": 0.0}}, "plain": entry | {"dpo": None}}}
+    )
+    assert {name: origin.data for name, origin in found.items()} == {
+        "both": "tree",
+        "one": "tree_chosen",
+        "plain": "tree",
+    }

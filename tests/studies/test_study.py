@@ -13,17 +13,18 @@ from w2sg.config.overlays import merged
 from w2sg.config.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[2]
+STUDY = study.Study()
 DVC = str(Path(sys.executable).with_name("dvc"))
 
 
 def test_the_study_is_the_default_run_under_five_seeds() -> None:
-    found = merged(ROOT / study.PARAMS)
+    found = merged(ROOT / STUDY.params)
     own = read_yaml(ROOT / "params.yaml")
     arms = {f"{roster}.{name}" for roster in ("preference", "imitation") for name in found.values[roster]}
     arms -= {f"{roster}.{name}" for roster in ("preference", "imitation") for name in own[roster]}
     assert set(found.changes) == {"seeds"} | arms and found.values["seeds"] == [0, 1, 2, 3, 4]
     assert {"preference.paper_dpo", "imitation.paper_mcts", "preference.shuffled_dpo"} < arms
-    params.validated(found.values, source=study.PARAMS)
+    params.validated(found.values, source=STUDY.params)
 
 
 def test_the_default_grid_reaches_the_breadth_of_figure_5() -> None:
@@ -39,19 +40,19 @@ def test_it_finds_what_the_run_has_computed(tmp_path: Path, monkeypatch: pytest.
     made = tmp_path / "made.txt"
     command = f"echo made >> {made} && cp in.txt out.txt"
     table = f"stages:\n  one:\n    cmd: {command}\n    deps: [in.txt]\n    outs: [out.txt]\n"
-    for folder in (Path(), study.WORKSPACE):
+    for folder in (Path(), STUDY.workspace):
         folder.mkdir(exist_ok=True)
         (folder / "dvc.yaml").write_text(table)
         (folder / "in.txt").write_text("input")
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
         subprocess.run([DVC, "init", "--quiet"], cwd=folder, check=True)
     subprocess.run([DVC, "repro", "--quiet"], check=True)
-    study.share_cache()
-    subprocess.run([DVC, "repro", "--quiet"], cwd=study.WORKSPACE, check=True)
-    assert (study.WORKSPACE / "out.txt").read_text() == "input" and made.read_text() == "made\n"
-    (study.WORKSPACE / "in.txt").write_text("another")
-    subprocess.run([DVC, "repro", "--quiet"], cwd=study.WORKSPACE, check=True)
-    assert made.read_text() == "made\nmade\n" and not (study.WORKSPACE / ".dvc/cache/files").exists()
+    study.share_cache(STUDY)
+    subprocess.run([DVC, "repro", "--quiet"], cwd=STUDY.workspace, check=True)
+    assert (STUDY.workspace / "out.txt").read_text() == "input" and made.read_text() == "made\n"
+    (STUDY.workspace / "in.txt").write_text("another")
+    subprocess.run([DVC, "repro", "--quiet"], cwd=STUDY.workspace, check=True)
+    assert made.read_text() == "made\nmade\n" and not (STUDY.workspace / ".dvc/cache/files").exists()
 
 
 def test_time_is_added_up_over_calls_and_written_down_on_the_way(tmp_path: Path) -> None:
@@ -82,11 +83,11 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_tables_claims_figures_and_a_small_report_are_kept(results: Path) -> None:
-    study.keep(results, hours=3.21, cores="2")
-    kept = {str(path.relative_to(study.KEPT)) for path in study.KEPT.rglob("*") if path.is_file()}
+    study.keep(STUDY, results, hours=3.21, cores="2")
+    kept = {str(path.relative_to(STUDY.kept)) for path in STUDY.kept.rglob("*") if path.is_file()}
     pages = {"report.html", "explorer.html", "README.md"}
     assert kept == {*study.FILES, "figures/standings.svg", "params.yaml", *pages}
-    page = (study.KEPT / "README.md").read_text()
+    page = (STUDY.kept / "README.md").read_text()
     assert "commit unknown, 3.2 hours on 2 cores of" in page
     assert "report.html" in page and "explorer.html" in page
 
@@ -94,9 +95,9 @@ def test_tables_claims_figures_and_a_small_report_are_kept(results: Path) -> Non
 def test_large_pages_are_not_kept(results: Path) -> None:
     (results / "report.html").write_bytes(b" " * (study.LARGEST_REPORT + 1))
     (results / "explorer/trees-alfworld-0-weak.js").touch()
-    study.keep(results, hours=1.0, cores="all")
-    assert not list(study.KEPT.glob("*.html"))
-    assert ".html" not in (study.KEPT / "README.md").read_text()
+    study.keep(STUDY, results, hours=1.0, cores="all")
+    assert not list(STUDY.kept.glob("*.html"))
+    assert ".html" not in (STUDY.kept / "README.md").read_text()
 
 
 def test_the_commit_says_when_files_differ_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,3 +111,20 @@ def test_the_commit_says_when_files_differ_from_it(tmp_path: Path, monkeypatch: 
     assert len(clean) == 12
     file.write_text("two")
     assert study.commit() == f"{clean}, with changes"
+
+
+def test_another_study_has_its_own_places_and_says_what_made_it(results: Path) -> None:
+    dose = study.Study("dose")
+    assert (dose.params, dose.workspace, dose.kept) == (Path("params/dose.yaml"), Path(".dose"), Path("docs/dose"))
+    study.keep(dose, results, hours=1.0, cores="2")
+    page = (dose.kept / "README.md").read_text()
+    assert page.startswith("# The study: dose\n\nMade by `make study STUDY=dose` from `params/dose.yaml`: commit")
+    assert "of a run of one seed" not in page and (STUDY.kept / "of_an_older_study.csv").exists()
+
+
+def test_a_study_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    command = [sys.executable, "workflow/studies/study.py", "doze"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2 and "params/doze.yaml" in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not (ROOT / ".doze").exists()

@@ -38,7 +38,7 @@ def weak(tokenizer) -> LlamaForCausalLM:
 @pytest.fixture
 def dpo(optimization) -> Dpo:
     """One batch holds all six pairs."""
-    return Dpo(beta=0.1, eq6="literal", optimization=optimization, lora=None)
+    return Dpo(beta=0.1, eq6="literal", likelihood=0.0, optimization=optimization, lora=None)
 
 
 @torch.no_grad()

@@ -81,7 +81,7 @@ def forwards(monkeypatch) -> list[int]:
 
 
 def train(method: str, model, tokenizer, conversations, pairs, optimization, *, lora):
-    """Three updates by one of the four losses."""
+    """Three updates by one of the five losses."""
     if method == "sft":
         return train_sft(
             model, tokenizer, conversations, optimization=optimization, lora=lora, assistant_only=True, seed=0
@@ -94,13 +94,19 @@ def train(method: str, model, tokenizer, conversations, pairs, optimization, *, 
         for number, weight in enumerate(weak.parameters()):
             weight.copy_(torch.sin(torch.arange(weight.numel()) * (1.0 + number)).reshape(weight.shape) * 0.1)
     three = optimization.model_copy(update={"batch": 2})
-    dpo = Dpo(beta=0.5, eq6="literal" if method == "literal" else "dpo", optimization=three, lora=lora)
+    dpo = Dpo(
+        beta=0.5,
+        eq6="literal" if method == "literal" else "dpo",
+        likelihood=0.7 * (method == "rpo"),
+        optimization=three,
+        lora=lora,
+    )
     turns = turn_logprobs(weak, tokenizer, pairs, batch=4)
     return train_dpo(model, tokenizer, pairs, turns, dpo=dpo, seed=0, reference=(weak, tokenizer))
 
 
 @pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "lora"])
-@pytest.mark.parametrize("method", ["sft", "dpo", "literal", "eq. 5"])
+@pytest.mark.parametrize("method", ["sft", "dpo", "literal", "rpo", "eq. 5"])
 def test_parts_give_the_weights_of_the_whole(
     method, lora, model, tokenizer, conversations, pairs, fine, forwards
 ) -> None:

@@ -89,7 +89,12 @@ def test_adapters_and_their_optimizer_stay_in_single_precision(
         model, tokenizer, conversations[:6], optimization=half, lora=LORA, assistant_only=True, seed=0
     )
     trained, more = train_dpo(
-        trained.unload(), tokenizer, pairs, turns, dpo=Dpo(beta=0.1, eq6="dpo", optimization=half, lora=LORA), seed=0
+        trained.unload(),
+        tokenizer,
+        pairs,
+        turns,
+        dpo=Dpo(beta=0.1, eq6="dpo", likelihood=0.0, optimization=half, lora=LORA),
+        seed=0,
     )
     trained = trained.unload()
     assert len(seen) == 6

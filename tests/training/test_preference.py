@@ -1,4 +1,5 @@
 import dataclasses
+import math
 
 import pytest
 import torch
@@ -11,7 +12,8 @@ from w2sg.config.training import Dpo, Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair
 from w2sg.training import trainer_setup
-from w2sg.training.preference import card, train_dpo
+from w2sg.training.preference import train_dpo
+from w2sg.training.preference_card import card
 from w2sg.training.reference import side_logprobs, turn_logprobs
 from w2sg.training.trainer_log import TrainingLog
 
@@ -20,13 +22,15 @@ from .conftest import same, weights
 # PEFT 0.21 reads a property that transformers 5.23 has renamed.
 pytestmark = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
 
+RPO = 0.7
+
 LORA = Lora(r=4, alpha=8, dropout=0.0, targets=("q_proj", "v_proj"))
 
 
 @pytest.fixture
 def dpo(optimization: Optimization) -> Dpo:
     """One batch holds all six pairs."""
-    return Dpo(beta=0.1, eq6="dpo", optimization=optimization, lora=None)
+    return Dpo(beta=0.1, eq6="dpo", likelihood=0.0, optimization=optimization, lora=None)
 
 
 @pytest.fixture
@@ -114,17 +118,25 @@ class Gradients(TrainerCallback):
         self.updates.append({name: weight.grad.clone() for name, weight in model.named_parameters()})
 
 
+@pytest.mark.parametrize("likelihood", [0.0, RPO], ids=["dpo", "rpo"])
 def test_plain_pairs_train_as_with_trl_alone(
-    model, tokenizer, pairs: list[Pair], dpo: Dpo, tmp_path, monkeypatch
+    model, tokenizer, pairs: list[Pair], dpo: Dpo, tmp_path, monkeypatch, likelihood: float
 ) -> None:
-    """Single turns against the starting model: TRL's own data path, reference and head give the same updates."""
+    """Single turns against the starting model: TRL's own data path, reference and head give the same updates.
+
+    With a likelihood term all chosen turns are the same, so that TRL's mean over tokens is ours over sides.
+    """
+    dpo = dpo.model_copy(update={"likelihood": likelihood})
     ours_gradients, trl_gradients = Gradients(), Gradients()
     monkeypatch.setattr(
         TrainingLog,
         "on_pre_optimizer_step",
         lambda _, *values, **named: ours_gradients.on_pre_optimizer_step(*values, **named),
     )
-    plain = [dataclasses.replace(pair, chosen=pair.chosen[:1], rejected=pair.rejected[:1]) for pair in pairs]
+    plain = [
+        dataclasses.replace(pair, chosen=(pairs[0] if likelihood else pair).chosen[:1], rejected=pair.rejected[:1])
+        for pair in pairs
+    ]
     twin = twin_of(model)
     own = turn_logprobs(model, tokenizer, plain, batch=4)
     ours, log = train_dpo(model, tokenizer, plain, own, dpo=dpo, seed=0)
@@ -141,7 +153,7 @@ def test_plain_pairs_train_as_with_trl_alone(
     trainer = Plain(
         model=twin,
         ref_model=twin_of(twin),
-        args=DPOConfig(**settings, beta=dpo.beta),
+        args=DPOConfig(**settings, beta=dpo.beta, loss_type=["sigmoid", "sft"], loss_weights=[1.0, likelihood]),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         callbacks=[trl_gradients],
@@ -161,6 +173,45 @@ def test_plain_pairs_train_as_with_trl_alone(
     theirs = weights(trainer.model)
     for name, kept in steady.items():
         torch.testing.assert_close(weights(ours)[name][kept], theirs[name][kept], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "lora"])
+def test_the_likelihood_of_the_chosen_side_is_added(model, tokenizer, pairs, reference, dpo, lora) -> None:
+    """RPO: the chosen turns' negative log-likelihood, per token of a side, averaged over the pairs."""
+    turns = turn_logprobs(model, tokenizer, pairs, batch=4)
+    each = []
+    for pair in pairs:
+        chosen = [turn for turn in turns if turn.pair_id == pair.pair_id and turn.side == "chosen"]
+        each.append(-sum(turn.logprob for turn in chosen) / sum(turn.tokens for turn in chosen))
+    expected = sum(each) / len(each)
+    assert len({round(value, 3) for value in each}) > 1 and expected > 1.0
+    sigmoid = float(-torch.nn.functional.logsigmoid(margins(turns, reference, beta=dpo.beta)).mean())
+    settings = dpo.model_copy(update={"likelihood": RPO, "lora": lora})
+    _, log = train_dpo(model, tokenizer, pairs, reference, dpo=settings, seed=0)
+    for row in log[:2]:  # before training, and the first update, whose batch holds all pairs
+        assert row["nll"] == pytest.approx(expected, abs=1e-4)
+        assert row["loss"] == pytest.approx(sigmoid + RPO * expected, abs=1e-4)
+
+
+def test_a_beta_of_0_learns_from_the_chosen_sides_alone(model, tokenizer, pairs, reference, dpo) -> None:
+    """The rejected sides, changed beyond recognition, change no weight; the chosen ones become likelier."""
+    settings = dpo.model_copy(update={"beta": 0.0, "likelihood": 1.0})
+    start, twin = twin_of(model), twin_of(model)
+    one, log = train_dpo(model, tokenizer, pairs, reference, dpo=settings, seed=0)
+    assert log[0]["loss"] == pytest.approx(math.log(2) + log[0]["nll"], abs=1e-5)
+    before, after = (side_logprobs(turn_logprobs(each, tokenizer, pairs, batch=4)) for each in (start, one))
+    assert sum(value - before[key] for key, value in after.items() if key[1] == "chosen") > 1.0
+    told = [{"role": "assistant", "content": "Thought: none\nAction: wait"}]
+    changed = [dataclasses.replace(pair, rejected=told) for pair in pairs]
+    turns = turn_logprobs(twin, tokenizer, changed, batch=4)
+    other, _ = train_dpo(twin, tokenizer, changed, turns, dpo=settings, seed=0)
+    for name, value in weights(one).items():
+        torch.testing.assert_close(weights(other)[name], value, atol=1e-4, rtol=1e-3)
+
+
+def test_without_it_nothing_of_it_is_logged(model, tokenizer, pairs, reference, dpo) -> None:
+    _, log = train_dpo(model, tokenizer, pairs, reference, dpo=dpo, seed=0)
+    assert all("nll" not in row for row in log)
 
 
 def test_an_extreme_start_is_told_in_one_line(model, tokenizer, pairs, reference, dpo, capsys) -> None:

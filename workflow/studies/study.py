@@ -1,9 +1,9 @@
-"""Run the study and keep what it found: `python workflow/studies/study.py --cores N`, or `make study`.
+"""Run a study and keep what it found: `python workflow/studies/study.py NAME --cores N`, or `make study STUDY=NAME`.
 
-params/study.yaml is run in a workspace of its own, .study, which stays: stopped, the next call goes on where this one
+params/NAME.yaml is run in a workspace of its own, .NAME, which stays: stopped, the next call goes on where this one
 was; called again after it is done, it runs only what has changed. It uses the project's DVC cache, so that what it has
 in common with `make run` is not computed again. Its tables, claims, figures and, if they are not too large to
-be versioned, its report and explorer are copied to docs/study, with a page that says what made them.
+be versioned, its report and explorer are copied to docs/NAME, with a page that says what made them.
 """
 
 import argparse
@@ -14,11 +14,11 @@ import shutil
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from w2sg.contracts import files
 
-PARAMS, WORKSPACE, KEPT = Path("params/study.yaml"), Path(".study"), Path("docs/study")
 FILES = (
     "table1.csv",
     "table1.md",
@@ -34,9 +34,9 @@ FILES = (
     "tree_gain.csv",
 )
 LARGEST_REPORT = 2_000_000  # bytes
-PAGE = """# The study
+PAGE = """# {title}
 
-Made by `make study` from `params/study.yaml`: commit {commit}, {hours:.1f} hours on {cores} cores of {machine}.
+Made by `{command}` from `{params}`: commit {commit}, {hours:.1f} hours on {cores} cores of {machine}.
 
 - [table1.md](table1.md): rewards, success and completion of every method; the figures behind it: `table1.csv`
 - [claims.md](claims.md): the paper's sentences, each beside what was measured, with a verdict
@@ -44,24 +44,51 @@ Made by `make study` from `params/study.yaml`: commit {commit}, {hours:.1f} hour
 - `comparisons.csv`, `complement.csv`, `supervision.csv`, `recovered.csv`, `learning.csv`
 - `tree_quality.csv`, `tree_gain.csv`, `theorem.csv`
 - `figures/`{pages}
-- `params.yaml`: the settings; the report of a run of one seed shows these seeds beside its own
+- `params.yaml`: the settings{beside}
 """
 ABOUT = {"report.html": "all of it on one page", "explorer.html": "every tree and episode, for a browser"}
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """Where a study of this name has its parameters, its workspace, and what is kept of it."""
+
+    name: str = "study"
+
+    @property
+    def params(self) -> Path:
+        """An overlay or a complete file."""
+        return Path("params") / f"{self.name}.yaml"
+
+    @property
+    def workspace(self) -> Path:
+        """A project of its own."""
+        return Path(f".{self.name}")
+
+    @property
+    def kept(self) -> Path:
+        """A folder under version control."""
+        return Path("docs") / self.name
 
 
 def main() -> int:
     """Run and copy; the exit code is Snakemake's where it fails."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser.add_argument("name", nargs="?", default="study", help="of the file in params, without .yaml")
     parser.add_argument("--cores", default="all", help="as of snakemake")
-    cores = parser.parse_args().cores
-    subprocess.run([sys.executable, "workflow/studies/workspace.py", str(PARAMS), str(WORKSPACE)], check=True)
-    share_cache()
-    code, seconds = run(["snakemake", "--cores", cores, "--keep-going"], WORKSPACE, spent=WORKSPACE / "seconds.json")
+    arguments = parser.parse_args()
+    study, cores = Study(arguments.name), arguments.cores
+    made = subprocess.run([sys.executable, "workflow/studies/workspace.py", str(study.params), str(study.workspace)])
+    if made.returncode:
+        return made.returncode
+    share_cache(study)
+    snakemake = ["snakemake", "--cores", cores, "--keep-going"]
+    code, seconds = run(snakemake, study.workspace, spent=study.workspace / "seconds.json")
     if code:
-        print("study: not complete; call again to go on from here", file=sys.stderr)
+        print(f"{study.name}: not complete; call again to go on from here", file=sys.stderr)
         return code
-    keep(WORKSPACE / "results", hours=seconds / 3600, cores=cores)
-    print(f"{KEPT}: {', '.join(sorted(path.name for path in KEPT.iterdir()))}")
+    keep(study, study.workspace / "results", hours=seconds / 3600, cores=cores)
+    print(f"{study.kept}: {', '.join(sorted(path.name for path in study.kept.iterdir()))}")
     return 0
 
 
@@ -84,33 +111,39 @@ def run(command: list[str], folder: Path, *, spent: Path, every: float = 30.0) -
                 return code, seconds
 
 
-def share_cache() -> None:
+def share_cache(study: Study) -> None:
     """Let the workspace keep its outputs in the project's own cache, and find there what `make run` has computed."""
-    cache = os.path.relpath(".dvc/cache", WORKSPACE)
-    subprocess.run(["dvc", "cache", "dir", "--local", "--quiet", cache], cwd=WORKSPACE, check=True)
+    cache = os.path.relpath(".dvc/cache", study.workspace)
+    subprocess.run(["dvc", "cache", "dir", "--local", "--quiet", cache], cwd=study.workspace, check=True)
 
 
-def keep(results: Path, *, hours: float, cores: str) -> None:
-    """Replace docs/study by what the results hold."""
-    shutil.rmtree(KEPT, ignore_errors=True)
-    KEPT.mkdir(parents=True)
+def keep(study: Study, results: Path, *, hours: float, cores: str) -> None:
+    """Replace the folder of an earlier call by what the results hold."""
+    kept = study.kept
+    shutil.rmtree(kept, ignore_errors=True)
+    kept.mkdir(parents=True)
     for name in FILES:
         if (results / name).exists():
-            shutil.copy2(results / name, KEPT / name)
-    shutil.copytree(results / "figures", KEPT / "figures")
-    shutil.copy2(results.parent / "params.yaml", KEPT / "params.yaml")
+            shutil.copy2(results / name, kept / name)
+    shutil.copytree(results / "figures", kept / "figures")
+    shutil.copy2(results.parent / "params.yaml", kept / "params.yaml")
     if (results / "report.html").stat().st_size <= LARGEST_REPORT:
-        shutil.copy2(results / "report.html", KEPT / "report.html")
+        shutil.copy2(results / "report.html", kept / "report.html")
     if not any((results / "explorer").iterdir()):  # its data are in the page, so they are not too large
-        shutil.copy2(results / "explorer.html", KEPT / "explorer.html")
+        shutil.copy2(results / "explorer.html", kept / "explorer.html")
+    main_one = study == Study()
     page = PAGE.format(
+        title=f"The study: {study.name}" if not main_one else "The study",
+        command="make study" if main_one else f"make study STUDY={study.name}",
+        params=study.params,
+        beside="; the report of a run of one seed shows these seeds beside its own" if main_one else "",
         commit=commit(),
         hours=hours,
         cores=os.cpu_count() if cores == "all" else cores,
         machine=f"{platform.system()} {platform.machine()}",
-        pages="".join(f"\n- `{name}`: {words}" for name, words in ABOUT.items() if (KEPT / name).exists()),
+        pages="".join(f"\n- `{name}`: {words}" for name, words in ABOUT.items() if (kept / name).exists()),
     )
-    (KEPT / "README.md").write_text(page, encoding="utf-8")
+    (kept / "README.md").write_text(page, encoding="utf-8")
 
 
 def commit() -> str:

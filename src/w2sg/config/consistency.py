@@ -32,7 +32,8 @@ def disagreements(values: dict[str, Any]) -> list[str]:
         if type(wanted) is type(most) is int and wanted > most:
             problems.append(f"{key}: {wanted} is too many; allowed is at most {limit} ({most})")
     problems += list(odd_texts(values)) + _outside_problems(values) + _play_problems(values)
-    return problems + _schedule_problems(values) + _roster_problems(values) + _theorem_problems(values)
+    problems += _schedule_problems(values) + _dpo_problems(values)
+    return problems + _roster_problems(values) + _theorem_problems(values)
 
 
 def odd_texts(values: Any, key: str = "") -> Iterator[str]:
@@ -104,6 +105,16 @@ def _schedule_problems(values: dict[str, Any]) -> list[str]:
             "or set null"
         ]
     return []
+
+
+def _dpo_problems(values: dict[str, Any]) -> list[str]:
+    """Training by preferences from which there is nothing to learn."""
+    sections = ["dpo", *(f"preference.{method}.dpo" for method in _mapping(values, "preference"))]
+    return [
+        f"{named(f'{key}.beta')}: 0 leaves only the chosen sides to learn from; give {named(key)}.likelihood a weight"
+        for key in sections
+        if _at(values, f"{key}.beta") == _at(values, f"{key}.likelihood") == 0
+    ]
 
 
 def _theorem_problems(values: dict[str, Any]) -> list[str]:

@@ -115,10 +115,12 @@ class Reference(Section):
 class Dpo(Section):
     """TreeDPO (eq. 6) and its siblings."""
 
-    beta: Positive
+    beta: NotNegative
     """Strength of the tie to the reference."""
     eq6: Literal["dpo", "literal"]
     """`dpo`: the sigmoid loss of DPO; `literal` adds the KL term of eq. 6 to it (A8)."""
+    likelihood: NotNegative
+    """Weight of the negative log-likelihood per token of the chosen side's scored turns, added to the loss (RPO)."""
     optimization: Optimization
     """How every preference method is trained."""
     lora: Lora | None

@@ -6,7 +6,8 @@ from w2sg.contracts.files import write_json
 from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training import bases
 from w2sg.training.precision import trained_as
-from w2sg.training.preference import card, train_dpo
+from w2sg.training.preference import train_dpo
+from w2sg.training.preference_card import card
 
 
 def main(params: Params, *, environment: str, seed: int, method: str) -> None:

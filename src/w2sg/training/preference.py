@@ -7,6 +7,7 @@ between are not.
 
 import sys
 import tempfile
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,7 +16,6 @@ from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import DPOConfig, DPOTrainer
 
-from w2sg.config.rosters import PreferenceMethod
 from w2sg.config.training import Dpo
 from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
@@ -43,9 +43,11 @@ class _Trainer(OwnBatches, DPOTrainer):
 
     Attributes:
         literal_reference: the reference model's head, for the KL term of `eq6: literal`; None leaves the term out.
+        likelihood: weight of the chosen side's negative log-likelihood per token.
     """
 
     literal_reference: Head | None = None
+    likelihood: float = 0.0
     sides = 2
     _sums: dict[str, torch.Tensor]
 
@@ -75,7 +77,8 @@ class _Trainer(OwnBatches, DPOTrainer):
         return_outputs: bool = False,
         num_items_in_batch: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """-log sigmoid(margin) of the pairs at hand as a share of the batch's mean; beta * KL besides, if literal."""
+        """-log sigmoid(margin) of the pairs at hand as a share of the batch's mean; beta * KL besides, if literal, and
+        the chosen side's negative log-likelihood per token, if it has a weight."""
         assert not return_outputs and num_items_in_batch is not None, "nothing is evaluated during training"
         labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, IGNORED)
         sequences = {name: inputs[name] for name in ("input_ids", "attention_mask")}
@@ -92,6 +95,10 @@ class _Trainer(OwnBatches, DPOTrainer):
         loss = share * losses.sum() / num_items_in_batch
         rewards = self.beta * ratios[0].detach(), self.beta * ratios[1].detach()
         counted = {"rewards/margins": rewards[0] - rewards[1], "rewards/accuracies": (rewards[0] > rewards[1]).float()}
+        if self.likelihood:
+            nll = -chosen / scored.sum(dim=1).chunk(2)[0]
+            loss = loss + self.likelihood * share * nll.sum() / num_items_in_batch
+            counted["nll"] = nll.detach()
         if len(values) > 1:
             loss = loss + self.beta * share * values[1].sum() / (2 * num_items_in_batch)
             counted["kl"] = values[1].detach() / 2
@@ -112,8 +119,9 @@ def train_dpo(
 ) -> tuple[PreTrainedModel, list[LogRow]]:
     """Minimise eq. 6, the mean over pairs of -log sigmoid(margin); `eq6: literal` adds beta * KL (see literal.py).
 
-    A margin is beta ((p+ - r+) - (p- - r-)), p and r being the log-probabilities of policy and reference. The same
-    seed, data and machine give the same weights. `model` is changed in place.
+    A margin is beta ((p+ - r+) - (p- - r-)), p and r being the log-probabilities of policy and reference. `likelihood`
+    adds its multiple of the mean over pairs of -p+ / n+, n+ being the chosen side's scored tokens (RPO; Pang et al.,
+    2024, arXiv 2404.19733). The same seed, data and machine give the same weights. `model` is changed in place.
 
     Args:
         reference_turns: what `turn_logprobs` gave for these pairs under the reference.
@@ -121,9 +129,9 @@ def train_dpo(
 
     Returns:
         The model in evaluation mode, adapters merged but in sight (a PeftModel), and rows of step, epoch, loss,
-        learning_rate, margin (mean over the batch) and accuracy (share of margins above 0); with `eq6: literal` also
-        kl, in nats. Row 0 is the policy before the first update, over all pairs; its margin is not 0 when policy and
-        reference differ.
+        learning_rate, margin (mean over the batch) and accuracy (share of margins above 0); in nats kl with
+        `eq6: literal`, and nll (-p+ / n+) with a `likelihood`. Row 0 is the policy before the first update, over all
+        pairs; its margin is not 0 when policy and reference differ.
 
     Raises:
         UserError: there are no pairs, one is too long or has two equal sides, the reference belongs to other pairs, the
@@ -146,9 +154,13 @@ def train_dpo(
         others=0 if reference is None else weight_bytes(reference[0]),
     )
     bound = dpo.optimization.micro_tokens
-    policy = side_logprobs(score_turns(model, encoded, batch=dpo.optimization.batch, tokens=bound))
-    before = _state_before(encoded, policy, stored, beta=dpo.beta)
+    turns = score_turns(model, encoded, batch=dpo.optimization.batch, tokens=bound)
+    before = _state_before(encoded, side_logprobs(turns), stored, beta=dpo.beta)
     columns = {"margin": "rewards/margins", "accuracy": "rewards/accuracies"}
+    if dpo.likelihood:
+        before["nll"] = _nll_before(turns)
+        before["loss"] += dpo.likelihood * before["nll"]
+        columns["nll"] = "nll"
     if dpo.eq6 == "literal":
         assert reference is not None, "the KL term needs the reference itself"
         check_one_vocabulary(encoded, pairs, policy=(model, tokenizer), reference=reference)
@@ -167,6 +179,7 @@ def train_dpo(
             callbacks=[log],
         )
         trainer.micro_tokens = dpo.optimization.micro_tokens
+        trainer.likelihood = dpo.likelihood
         if dpo.eq6 == "literal" and reference is not None:
             trainer.literal_reference = Head(reference[0].eval().requires_grad_(False))
         return run(trainer), [before, *log.rows]
@@ -234,6 +247,17 @@ def _state_before(
     }
 
 
+def _nll_before(turns: Sequence[ReferenceTurn]) -> float:
+    """Negative log-likelihood per token of the chosen sides, averaged over the pairs."""
+    logprobs: dict[int, float] = defaultdict(float)
+    tokens: dict[int, int] = defaultdict(int)
+    for turn in turns:
+        if turn.side == "chosen":
+            logprobs[turn.pair_id] += turn.logprob
+            tokens[turn.pair_id] += turn.tokens
+    return sum(-logprobs[pair] / tokens[pair] for pair in logprobs) / len(logprobs)
+
+
 @torch.inference_mode()
 def _kl_before(
     model: PreTrainedModel,
@@ -251,38 +275,3 @@ def _kl_before(
             part = {name: value.to(model.device) for name, value in pick(whole, examples, sides=2).items()}
             total += len(examples) * float(side_kl(model, reference, part))
     return total / len(rows)
-
-
-def card(
-    *,
-    method: str,
-    environment: str,
-    seed: int,
-    entry: PreferenceMethod,
-    dpo: Dpo,
-    pairs: Sequence[Pair],
-    log: Sequence[LogRow],
-) -> str:
-    """The model card: where the model comes from, what it learned from, and how it started and ended."""
-    chosen = dpo.optimization
-    rows = {
-        "pairs": f"{len(pairs)} of kind {entry.data}, from {len({pair.task_id for pair in pairs})} tasks",
-        "beta": f"{dpo.beta:g}",
-        "loss": "sigmoid" if dpo.eq6 == "dpo" else "sigmoid, and beta * KL beside it (eq. 6 to the letter)",
-        "optimisation": f"AdamW, {chosen.epochs:g} epochs, batch {chosen.batch}, "
-        f"learning rate {chosen.learning_rate:g}, {chosen.schedule}",
-        "trained": "all weights" if dpo.lora is None else f"LoRA r={dpo.lora.r}, alpha={dpo.lora.alpha}",
-        "before the first update": _standing(log[0]),
-        f"last of {log[-1]['step']} updates": _standing(log[-1]),
-    }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items())
-    return (
-        f"# {method}, {environment}, seed {seed}\n\n"
-        f"Direct preference optimisation (eq. 6) of {entry.init}, with {entry.reference} as the fixed reference.\n\n"
-        f"| | |\n|---|---|\n{table}\n"
-    )
-
-
-def _standing(row: LogRow) -> str:
-    kl = f", KL {row['kl']:.4f}" if "kl" in row else ""
-    return f"loss {row['loss']:.4f}, mean margin {row['margin']:+.4f}, accuracy {row['accuracy']:.3f}{kl}"

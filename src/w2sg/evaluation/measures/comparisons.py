@@ -13,7 +13,7 @@ import numpy as np
 from w2sg.evaluation.measures import behaviour, statistics
 from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
 from w2sg.evaluation.measures.metrics import MEASURES, average_reward
-from w2sg.evaluation.measures.models import Origin, in_table_order
+from w2sg.evaluation.measures.models import CHOSEN, Origin, in_table_order
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
 
@@ -26,7 +26,6 @@ OURS = ("w2s_dpo", "w2s_mcts")
 TO_THE_LETTER = {"w2s_dpo": "paper_dpo", "w2s_mcts": "paper_mcts"}
 RIVALS = ("eto", "best_of_n", "ceiling", "random_dpo", "best_of_m", "more_sft")  # what the two are held against besides
 TREES = ("tree", "mcts")  # the kinds of data that are made with trees
-CHOSEN = "_chosen"  # ends the kind of data that is another's without the rejected sides
 MARGIN = 0.03  # of equivalence: half of what MCTS gains over SFT strong in the paper (5.9, 4.6, 6.0 points), rounded
 
 

@@ -18,6 +18,7 @@ LABELS = {  # in the order of Table 1, then the controls that the paper does not
     "shuffled_dpo": "TreeDPO, shuffled labels",
     "expert_dpo": "TreeDPO, expert's labels",
     "random_dpo": "DPO on random pairs",
+    "chosen_only": "Chosen sides alone",
     "best_of_m": "SFT on best of M",
     "own_best": "SFT on its own best of M",
     "both_best": "SFT on the best of both",
@@ -35,6 +36,7 @@ CONTROLS = (
     "shuffled_dpo",
     "expert_dpo",
     "random_dpo",
+    "chosen_only",
     "best_of_m",
     "own_best",
     "both_best",
@@ -47,6 +49,7 @@ CONTROLS = (
     "base_strong",
 )
 
+CHOSEN = "_chosen"  # ends the kind of data that is another's without the rejected sides
 ENVIRONMENTS = {"webshop": "WebShop", "scienceworld": "ScienceWorld", "alfworld": "ALFWorld"}
 
 
@@ -75,7 +78,8 @@ class Origin:
 
     Attributes:
         start: the model that it starts from.
-        data: the kind of data that it learns from; empty for a method that trains nothing.
+        data: the kind of data that it learns from, ended by CHOSEN where a beta of 0 leaves the rejected sides out;
+            empty for a method that trains nothing.
         settings: all else that its entry says, as text: methods of equal settings differ in their data alone.
     """
 
@@ -90,5 +94,6 @@ def origins(params: Mapping[str, Any]) -> dict[str, Origin]:
     found = {}
     for name, entry in trained.items():
         rest = {key: value for key, value in entry.items() if key not in ("init", "data")}
-        found[name] = Origin(entry["init"], entry["data"], json.dumps(rest, sort_keys=True))
+        winners = CHOSEN if (entry.get("dpo") or {}).get("beta") == 0 else ""
+        found[name] = Origin(entry["init"], entry["data"] + winners, json.dumps(rest, sort_keys=True))
     return found | {name: Origin(entry["model"]) for name, entry in params.get("inference", {}).items()}
