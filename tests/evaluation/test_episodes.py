@@ -2,7 +2,7 @@
 
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.metrics import average_reward
+from w2sg.evaluation.measures.scores import average_reward
 
 from .builders import episode, evaluation
 

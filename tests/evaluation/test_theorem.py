@@ -9,7 +9,8 @@ from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import write_json
 from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.theorem import Quantities, divergence, pairs_needed, readings, third_term
+from w2sg.evaluation.measures.theorem import Quantities, divergence, pairs_needed, third_term
+from w2sg.evaluation.measures.theorem_readings import readings
 from w2sg.evaluation.report import report
 from w2sg.evaluation.report.csv_rows import theorem as row
 from w2sg.evaluation.report.figures.theorem import chart

@@ -155,6 +155,12 @@ def test_the_code_of_an_environment_concerns_its_own_stages(source: Path) -> Non
     assert changed(source) - found == {"experts/alfworld", "play/alfworld"}
 
 
+def test_names_and_order_of_the_tables_change_the_report_alone(source: Path) -> None:
+    """A new row's name is no reason to play again."""
+    edit(source / "w2sg/evaluation/measures/models.py", lambda text: text.replace('"SFT weak"', '"SFT, weak"'))
+    assert changed(source) == {"report"}
+
+
 def test_a_template_changes_the_report(source: Path) -> None:
     template = next(path for path in sorted((source / "w2sg" / TEMPLATE).iterdir()) if path.is_file())
     template.write_bytes(template.read_bytes() + b"\n")

@@ -28,8 +28,8 @@ from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.metrics import average_reward
 from w2sg.evaluation.measures.models import label
+from w2sg.evaluation.measures.scores import average_reward
 from w2sg.evaluation.measures.statistics import paired_difference
 
 PARAMS = Path("params.yaml")

@@ -13,8 +13,7 @@ from w2sg.contracts.episodes import Episode, write_episodes
 from w2sg.contracts.files import write_json
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.metrics import table1
+from w2sg.evaluation.measures.scores import means
 from w2sg.stages.groups import Contestant, contestants
 from w2sg.stages.rollouts import Play, playing
 
@@ -40,13 +39,10 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
 
 def _write_metrics(path: Path, episodes: list[Episode]) -> None:
     """Average reward, success and completion by model and split, in the shape that `dvc metrics` shows."""
-    values: dict[str, dict[str, dict[str, float]]] = {}
-    for row in table1(GroupedEpisodes(episodes)) if episodes else []:
-        values.setdefault(row.model, {})[row.split] = {
-            "average_reward": row.average_reward,
-            "success_rate": row.success_rate,
-            "completion_rate": row.completion_rate,
-        }
+    places: dict[str, dict[str, list[Trajectory]]] = {}
+    for episode in episodes:
+        places.setdefault(episode.model, {}).setdefault(episode.split, []).append(episode.trajectory)
+    values = {model: {split: means(own) for split, own in splits.items()} for model, splits in places.items()}
     write_json(path, values)
 
 

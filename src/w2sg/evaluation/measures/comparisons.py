@@ -12,9 +12,9 @@ import numpy as np
 
 from w2sg.evaluation.measures import behaviour, statistics
 from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
-from w2sg.evaluation.measures.metrics import MEASURES, average_reward
 from w2sg.evaluation.measures.models import CHOSEN, Origin, in_table_order
 from w2sg.evaluation.measures.multiplicity import holm
+from w2sg.evaluation.measures.scores import MEASURES, average_reward
 from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
 
 Verdict = Literal["higher", "lower", "undecided", "identical"]

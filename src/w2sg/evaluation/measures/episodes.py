@@ -1,13 +1,12 @@
 """Evaluation episodes, grouped once, so that no measure looks through all of them for its own."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.tasks import SPLITS
-from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures.models import in_table_order
+from w2sg.evaluation.measures.scores import Measure
 
-Measure = Callable[[Trajectory], float]
 BySeed = dict[str, list[float]]  # by task id, one value per seed
 
 

@@ -18,7 +18,7 @@ from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import statistics
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
-from w2sg.evaluation.measures.metrics import average_reward
+from w2sg.evaluation.measures.scores import average_reward
 from w2sg.evaluation.measures.statistics import Interval
 
 MODELS = ("w2s_dpo", "w2s_mcts")

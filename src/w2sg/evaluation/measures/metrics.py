@@ -10,19 +10,8 @@ from numpy.typing import NDArray
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.trajectories import Trajectory
-from w2sg.evaluation.measures.episodes import GroupedEpisodes, Measure
-
-
-def average_reward(trajectory: Trajectory) -> float:
-    """G, in [0, 1]."""
-    return trajectory.score
-
-
-MEASURES: dict[str, Measure] = {
-    "average_reward": average_reward,
-    "success_rate": lambda trajectory: float(trajectory.success),
-    "completion_rate": lambda trajectory: float(trajectory.completed),
-}
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.scores import means
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +64,8 @@ def table1(episodes: GroupedEpisodes) -> list[Table1Row]:
     check(episodes)
     rows = []
     for environment, model, seed, split, members in _by_seed(episodes):
-        means = {name: float(np.mean([of(e.trajectory) for e in members])) for name, of in MEASURES.items()}
-        rows.append(Table1Row(environment, model, seed, split, tasks=len(members), **means))
+        own = means(episode.trajectory for episode in members)
+        rows.append(Table1Row(environment, model, seed, split, tasks=len(members), **own))
     return rows
 
 

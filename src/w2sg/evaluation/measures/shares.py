@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from w2sg.evaluation.measures import statistics
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.metrics import average_reward
+from w2sg.evaluation.measures.scores import average_reward
 from w2sg.evaluation.measures.statistics import Ratio
 
 WAYS = {  # by name: from, to, whose

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.grid import GridRow
-from w2sg.evaluation.measures.theorem import BASELINE, held_out_rewards
+from w2sg.evaluation.measures.theorem_readings import BASELINE, held_out_rewards
 
 # Columns of results/tree_quality.csv and of results/grid.csv, and the words that a reader knows them by.
 FIGURES = {

@@ -9,7 +9,7 @@ from w2sg.evaluation.measures.comparisons import Comparison
 from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.learning import Learning
 from w2sg.evaluation.measures.shares import Recovered
-from w2sg.evaluation.measures.theorem import Reading
+from w2sg.evaluation.measures.theorem_readings import Reading
 from w2sg.evaluation.measures.tree_gain import METHODS, GainPoint
 
 DIGITS = 6  # significant ones

@@ -12,7 +12,6 @@ from w2sg.evaluation.measures import (
     metrics,
     models,
     shares,
-    theorem,
     tree_gain,
 )
 from w2sg.evaluation.measures.comparisons import Comparison, TableCell
@@ -21,7 +20,7 @@ from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.learning import Learning
 from w2sg.evaluation.measures.metrics import Table1Row
 from w2sg.evaluation.measures.shares import Recovered
-from w2sg.evaluation.measures.theorem import Reading
+from w2sg.evaluation.measures.theorem_readings import Reading, readings
 from w2sg.evaluation.measures.tree_gain import GainPoint
 from w2sg.evaluation.paper import claims
 from w2sg.evaluation.paper.verdicts import JudgedClaim, Measured
@@ -93,7 +92,7 @@ def work_out(inputs: ReportInputs) -> Results:
         recovered=recovered,
         complements=complement.complements(episodes, inputs.attempts, resampling=resampling),
         judged=claims.judge(measured),
-        theorem=theorem.readings(inputs.theorem, episodes),
+        theorem=readings(inputs.theorem, episodes),
         points=tree_gain.points(
             {(each.environment, each.seed): explorations.row(each) for each in inputs.explorations},
             episodes,

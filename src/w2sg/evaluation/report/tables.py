@@ -7,8 +7,8 @@ from w2sg.evaluation.measures.comparisons import Resampling, TableCell
 from w2sg.evaluation.measures.complement import EXPLORED, OUTCOMES, Complement
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.learning import APART, LEAST, MOST, SHARE_APART, Learning
-from w2sg.evaluation.measures.metrics import MEASURES
 from w2sg.evaluation.measures.models import in_table_order, label
+from w2sg.evaluation.measures.scores import MEASURES
 from w2sg.evaluation.measures.shares import WAYS, Recovered
 from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval
 from w2sg.evaluation.measures.supervision import Supervision

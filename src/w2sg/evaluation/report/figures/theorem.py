@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from w2sg.evaluation.measures.models import environment_label
-from w2sg.evaluation.measures.theorem import Reading, third_term
+from w2sg.evaluation.measures.theorem import third_term
+from w2sg.evaluation.measures.theorem_readings import Reading
 from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report.figures.canvas import INK, Chart, environment_colours, line_entry, panel
 
