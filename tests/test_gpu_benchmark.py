@@ -25,7 +25,8 @@ from w2sg.contracts.pairs import Pair
 from w2sg.training import bases
 from w2sg.training.adapters import lora_config
 from w2sg.training.head import Head
-from w2sg.training.preference import _collate, _row, train_dpo
+from w2sg.training.preference import _row, train_dpo
+from w2sg.training.preference_trainer import collate
 from w2sg.training.reference import encode_pairs, side_logprobs, turn_logprobs
 from w2sg.training.sft import _row as sft_row
 from w2sg.training.sft import train_sft
@@ -205,7 +206,7 @@ def test_the_losses_are_those_that_the_stages_log(gpu: ModuleType) -> None:
     turns = turn_logprobs(model, tokenizer, pairs, batch=6)
     turns = [dataclasses.replace(turn, logprob=0.5 * turn.logprob) for turn in turns]  # another model's
     stored = side_logprobs(turns)
-    whole = _collate([_row(pair, stored) for pair in encode_pairs(tokenizer, pairs)])
+    whole = collate([_row(pair, stored) for pair in encode_pairs(tokenizer, pairs)])
     batch = {name: whole[name] for name in ("input_ids", "attention_mask")}
     batch["labels"] = batch["input_ids"].masked_fill(whole["completion_mask"] == 0, -100)
     batch["reference"] = torch.cat([whole["ref_chosen_logps"], whole["ref_rejected_logps"]])

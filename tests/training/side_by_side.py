@@ -24,7 +24,8 @@ CASES = (
     ("sft", LORA, 23, 200, True),
     ("dpo", None, 9, None, False),
     ("dpo", LORA, 9, 200, True),
-    ("literal", None, 9, 300, False),
+    ("literal", None, 9, 200, False),
+    ("rpo", None, 9, None, False),
     ("eq. 5", None, 9, 200, False),
 )
 

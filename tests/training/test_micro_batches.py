@@ -73,7 +73,7 @@ def forwards(monkeypatch) -> list[int]:
     step = trainer_setup.Trainer.training_step
 
     def watched(self, model, inputs, *values):
-        seen.append(len(inputs["input_ids"]))
+        seen.append(len(inputs["packed"].scored if "packed" in inputs else inputs["input_ids"]))
         return step(self, model, inputs, *values)
 
     monkeypatch.setattr(trainer_setup.Trainer, "training_step", watched)
@@ -114,7 +114,7 @@ def test_parts_give_the_weights_of_the_whole(
     whole, log = train(method, model, tokenizer, conversations, pairs, fine, lora=lora)
     assert len(forwards) == 3
     forwards.clear()
-    bounded = fine.model_copy(update={"micro_tokens": 300})
+    bounded = fine.model_copy(update={"micro_tokens": 200})
     in_parts, log_of_parts = train(method, twin, tokenizer, conversations, pairs, bounded, lora=lora)
     assert len(forwards) >= 6, forwards
     if lora:

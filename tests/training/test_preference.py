@@ -115,7 +115,8 @@ class Gradients(TrainerCallback):
         self.updates: list[dict[str, torch.Tensor]] = []
 
     def on_pre_optimizer_step(self, args, state, control, model, **_) -> None:
-        self.updates.append({name: weight.grad.clone() for name, weight in model.named_parameters()})
+        learned = {name: weight for name, weight in model.named_parameters() if weight.requires_grad}
+        self.updates.append({name: weight.grad.clone() for name, weight in learned.items()})
 
 
 @pytest.mark.parametrize("likelihood", [0.0, RPO], ids=["dpo", "rpo"])

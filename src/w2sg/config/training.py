@@ -15,7 +15,7 @@ class Optimization(Section):
     batch: Count
     """Sequences of one update."""
     micro_tokens: Count | None
-    """Most tokens of one forward pass, padding counted: a batch with more is computed in parts; null takes it whole."""
+    """Most tokens of one forward pass, as padded (pairs: as packed); a batch with more goes in parts; null: whole."""
     learning_rate: Positive
     """The highest, after warming up."""
     schedule: Literal["cosine", "constant_with_warmup"]

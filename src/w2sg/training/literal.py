@@ -6,6 +6,7 @@ the side as log-probabilities are in r, and averaged over the sides of all pairs
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -13,6 +14,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair
 from w2sg.training.head import IGNORED, Head, PerToken
+from w2sg.training.packing import Packed
 from w2sg.training.reference import EncodedPair, encode_pairs
 
 
@@ -42,28 +44,32 @@ def check_one_vocabulary(
 
 
 def kl_beside(
-    reference: Head, sequences: Mapping[str, torch.Tensor], labels: torch.Tensor
+    reference: Head, sequences: Mapping[str, Any], labels: torch.Tensor, targets: torch.Tensor | None = None
 ) -> tuple[PerToken, tuple[torch.Tensor, ...]]:
     """What gives log pi_s of each scored token and, beside it, KL(pi_s || pi_w) at its position, in nats.
 
     Args:
-        sequences: `input_ids` and `attention_mask`, shape (sides, longest).
-        labels: the tokens where they are scored, else -100; the same shape.
+        sequences: what both models read, rows or a trie.
+        labels: the tokens where they are scored, else -100, shape (sides, longest).
+        targets: of a trie, the tokens that each position is to predict, shape (positions, most).
 
     Returns:
         A function of the policy's logits, the tokens, and the second value, which says what the reference makes of the
         positions, whose logits are computed a run of positions at a time as well.
     """
     with torch.no_grad():
-        states = reference.states(**sequences, use_cache=False)[:, :-1][labels[:, 1:] != IGNORED]
+        states = reference.states(**{**sequences, "use_cache": False})[:, :-1][labels[:, 1:] != IGNORED]
 
-    def per_token(logits: torch.Tensor, targets: torch.Tensor, states: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    def per_token(
+        logits: torch.Tensor, following: torch.Tensor, states: torch.Tensor, *targets: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:
         with torch.no_grad():
             log_q = torch.log_softmax(reference.logits(states), dim=-1)
         log_p = torch.log_softmax(logits, dim=-1)
-        return log_p.gather(-1, targets[:, None])[:, 0], (log_p.exp() * (log_p - log_q)).sum(dim=-1)
+        found = log_p.gather(-1, targets[0]) if targets else log_p.gather(-1, following[:, None])[:, 0]
+        return found, (log_p.exp() * (log_p - log_q)).sum(dim=-1)
 
-    return per_token, (states,)
+    return per_token, (states,) if targets is None else (states, targets)
 
 
 def side_kl(policy: PreTrainedModel, reference: PreTrainedModel, batch: Mapping[str, torch.Tensor]) -> torch.Tensor:
@@ -77,3 +83,10 @@ def side_kl(policy: PreTrainedModel, reference: PreTrainedModel, batch: Mapping[
     per_token, others = kl_beside(Head(reference), sequences, labels)
     kl = Head(policy).score(**sequences, use_cache=False, labels=labels, per_token=per_token, others=others)[1]
     return kl.sum() / len(labels)
+
+
+def packed_kl(policy: PreTrainedModel, reference: PreTrainedModel, packed: Packed) -> torch.Tensor:
+    """The same of sides that are packed as a trie."""
+    per_token, others = kl_beside(Head(reference), packed.inputs, packed.labels, packed.targets)
+    kl = Head(policy).score(**packed.inputs, labels=packed.labels, per_token=per_token, others=others)[1]
+    return packed.of_positions(kl).sum() / len(packed.scored)

@@ -11,12 +11,15 @@ from typing import NamedTuple
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from w2sg.agents.windows import Windows
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.contracts.pairs import Pair, ReferenceTurn
 from w2sg.training.encoding import Encoded, encode, pad, turn_spans
 from w2sg.training.head import IGNORED, Head
 from w2sg.training.memory import check_scoring, largest_part
+from w2sg.training.packing import log_probs_of, pack, packed_parts, scoring_tokens
+from w2sg.training.tree_attention import tree_attention, windows_of
 
 
 class EncodedPair(NamedTuple):
@@ -57,7 +60,7 @@ def turn_logprobs(
     """Log-probability of every assistant turn from the diverging turn on, its end token included.
 
     Args:
-        batch: sequences per forward pass, grouped by length.
+        batch: sequences per forward pass.
 
     Returns:
         One row per turn, in the order of the pairs, chosen before rejected; sums over tokens are in float64.
@@ -74,7 +77,8 @@ def score_turns(
     """See turn_logprobs; for pairs that are encoded with the model's tokenizer already.
 
     Args:
-        tokens: most tokens at once, padding counted, if more than one sequence; None sets no bound but `batch`.
+        tokens: most tokens at once, what is shared counted once, or else padding as well, if more than one sequence;
+            None sets no bound but `batch`.
     """
     sides = [
         (pair.pair_id, side, encoded, turn_spans(encoded.assistant_mask)[-turns:])
@@ -117,14 +121,17 @@ def _span_logprobs(
     batch: int,
     tokens: int | None = None,
 ) -> list[list[float]]:
-    """Sum of the tokens' log-probabilities over each span of each row of tokens; rows of like length go together."""
+    """Sum of the tokens' log-probabilities over each span of each row of tokens; what rows begin with alike is read
+    once, or rows of like length go together."""
+    model.eval()
+    windows = windows_of(model)
+    if windows is not None and rows:
+        return _packed_span_logprobs(model, rows, batch=batch, tokens=tokens, windows=windows)
     order = sorted(range(len(rows)), key=lambda number: len(rows[number][0]))
     sums: dict[int, list[float]] = {}
-    model.eval()
     head = Head(model)
     lengths = [len(tokens) for tokens, _ in rows]
-    key = "reference.batch" if tokens is None else "micro_tokens"
-    check_scoring(model, tokens=largest_part(lengths or [1], batch=batch, micro_tokens=tokens), key=key)
+    check_scoring(model, tokens=largest_part(lengths or [1], batch=batch, micro_tokens=tokens), key=_key(tokens))
     while order:
         longest = lengths[order[min(batch, len(order)) - 1]]
         count = batch if tokens is None else min(batch, max(1, tokens // longest))
@@ -133,6 +140,47 @@ def _span_logprobs(
         for number, values in zip(numbers, scores, strict=True):
             sums[number] = [float(values[begin:end].sum()) for begin, end in rows[number][1]]
     return [sums[number] for number in range(len(rows))]
+
+
+@torch.inference_mode()
+def _packed_span_logprobs(
+    model: PreTrainedModel,
+    rows: Sequence[tuple[Sequence[int], Sequence[tuple[int, int]]]],
+    *,
+    batch: int,
+    tokens: int | None,
+    windows: Windows,
+) -> list[list[float]]:
+    sequences = [row for row, _ in rows]
+    (parts,) = packed_parts(sequences, tokens=tokens, most=batch)
+    largest = max(scoring_tokens(model, [sequences[number] for number in part]) for part in parts)
+    check_scoring(model, tokens=largest, key=_key(tokens))
+    found: list[list[float]] = [[] for _ in rows]
+    with tree_attention(model):
+        head = Head(model)
+        for part in parts:
+            masks = [_mask(*rows[number]) for number in part]
+            packed = pack([sequences[number] for number in part], masks, windows=windows, like=model)
+            (values,) = head.score(
+                **packed.inputs, labels=packed.labels, per_token=log_probs_of, others=(packed.targets,)
+            )
+            for number, scores in zip(part, packed.of_tokens(values).double().cpu(), strict=True):
+                lengths = [end - begin for begin, end in rows[number][1]]
+                found[number] = [float(span.sum()) for span in scores[: sum(lengths)].split(lengths)]
+    return found
+
+
+def _mask(row: Sequence[int], spans: Sequence[tuple[int, int]]) -> list[int]:
+    """1 where a token is in a span."""
+    mask = [0] * len(row)
+    for begin, end in spans:
+        mask[begin:end] = [1] * (end - begin)
+    return mask
+
+
+def _key(tokens: int | None) -> str:
+    """What bounds how much is scored at once."""
+    return "reference.batch" if tokens is None else "micro_tokens"
 
 
 @torch.inference_mode()
