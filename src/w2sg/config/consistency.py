@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from w2sg.config.models import FOLDER
 from w2sg.config.rosters import STRONG_PAIRS, STRONG_PATHS, ModelName
+from w2sg.config.training import ALL_LINEAR, PROJECTIONS
 from w2sg.contracts.errors import LONGEST_PATH, named, printable, shown
 
 
@@ -33,7 +34,8 @@ def disagreements(values: dict[str, Any]) -> list[str]:
             problems.append(f"{key}: {wanted} is too many; allowed is at most {limit} ({most})")
     problems += list(odd_texts(values)) + _outside_problems(values) + _play_problems(values)
     problems += _schedule_problems(values) + _dpo_problems(values)
-    return problems + _roster_problems(values) + _theorem_problems(values)
+    problems += _roster_problems(values) + _theorem_problems(values)
+    return problems + _context_problems(values) + _target_problems(values)
 
 
 def odd_texts(values: Any, key: str = "") -> Iterator[str]:
@@ -56,7 +58,8 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
     DVC takes ~ for a name, so an input is written out.
     """
     keys = {name: f"environments.{name}.data_dir" for name in _mapping(values, "environments")}
-    read = {name: (key, path) for name, key in keys.items() if isinstance(path := _at(values, key), str)}
+    texts = {name: (key, path) for name, key in keys.items() if isinstance(path := _at(values, key), str)}
+    read = {name: (key, path) for name, (key, path) in texts.items() if path.strip()}
     for role in ("weak", "strong"):
         base = _at(values, key := f"models.{role}.base")
         if isinstance(base, str) and base.startswith(FOLDER) and _at(values, f"models.{role}.revision") is None:
@@ -80,8 +83,8 @@ def _play_problems(values: dict[str, Any]) -> list[str]:
     explored = _at(values, "explore.tasks")
     sizes = {name: _at(values, f"environments.{name}.tasks.train") for name in _mapping(values, "environments")}
     known = {name: size for name, size in sizes.items() if type(size) is type(explored) is int}
-    from_scratch = any(_at(values, f"models.{role}.hidden") is not None for role in ("weak", "strong"))
-    if not from_scratch or not known or explored > max(known.values()):  # too many for all has a line of its own
+    too_many = known and explored > max(known.values())  # which has a line of its own
+    if not _from_scratch(values) or not known or too_many:
         return []
     return [
         f"explore.tasks: {explored} leaves no training task of {name} to play on ({size}), which models from scratch "
@@ -104,6 +107,11 @@ def _schedule_problems(values: dict[str, Any]) -> list[str]:
             "explore.diversity: no sample is played by it; give an entry of explore.schedule model: diverse, "
             "or set null"
         ]
+    if samples > 1 and asked and all(_is_greedy(entry) for entry in schedule[:samples]) and len(set(asked)) == 1:
+        return [
+            f"explore.schedule: with temperature 0 all {samples} samples of a task are one trajectory; "
+            "give entries a temperature above 0"
+        ]
     return []
 
 
@@ -115,6 +123,10 @@ def _dpo_problems(values: dict[str, Any]) -> list[str]:
         for key in sections
         if _at(values, f"{key}.beta") == _at(values, f"{key}.likelihood") == 0
     ]
+
+
+def _is_greedy(entry: Any) -> bool:
+    return isinstance(entry, dict) and type(entry.get("temperature")) in (int, float) and not entry["temperature"]
 
 
 def _theorem_problems(values: dict[str, Any]) -> list[str]:
@@ -147,9 +159,58 @@ def _roster_problems(values: dict[str, Any]) -> list[str]:
                     f"{roster}.{named(str(method))}.data: {data} is made from the strong model's exploration; "
                     "add strong to explore.roles"
                 )
+            samples = _at(values, f"{roster}.{method}.samples")
+            if type(samples) is int and samples > 1 and _is_greedy(_at(values, f"{roster}.{method}")):
+                problems.append(
+                    f"{roster}.{named(str(method))}.temperature: with 0 all {samples} episodes of a task are one; "
+                    "give a temperature above 0, or samples: 1"
+                )
             if method in names:
                 problems.append(f"{roster}.{named(str(method))}: another model has this name; choose one of its own")
             names.append(method)
+    return problems
+
+
+def _from_scratch(values: dict[str, Any]) -> list[str]:
+    """The models that have sizes."""
+    return [role for role in ("weak", "strong") if _at(values, f"models.{role}.hidden") is not None]
+
+
+def _context_problems(values: dict[str, Any]) -> list[str]:
+    """What would not fit the context of a model from scratch."""
+    context = _at(values, "models.context")
+    if type(context) is not int:
+        return []
+    problems = []
+    new = _at(values, "explore.max_new_tokens")
+    if _from_scratch(values) and type(new) is int and new >= context:
+        problems.append(f"explore.max_new_tokens: {new} leaves no room for a question in models.context ({context})")
+    for role in _from_scratch(values):
+        longest = _at(values, key := f"pretrain.{role}.copying.longest")
+        if type(longest) is int and 2 * longest > context:
+            problems.append(
+                f"{key}: {longest} tokens, said twice, are more than models.context ({context}); "
+                f"allowed is at most {context // 2}"
+            )
+    return problems
+
+
+def _target_problems(values: dict[str, Any]) -> list[str]:
+    """Adapters on projections that models from scratch do not have; of others the model itself is asked."""
+    if len(_from_scratch(values)) < 2:
+        return []
+    methods = [f"preference.{name}.dpo" for name in _mapping(values, "preference")]
+    methods += [f"imitation.{name}.imitate" for name in _mapping(values, "imitation")]
+    problems = []
+    for key in ("sft", "dpo", "imitate", *methods):
+        targets = _at(values, f"{key}.lora.targets")
+        for target in targets if isinstance(targets, list | tuple) else ():
+            known = not isinstance(target, str) or target.rpartition(".")[2] in (*PROJECTIONS, ALL_LINEAR)
+            if not known and target.strip():
+                problems.append(
+                    f"{key}.lora.targets: a model from scratch has no {named(target)}; "
+                    f"allowed are {', '.join(PROJECTIONS)}, or {ALL_LINEAR} alone"
+                )
     return problems
 
 

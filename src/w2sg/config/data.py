@@ -4,7 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from w2sg.config.fields import Count, NotNegative, Positive, Section, Share, TopP, distinct
+from w2sg.config.fields import (
+    Count,
+    NotNegative,
+    Positive,
+    Samples,
+    Section,
+    Share,
+    Temperature,
+    TopP,
+    distinct,
+)
 from w2sg.config.serving import Backend
 from w2sg.config.training import Optimization
 
@@ -33,7 +43,7 @@ class Play(Section):
 class Sampling(Section):
     """Who plays one sample of the exploration schedule, and how."""
 
-    temperature: NotNegative
+    temperature: Temperature
     """Of the softmax; 0 is greedy."""
     top_p: TopP
     """Nucleus: the most probable tokens that together have this share."""
@@ -57,7 +67,7 @@ class Explore(Section):
 
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
     """Who explores: the weak model for the trees, the strong for eto and ceiling."""
-    samples: Count
+    samples: Samples
     """M, samples of each task."""
     tasks: Count
     """Training tasks explored at most, counted from the last."""
@@ -90,7 +100,7 @@ class Embed(Section):
 class TreeSettings(Section):
     """Trajectory trees (section 3.2, A1)."""
 
-    breadth: Annotated[int, Field(ge=2)]
+    breadth: Annotated[int, Field(ge=2, le=10_000)]
     """Samples of each task, the first ones, that make its tree."""
     similarity: Similarity
     """xi, the least cosine similarity of texts that are merged."""
@@ -103,6 +113,11 @@ class Merging(Section):
 
     similarities: tuple[Similarity, ...]
     """The thresholds xi."""
+
+    @field_validator("similarities")
+    @classmethod
+    def _different_similarities(cls, similarities: tuple[float, ...]) -> tuple[float, ...]:
+        return distinct(similarities)
 
 
 class Pairs(Section):

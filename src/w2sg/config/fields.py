@@ -2,14 +2,17 @@
 
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from w2sg.contracts.errors import named
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
-Count = Annotated[int, Field(ge=1)]
-Positive = Annotated[float, Field(gt=0.0)]
-NotNegative = Annotated[float, Field(ge=0.0)]
+# Every number has a bound above all that is sensible, so that one mistyped is refused and not waited for.
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Samples = Annotated[int, Field(ge=1, le=10_000)]
+Positive = Annotated[float, Field(gt=0.0, le=1e6)]
+NotNegative = Annotated[float, Field(ge=0.0, le=1e6)]
+Temperature = Annotated[float, Field(ge=0.0, le=100.0)]
 TopP = Annotated[float, Field(gt=0.0, le=1.0)]
 Item = TypeVar("Item")
 
@@ -56,3 +59,8 @@ class EnvironmentSettings(Section):
     """Tasks of each split."""
     prompt: Literal["paper", "short"]
     """That of appendix F, or none (`short`), which also decides how the experts' thoughts are worded (A25)."""
+
+    @field_validator("*")
+    @classmethod
+    def _nothing_twice(cls, value: Any) -> Any:
+        return distinct(value) if isinstance(value, tuple) else value

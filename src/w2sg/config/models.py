@@ -5,7 +5,7 @@ from typing import Annotated, Any, Self, TypeAlias
 from pydantic import BeforeValidator, Discriminator, Field, Tag, model_validator
 
 from w2sg.config import packages
-from w2sg.config.fields import Count, Section
+from w2sg.config.fields import Section
 from w2sg.contracts.errors import named
 
 # A base that begins like this is a folder; one that begins with packages.PREFIX is a package; else an id of the hub.
@@ -44,13 +44,13 @@ class Pretrained(Section):
 class FromScratch(Section):
     """The sizes of a LLaMA-shaped model that is trained from scratch on play."""
 
-    hidden: Count
+    hidden: Annotated[int, Field(ge=1, le=65_536)]
     """Width of the residual stream; an even multiple of `heads`."""
-    layers: Count
+    layers: Annotated[int, Field(ge=1, le=1_000)]
     """Transformer blocks."""
-    heads: Count
+    heads: Annotated[int, Field(ge=1, le=1_000)]
     """Attention heads of a block."""
-    feedforward: Count
+    feedforward: Annotated[int, Field(ge=1, le=262_144)]
     """Inner width of the feed-forward part of a block."""
 
     @model_validator(mode="after")
@@ -100,9 +100,9 @@ class Models(Section):
     sections `play` and `pretrain`, concern nothing, but must be there: the stage table names them.
     """
 
-    vocabulary: Annotated[int, Field(ge=300)]
+    vocabulary: Annotated[int, Field(ge=300, le=1_000_000)]
     """Tokens of the tokenizer that models trained from scratch share, at most."""
-    context: Annotated[int, Field(ge=128)]
+    context: Annotated[int, Field(ge=128, le=1_000_000)]
     """Longest conversation, in tokens, of models trained from scratch."""
     weak: Model
     """The model whose exploration supervises."""

@@ -15,13 +15,16 @@ def described(error: ValidationError, *, schema: Mapping[str, Any]) -> list[str]
     Args:
         schema: JSON schema of the whole, which knows the keys that are allowed beside an unknown one.
     """
-    # A list with a wrong element counts as too short as well: one line is enough.
-    found = [each for each in error.errors() if each["loc"] and not (each["type"] == "too_short" and each["input"])]
-    return [_line(problem, schema) for problem in found]
+    return [_line(problem, schema) for problem in error.errors() if problem["loc"] and not _said_elsewhere(problem)]
+
+
+def _said_elsewhere(problem: Any) -> bool:
+    """A list with a wrong element counts as too short as well; a blank text is told with all odd ones."""
+    return bool(problem["input"]) if problem["type"] == "too_short" else problem["type"] == "string_too_short"
 
 
 def _line(problem: Any, schema: Mapping[str, Any]) -> str:
-    key = named(".".join(str(part) for part in problem["loc"] if part not in KINDS))
+    key = named(".".join(str(part) for part in problem["loc"] if part not in (*KINDS, "[key]")))
     found = problem.get("input")
     match problem["type"]:
         case "extra_forbidden":
@@ -30,6 +33,9 @@ def _line(problem: Any, schema: Mapping[str, Any]) -> str:
             return f"{key}: missing"
         case "too_short":
             return f"{key}: is empty; give at least one"
+        case "string_pattern_mismatch":  # of the only pattern there is
+            allowed = "small letters, digits and _, a letter first, 64 at most"
+            return f"{key}: {shown(found)} is no name; allowed are {allowed}"
         case "value_error":
             return f"{key}: {problem['ctx']['error']}"
         case _:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from w2sg.config.data import Mcts, Pairs
-from w2sg.config.fields import Count, NotNegative, Section, TopP
+from w2sg.config.fields import Samples, Section, Temperature, TopP
 from w2sg.config.training import Dpo, Imitation
 
 PairKind = Literal["tree", "shuffled", "expert", "random", "eto", "ceiling"]
@@ -17,8 +17,8 @@ ModelName = Literal["sft_weak", "sft_strong", "base_weak", "base_strong"]
 STRONG_PAIRS: tuple[PairKind, ...] = ("eto", "ceiling")
 STRONG_PATHS: tuple[PathKind, ...] = ("strong", "both")
 
-# Methods name folders, stages and rules.
-MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
+# Methods name folders, stages and rules; with what stands around it a name must fit a file name of 255 characters.
+MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
 
 
 class PreferenceMethod(Section):
@@ -56,9 +56,9 @@ class InferenceMethod(Section):
 
     model: SftName
     """The model that plays."""
-    samples: Count
+    samples: Samples
     """N, episodes of each task."""
-    temperature: NotNegative
+    temperature: Temperature
     """Of the softmax; 0 is greedy."""
     top_p: TopP
     """Nucleus: the most probable tokens that together have this share."""

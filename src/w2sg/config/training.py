@@ -16,7 +16,7 @@ class Optimization(Section):
     """Sequences of one update."""
     micro_tokens: Count | None
     """Most tokens of one forward pass, as padded (pairs: as packed); a batch with more goes in parts; null: whole."""
-    learning_rate: Positive
+    learning_rate: Annotated[float, Field(gt=0.0, le=1.0)]
     """The highest, after warming up."""
     schedule: Literal["cosine", "constant_with_warmup"]
     """How the learning rate goes on after warming up."""
@@ -35,9 +35,9 @@ class Copying(Section):
 
     sequences: Count
     """Random sequences, each said and repeated once."""
-    shortest: Annotated[int, Field(ge=2)]
+    shortest: Annotated[int, Field(ge=2, le=500_000)]
     """Tokens of the shortest sequence."""
-    longest: Annotated[int, Field(ge=2)]
+    longest: Annotated[int, Field(ge=2, le=500_000)]
     """Tokens of the longest sequence."""
     optimization: Optimization
     """How it is trained."""
@@ -69,12 +69,14 @@ class Pretrain(Section):
 
 ALL_LINEAR = "all-linear"
 """The target that stands for every linear module but the head, in PEFT too."""
+PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+"""The linear modules of a model from scratch, which is a LLaMA."""
 
 
 class Lora(Section):
     """Low-rank adaptation of the attention projections (section 4.1; A14)."""
 
-    r: Count
+    r: Annotated[int, Field(ge=1, le=65_536)]
     """Rank of the adapters."""
     alpha: Count
     """Scale: the adapters count alpha / r."""

@@ -15,6 +15,13 @@ LARGEST = 2**63  # DVC writes larger numbers, but no stage can hold them
 class _Loader(yaml.CSafeLoader):
     """YAML 1.2, as DVC reads it, and no key twice: PyYAML takes 1e-05 for a text, 010 for 8 and yes for true."""
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """A value; what its tag says and it is not, as `!!int abc`, is an error with its place."""
+        try:
+            return super().construct_object(node, deep)
+        except ValueError as error:
+            raise yaml.constructor.ConstructorError(None, None, reason(error), node.start_mark) from None
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """A mapping, each of whose keys is there once."""
         seen: set[object] = set()
@@ -36,6 +43,12 @@ def _integer(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> int:
     return value
 
 
+def _truth(loader: yaml.CSafeLoader, node: yaml.ScalarNode) -> bool:
+    if (text := loader.construct_scalar(node)).lower() not in ("true", "false"):
+        raise ValueError(f"{named(text)} is neither true nor false")
+    return text.lower() == "true"
+
+
 # Values that DVC's templates and the tables cannot hold: bytes, dates, sets, ordered mappings.
 _Loader.yaml_constructors = {
     tag: construct
@@ -46,6 +59,7 @@ _Loader.yaml_constructors = {
 
 _Loader.yaml_implicit_resolvers = {}  # not those of YAML 1.1
 _Loader.add_constructor("tag:yaml.org,2002:int", _integer)
+_Loader.add_constructor("tag:yaml.org,2002:bool", _truth)
 for _tag, _pattern, _first in (
     ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
     ("int", r"[-+]?(0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)", "-+0123456789"),
