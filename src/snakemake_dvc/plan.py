@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from snakemake_dvc.checks import check_parameters
 from snakemake_dvc.command_line import Mode, Workflow, jobs_run_here, read_command
 from snakemake_dvc.jobs import is_busy, log_of, run_stage_here, stamp_of, touch, wait_for_other_calls
 from snakemake_dvc.leftovers import killed_experiment, remove_leftovers
@@ -82,6 +83,8 @@ def load_pipeline(mode: Mode, targets: Iterable[str], *, scratch: Path, python: 
     there. Raises BridgeError.
     """
     with one_line_errors(), open_repo() as repo:
+        if mode is not Mode.JOB:
+            check_parameters()
         if mode is not Mode.JOB and (line := killed_experiment(repo)):
             print(f"Note: {line}", file=sys.stderr)
         with repo.lock:

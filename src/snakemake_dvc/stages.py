@@ -171,7 +171,7 @@ def read_stages(repo: Repo) -> dict[str, Stage]:
 
 
 def _read_meta(name: str, meta: Mapping[str, Any]) -> dict[str, Any]:
-    known = ("threads", *RESOURCES, "report", "first", "warm")
+    known = ("threads", *RESOURCES, "report", "first", "warm", "check")
     for key, value in meta.items():
         if key not in known:
             raise BridgeError(f"dvc.yaml: stage {name}: meta.{key} is unknown; known are {', '.join(known)}")
@@ -186,6 +186,9 @@ def _read_meta(name: str, meta: Mapping[str, Any]) -> dict[str, Any]:
                 raise BridgeError(
                     f"dvc.yaml: stage {name}: meta.warm must be a file of module names, one a line, not {value!r}"
                 )
+        elif key == "check":
+            if not isinstance(value, str):
+                raise BridgeError(f"dvc.yaml: stage {name}: meta.check must be a command, not {value!r}")
         elif type(value) is not int or value < (key != "gpu"):
             raise BridgeError(f"dvc.yaml: stage {name}: meta.{key} must be a positive whole number, not {value!r}")
     # `gpu: 0` is left out: an executor takes the mere presence of the resource for a request.

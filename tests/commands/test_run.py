@@ -57,6 +57,16 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 Run = Callable[..., str]
 
 
+def test_wrong_parameters_are_told_before_anything_runs(work: Path, run: Run) -> None:
+    table = (work / "dvc.yaml").read_text()
+    check = "{first: true, check: 'grep -q ^width params.yaml || { echo params.yaml: width: missing >&2; exit 2; }'}"
+    (work / "dvc.yaml").write_text(table.replace("{first: true}", check).replace("params: [width]", "params: [seeds]"))
+    assert "draw@a-0: " in run("--dry-run")
+    (work / "params.yaml").write_text("names: {a: 1}\nseeds: [0]\n")
+    assert run(status=2) == run("--dry-run", status=2) == "w2sg run: params.yaml: width: missing\n"
+    assert not (work / "data").exists()
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
     """`w2sg run` in this process; what it and its stages said on both streams."""

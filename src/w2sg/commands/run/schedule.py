@@ -28,7 +28,9 @@ def run(*, targets: Sequence[str] = (), cores: int, dry: bool) -> int:
     Returns:
         0, or 1 if a stage failed.
     """
-    stages = stage_table.needed(stage_table.read(), targets)
+    table = stage_table.read()
+    _check(table)
+    stages = stage_table.needed(table, targets)
     order = TopologicalSorter(stage_table.before(list(stages.values())))
     try:
         order.prepare()
@@ -38,6 +40,14 @@ def run(*, targets: Sequence[str] = (), cores: int, dry: bool) -> int:
         if dry:
             return _say(stages, order)
         return _Run(stages, order, cores=cores).all()
+
+
+def _check(stages: Sequence[Stage]) -> None:
+    """Ask the commands of the table whether the parameters are right, as Snakemake's plan does."""
+    for command in dict.fromkeys(stage.check for stage in stages if stage.check):
+        done = subprocess.run(command, shell=True, env=_environment(), stderr=subprocess.PIPE, text=True)
+        if done.returncode:
+            raise UserError(done.stderr.strip() or f"{stage_table.TABLE}: `{command}` has failed")
 
 
 @contextmanager
@@ -144,6 +154,11 @@ def _execute(stage: Stage) -> int:
             else:
                 old.unlink(missing_ok=True)
         out.parent.mkdir(parents=True, exist_ok=True)
-    # The stages' `python` is the one that runs this.
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    return subprocess.run(stage.command, shell=True, env=os.environ | {"PATH": path}).returncode
+    return subprocess.run(stage.command, shell=True, env=_environment()).returncode
+
+
+def _environment() -> dict[str, str]:
+    """That of commands, whose `python` is the one that runs this."""
+    return os.environ | {
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    }

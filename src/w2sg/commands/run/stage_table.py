@@ -23,6 +23,7 @@ class Stage:
         deps: files and folders that it reads.
         params: values of params.yaml by dotted key; all of them by first key where it reads the whole file.
         outs: files and folders that it writes.
+        check: the command that says whether the parameters are right, of `meta`.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Stage:
     params: dict[str, Any]
     outs: tuple[str, ...]
     threads: int
+    check: str | None = None
 
 
 def read() -> list[Stage]:
@@ -127,10 +129,13 @@ def _stage(name: str, entry: dict[str, Any], values: dict[str, Any]) -> Stage:
                 f"{TABLE}: stages.{named(name)}.params: {named(str(wanted))}: not known to `w2sg run`; use dvc repro"
             )
     outs = [*_paths(name, entry.get("outs", [])), *_paths(name, entry.get("metrics", []))]
-    command, threads = entry["cmd"], (entry.get("meta") or {}).get("threads", 1)
-    if not isinstance(command, str) or type(threads) is not int or threads < 1:
-        found = f"cmd {shown(command)}, meta.threads {shown(threads)}"
-        raise UserError(f"{TABLE}: stages.{named(name)}: {found}; expected a command and a number from 1")
+    meta = entry.get("meta") or {}
+    command, threads, check = entry["cmd"], meta.get("threads", 1), meta.get("check")
+    if not isinstance(command, str) or type(threads) is not int or threads < 1 or not isinstance(check, str | None):
+        found = f"cmd {shown(command)}, meta.threads {shown(threads)}, meta.check {shown(check)}"
+        raise UserError(
+            f"{TABLE}: stages.{named(name)}: {found}; expected a command, a number from 1, a command or none"
+        )
     return Stage(
         name=name,
         command=command,
@@ -138,6 +143,7 @@ def _stage(name: str, entry: dict[str, Any], values: dict[str, Any]) -> Stage:
         params=params,
         outs=tuple(outs),
         threads=threads,
+        check=check,
     )
 
 
