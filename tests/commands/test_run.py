@@ -57,6 +57,18 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 Run = Callable[..., str]
 
 
+@pytest.mark.parametrize("out", ["/tmp/out", "../out", "data/../../out", ".", "", "a\\0b", " "])
+def test_nothing_outside_the_project_is_removed(work: Path, run: Run, out: str) -> None:
+    """An output is removed before its stage runs: `outs: [..]` would have taken the folder around the project."""
+    beside = work.parent / "out"
+    beside.mkdir(exist_ok=True)
+    (work / "dvc.yaml").write_text((work / "dvc.yaml").read_text().replace("data/code.txt]", f'"{out}"]'))
+    (line,) = run(status=2).splitlines()
+    assert line.startswith("w2sg run: dvc.yaml: stages.code: ")
+    assert "must lie below the project's folder" in line or "no path; write one on one line" in line
+    assert beside.is_dir() and (work / "source").exists()
+
+
 def test_wrong_parameters_are_told_before_anything_runs(work: Path, run: Run) -> None:
     table = (work / "dvc.yaml").read_text()
     check = "{first: true, check: 'grep -q ^width params.yaml || { echo params.yaml: width: missing >&2; exit 2; }'}"

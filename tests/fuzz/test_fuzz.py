@@ -1,21 +1,27 @@
 """A few hundred hostile inputs, and whether this suite would notice."""
 
+import argparse
 import os
 import random
 import re
+import shutil
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from w2sg.commands import __main__ as w2sg_command
 from w2sg.config.environments import NAMES
 from w2sg.config.params import Params
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.rows import Row
 
-from . import parameters, running, tables
+from . import commands, parameters, running, tables
 from .outcomes import ACCEPTED, BAD, HANG, REFUSED, SILENT, TRACEBACK, UNCLEAR, Case, outcome
 
 SEED, COUNT = 17, 400
@@ -119,6 +125,44 @@ def test_every_setting_is_drawn(tmp_path: Path) -> None:
     schema = Params.model_json_schema()
     wanted = {name for node in (schema, *schema["$defs"].values()) for name in node.get("properties", {})}
     assert wanted <= drawn, f"never drawn: {sorted(wanted - drawn)}"
+
+
+def test_every_command_is_drawn() -> None:
+    """A new one is found among the parsers, with the words of its own."""
+    rng = random.Random(0)
+    lines = [commands.drawn(rng, w2sg_command.parser()) for _ in range(2000)]
+    for start, parser in _parsers((), w2sg_command.parser()):
+        under = [line for line in lines if line[: len(start)] == list(start)]
+        assert len(under) > 20, start
+        wanted = {action.option_strings[-1] for action in parser._actions if action.option_strings} - {"--help"}
+        assert wanted <= {word for line in under for word in line} | {"-n"}, start
+
+
+def _parsers(start: tuple[str, ...], parser: argparse.ArgumentParser) -> Iterator[tuple[tuple[str, ...], Any]]:
+    yield start, parser
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, inner in action.choices.items():
+                yield from _parsers((*start, name), inner)
+
+
+def test_a_command_that_leaves_its_folder_is_stopped(tmp_path: Path) -> None:
+    (tmp_path / "inside").mkdir()
+    (tmp_path / "file").write_text("kept")
+    with commands.Fence.around(tmp_path / "inside"):
+        (tmp_path / "inside/file").write_text("made")
+        (tmp_path / "file").read_text()
+        for leave in (
+            lambda: (tmp_path / "file").write_text("lost"),
+            lambda: (tmp_path / "inside/../file").unlink(),
+            lambda: (tmp_path / "inside/file").rename(tmp_path / "other"),
+            lambda: shutil.rmtree(tmp_path / "inside/.."),
+            lambda: subprocess.run(["true"]),
+            lambda: socket.create_connection(("127.0.0.1", 9), timeout=1),
+        ):
+            with pytest.raises(AssertionError):
+                leave()
+    assert (tmp_path / "file").read_text() == "kept" and (tmp_path / "inside/file").exists()
 
 
 def test_every_table_is_read() -> None:

@@ -129,6 +129,12 @@ def _stage(name: str, entry: dict[str, Any], values: dict[str, Any]) -> Stage:
                 f"{TABLE}: stages.{named(name)}.params: {named(str(wanted))}: not known to `w2sg run`; use dvc repro"
             )
     outs = [*_paths(name, entry.get("outs", [])), *_paths(name, entry.get("metrics", []))]
+    for out in map(Path, outs):
+        if out.is_absolute() or ".." in out.parts or not out.parts:
+            raise UserError(
+                f"{TABLE}: stages.{named(name)}: {named(str(out))}: an output, which is removed before its stage runs, "
+                "must lie below the project's folder"
+            )
     meta = entry.get("meta") or {}
     command, threads, check = entry["cmd"], meta.get("threads", 1), meta.get("check")
     if not isinstance(command, str) or type(threads) is not int or threads < 1 or not isinstance(check, str | None):
@@ -153,6 +159,8 @@ def _paths(name: str, entries: Iterable[Any]) -> Iterator[str]:
             raise UserError(
                 f"{TABLE}: stages.{named(name)}: {named(str(entry))}: options of a path are not known to `w2sg run`"
             )
+        if not (entry.strip() and entry.isprintable()):
+            raise UserError(f"{TABLE}: stages.{named(name)}: {shown(entry)}: no path; write one on one line")
         yield str(Path(entry))
 
 
