@@ -110,27 +110,19 @@ def test_a_tree_is_walked_by_keys(page: Page, folder: Path) -> None:
     assert not page.value("document.getElementById('keys').open")
 
 
+def tells(page: Page, *expected: str) -> None:
+    """The panel has these words."""
+    words = page.text(".panel")
+    for each in expected:
+        assert each in words, each
+
+
 def test_a_click_tells_all_of_a_node(page: Page, folder: Path) -> None:
     page.open(folder / "explorer.html", TREE)
     page.click("[data-node]", 1)
-    words = page.text(".panel")
-    for expected in (
-        "samples\n4 of 6",
-        "mean G\n0.50",
-        "search visits c",
-        "UCB",
-        "SFT weak 0",
-        "I will go to drawer 1.",
-    ):
-        assert expected in words, expected
+    tells(page, "samples\n4 of 6", "mean G\n0.50", "search visits c", "UCB", "SFT weak 0", "I will go to drawer 1.")
     page.click("[data-node]", 2)
-    words = page.text(".panel")
-    for expected in (
-        "e* of W2S MCTS: value 1.00, in the words of sample 0",
-        "pair of W2S TreeDPO",
-        "You open drawer 1",
-    ):
-        assert expected in words, expected
+    tells(page, "e* of W2S MCTS: value 1.00, in the words of sample 0", "pair of W2S TreeDPO", "You open drawer 1")
     page.click(".options .link", 0)
     assert "2 of 6" in page.text(".panel")
 

@@ -105,7 +105,10 @@ def test_every_stage_of_the_table_depends_on_its_own_digest_and_on_nothing_else_
 def test_the_table_is_read_at_a_glance() -> None:
     lines = (ROOT / "dvc.yaml").read_text().splitlines()
     assert len(lines) < 450 and max(map(len, lines)) <= 140
-    assert yaml.safe_load("\n".join(lines))["stages"]["code"]["meta"] == {"first": True}
+    assert yaml.safe_load("\n".join(lines))["stages"]["code"]["meta"] == {
+        "first": True,
+        "check": "PYTHONPATH=src python -m w2sg.config",
+    }
 
 
 def test_threads_change_the_command_and_so_their_stage_alone() -> None:
