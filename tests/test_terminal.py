@@ -107,6 +107,17 @@ def test_a_value_that_is_no_number_from_zero(option, value, wanted, call, capsys
     assert capsys.readouterr().err == line
 
 
+@pytest.mark.parametrize(("encoding", "typed"), [("ascii", "café ☃"), ("utf-8", "café"), ("latin-1", "☃")])
+def test_a_terminal_of_another_encoding(workspace, root, encoding, typed):
+    """What it cannot hold had ended the game: a letter that was typed, or one that was to be shown."""
+    environment = os.environ | {"PYTHONPATH": str(root / "src"), "PYTHONIOENCODING": encoding}
+    command = [sys.executable, "-m", "w2sg.commands", "play", "alfworld", "--human"]
+    sent = typed.encode("latin-1" if encoding == "utf-8" else "utf-8")
+    done = subprocess.run(command, input=sent + b"\n\n", env=environment, capture_output=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"\nNothing happens.\n" in done.stdout and done.stdout.endswith(b"score 0\n")
+
+
 def test_a_reader_who_leaves_and_a_disk_that_is_full(workspace, root):
     environment = os.environ | {"PYTHONPATH": str(root / "src")}
     play = f"{sys.executable} -m w2sg.commands play alfworld"

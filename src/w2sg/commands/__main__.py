@@ -1,6 +1,7 @@
 """The command `w2sg`: what this machine can run, and a look into the environments beside the pipeline."""
 
 import argparse
+import io
 import math
 import os
 import sys
@@ -21,6 +22,7 @@ REPLAYED = tuple(name for name in NAMES if (FOLDER / name / "replay.py").exists(
 def main() -> int:
     """Parse the command line and run one command."""
     progress_bars.hide()
+    _take_any_text()
     arguments = parser().parse_args()
     try:
         status = _run(arguments)
@@ -37,6 +39,13 @@ def main() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _take_any_text() -> None:
+    """What a terminal or a pipe of another encoding cannot hold is replaced, in what is typed and in what is shown."""
+    for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=errors)
 
 
 def _drop_output() -> None:
