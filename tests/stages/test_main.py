@@ -127,13 +127,13 @@ def test_foreign_pickles(project, words):
 def test_wrong_parameters(empty_project, tmp_path, stage):
     """Every stage refuses them before it does anything, all lines at once."""
     project = empty_project.copy(tmp_path)
-    project.edit(tree={"breadht": 3}, dpo={"beta": 0})
+    project.edit(tree={"breadht": 3}, dpo={"beta": -1})
     before = project.contents()
     assert project.run(stage) == (
         2,
         [
             f"{stage}: params.yaml: tree.breadht: unknown key; allowed here: breadth, similarity, merge_key",
-            f"{stage}: params.yaml: dpo.beta: input should be greater than 0 (found 0)",
+            f"{stage}: params.yaml: dpo.beta: input should be greater than or equal to 0 (found -1)",
         ],
     )
     assert project.contents() == before
