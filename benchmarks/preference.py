@@ -172,7 +172,7 @@ def main() -> int:
         print(json.dumps(measure(options.way, options)))
         return 0
     found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
-    for _ in range(options.rounds):
+    for number in range(options.rounds):
         for way in WAYS:
             command = [sys.executable, __file__, *sys.argv[1:], "--way", way]
             done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
@@ -180,6 +180,9 @@ def main() -> int:
                 print(done.stderr, file=sys.stderr)
                 return 1
             found[way].append(json.loads(done.stdout.splitlines()[-1]))
+            last = found[way][-1]
+            rate = last["tokens"] / last["seconds"]
+            print(f"round {number + 1}: {way:7} {rate:9,.0f} useful tokens/s", file=sys.stderr, flush=True)
     first = found["packed"][0]
     print(f"{options.environment}: {first['pairs']:.0f} pairs, {first['weights'] / 1e6:.2f}M weights")
     rates = {way: [each["tokens"] / each["seconds"] for each in rounds] for way, rounds in found.items()}

@@ -18,7 +18,6 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from w2sg.agents.windows import Mask, Windows
-from w2sg.contracts.errors import UserError
 from w2sg.training.adapters import TOLERANCE
 from w2sg.training.tries import Block, Trie, blocks, build
 
@@ -145,15 +144,13 @@ def windows_of(*models: PreTrainedModel) -> Windows | None:
 
 
 def _windows_of(model: PreTrainedModel) -> Windows | None:
-    if getattr(model.config, "_attn_implementation", None) != FUSED or not model._can_set_attn_implementation():
-        return None
-    try:
-        windows = Windows(model.config)
-    except UserError:
-        return None
     training = model.training
-    model.eval()
     try:
+        # Asked first, since transformers warns where its attention cannot be set.
+        if model.config._attn_implementation != FUSED or not model._can_set_attn_implementation():
+            return None
+        windows = Windows(model.config)
+        model.eval()
         return None if windows.flat or not _agrees(model, windows) else windows
     except Exception:  # whatever an architecture says that knows nothing of blocks: it reads rows
         return None
