@@ -9,17 +9,22 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 SECONDS = 30.0  # for anything that a page is waited for
+SERVER_ERROR = -32000  # of the protocol: among others, that the page is gone
 
 
 def find_browser() -> str | None:
     """The browser that W2SG_BROWSER names, or the first one on the path."""
     return os.environ.get("W2SG_BROWSER") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+class Navigated(Exception):
+    """The page that was asked has made way for another."""
 
 
 class Page:
@@ -50,6 +55,8 @@ class Page:
         while True:
             got = self._next()
             if got.get("id") == self._number:
+                if got.get("error", {}).get("code") == SERVER_ERROR and method == "Runtime.evaluate":
+                    raise Navigated(got["error"]["message"])
                 assert "error" not in got, got["error"]
                 return got["result"]
 
@@ -95,11 +102,12 @@ class Page:
         return got["result"].get("value")
 
     def wait(self, expression: str) -> None:
-        """Wait until an expression is true."""
+        """Wait until an expression is true, on this page or the one that it leads to."""
         end = time.monotonic() + SECONDS
         while time.monotonic() < end:
-            if self.value(f"Boolean({expression})"):
-                return
+            with suppress(Navigated):
+                if self.value(f"Boolean({expression})"):
+                    return
             time.sleep(0.02)
         raise AssertionError(f"never came true: {expression}; errors: {self.errors}")
 
