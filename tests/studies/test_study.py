@@ -119,7 +119,9 @@ def test_another_study_has_its_own_places_and_says_what_made_it(results: Path) -
     study.keep(dose, results, hours=1.0, cores="2")
     page = (dose.kept / "README.md").read_text()
     assert page.startswith("# The study: dose\n\nMade by `make study STUDY=dose` from `params/dose.yaml`: commit")
-    assert "of a run of one seed" not in page and (STUDY.kept / "of_an_older_study.csv").exists()
+    assert page.endswith("Report, explorer and figures: `.dose/results`, where it was run.\n")
+    assert {path.name for path in dose.kept.iterdir()} == {*study.FILES, "params.yaml", "README.md"}
+    assert (STUDY.kept / "of_an_older_study.csv").exists()
 
 
 def test_a_study_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,9 @@
 
 params/NAME.yaml is run in a workspace of its own, .NAME, which stays: stopped, the next call goes on where this one
 was; called again after it is done, it runs only what has changed. It uses the project's DVC cache, so that what it has
-in common with `make run` is not computed again. Its tables, claims, figures and, if they are not too large to
-be versioned, its report and explorer are copied to docs/NAME, with a page that says what made them.
+in common with `make run` is not computed again. Its tables and claims are copied to docs/NAME with a page that says
+what made them; of `study`, the one that the report of other runs shows, also figures and, if they are not too large to
+be versioned, report and explorer. Those of others stay in .NAME/results.
 """
 
 import argparse
@@ -43,10 +44,13 @@ Made by `{command}` from `{params}`: commit {commit}, {hours:.1f} hours on {core
 - [tables.md](tables.md): shares recovered, who solves what, and the paper's Tables 2 to 4
 - `comparisons.csv`, `complement.csv`, `supervision.csv`, `recovered.csv`, `learning.csv`
 - `tree_quality.csv`, `tree_gain.csv`, `theorem.csv`
-- `figures/`{pages}
-- `params.yaml`: the settings{beside}
+- `params.yaml`: the settings{pages}
 """
-ABOUT = {"report.html": "all of it on one page", "explorer.html": "every tree and episode, for a browser"}
+ABOUT = {
+    "figures": "the report's",
+    "report.html": "all of it on one page",
+    "explorer.html": "every tree and episode, for a browser",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,23 +129,24 @@ def keep(study: Study, results: Path, *, hours: float, cores: str) -> None:
     for name in FILES:
         if (results / name).exists():
             shutil.copy2(results / name, kept / name)
-    shutil.copytree(results / "figures", kept / "figures")
     shutil.copy2(results.parent / "params.yaml", kept / "params.yaml")
-    if (results / "report.html").stat().st_size <= LARGEST_REPORT:
-        shutil.copy2(results / "report.html", kept / "report.html")
-    if not any((results / "explorer").iterdir()):  # its data are in the page, so they are not too large
-        shutil.copy2(results / "explorer.html", kept / "explorer.html")
     main_one = study == Study()
+    if main_one:
+        shutil.copytree(results / "figures", kept / "figures")
+        if (results / "report.html").stat().st_size <= LARGEST_REPORT:
+            shutil.copy2(results / "report.html", kept / "report.html")
+        if not any((results / "explorer").iterdir()):  # its data are in the page, so they are not too large
+            shutil.copy2(results / "explorer.html", kept / "explorer.html")
+    pages = [f"\n- `{name}`: {words}" for name, words in ABOUT.items() if (kept / name).exists()]
     page = PAGE.format(
         title=f"The study: {study.name}" if not main_one else "The study",
         command="make study" if main_one else f"make study STUDY={study.name}",
         params=study.params,
-        beside="; the report of a run of one seed shows these seeds beside its own" if main_one else "",
         commit=commit(),
         hours=hours,
         cores=os.cpu_count() if cores == "all" else cores,
         machine=f"{platform.system()} {platform.machine()}",
-        pages="".join(f"\n- `{name}`: {words}" for name, words in ABOUT.items() if (kept / name).exists()),
+        pages="".join(pages) or f"\n\nReport, explorer and figures: `{study.workspace}/results`, where it was run.",
     )
     (kept / "README.md").write_text(page, encoding="utf-8")
 
