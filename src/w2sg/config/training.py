@@ -118,7 +118,7 @@ class Dpo(Section):
     """TreeDPO (eq. 6) and its siblings."""
 
     beta: NotNegative
-    """Strength of the tie to the reference."""
+    """Strength of the tie to the reference; 0, with a likelihood, learns from the chosen sides alone."""
     eq6: Literal["dpo", "literal"]
     """`dpo`: the sigmoid loss of DPO; `literal` adds the KL term of eq. 6 to it (A8)."""
     likelihood: NotNegative
