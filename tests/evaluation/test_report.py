@@ -22,6 +22,7 @@ FILES = {
     "learning.csv",
     "comparisons.csv",
     "complement.csv",
+    "regime.csv",
     "supervision.csv",
     "recovered.csv",
     "claims.md",

@@ -27,6 +27,7 @@ FILES = (
     "learning.csv",
     "comparisons.csv",
     "complement.csv",
+    "regime.csv",
     "supervision.csv",
     "recovered.csv",
     "claims.md",
@@ -42,7 +43,7 @@ Made by `{command}` from `{params}`: commit {commit}, {hours:.1f} hours on {core
 - [table1.md](table1.md): rewards, success and completion of every method; the figures behind it: `table1.csv`
 - [claims.md](claims.md): the paper's sentences, each beside what was measured, with a verdict
 - [tables.md](tables.md): shares recovered, who solves what, and the paper's Tables 2 to 4
-- `comparisons.csv`, `complement.csv`, `supervision.csv`, `recovered.csv`, `learning.csv`
+- `comparisons.csv`, `complement.csv`, `regime.csv`, `supervision.csv`, `recovered.csv`, `learning.csv`
 - `tree_quality.csv`, `tree_gain.csv`, `theorem.csv`
 - `params.yaml`: the settings{pages}
 """

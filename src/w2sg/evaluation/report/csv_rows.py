@@ -3,11 +3,13 @@
 import csv
 from collections.abc import Mapping, Sequence
 from io import StringIO
+from math import inf
 from typing import Any
 
 from w2sg.evaluation.measures.comparisons import Comparison
 from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.learning import Learning
+from w2sg.evaluation.measures.regime import Standing
 from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.theorem_readings import Reading
 from w2sg.evaluation.measures.tree_gain import METHODS, GainPoint
@@ -110,6 +112,23 @@ def complement(found: Complement) -> list[dict[str, Any]]:
         }
         for outcome, share in found.shares.items()
     ]
+
+
+def standing(found: Standing) -> dict[str, Any]:
+    """A line of regime.csv; bounds and values as fractions."""
+    value, criterion = found.value, found.criterion
+    return {
+        "environment": found.environment,
+        "criterion": criterion.letter,
+        "what": criterion.words,
+        "least": criterion.least,
+        "most": criterion.most if criterion.most < inf else None,
+        "tasks": found.tasks,
+        "value": value.mean if value else None,
+        "low": value.low if value else None,
+        "high": value.high if value else None,
+        "verdict": found.verdict,
+    }
 
 
 def theorem(reading: Reading) -> dict[str, Any]:

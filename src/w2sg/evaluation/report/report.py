@@ -45,6 +45,7 @@ def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
     files.write_text(folder / "recovered.csv", csv_rows.text([csv_rows.recovered(r) for r in results.recovered]))
     complements = [line for each in results.complements for line in csv_rows.complement(each)]
     files.write_text(folder / "complement.csv", csv_rows.text(complements))
+    files.write_text(folder / "regime.csv", csv_rows.text([csv_rows.standing(each) for each in results.standings]))
     files.write_text(folder / "supervision.csv", csv_rows.text([asdict(line) for line in inputs.supervision]))
     files.write_text(folder / "claims.md", claims.markdown(results.judged))
     files.write_text(folder / "theorem.csv", csv_rows.text([csv_rows.theorem(r) for r in results.theorem]))
