@@ -77,7 +77,7 @@ endif
 
 publish: install
 	snakemake --cores $(CORES) pretrain
-	python workflow/studies/published.py publish
+	python workflow/studies/published.py publish $(wildcard .study)
 
 smoke: install
 	python workflow/studies/workspace.py params/smoke.yaml .smoke

@@ -101,13 +101,16 @@ def clone(trained: Path, tmp_path: Path) -> Path:
     return folder
 
 
-def test_what_is_published_is_what_this_code_trains_with_these_parameters() -> None:
+def test_what_is_published_is_what_this_code_trains_with_these_parameters(monkeypatch: pytest.MonkeyPatch) -> None:
     remedy = "run `make publish` and commit data/published with dvc.lock"
     digests = {
         str(place): text for place, text in code.texts(Source(ROOT / code.SOURCE), read_pins(ROOT / code.LOCK)).items()
     }
     values = read_yaml(ROOT / "params.yaml")
-    entries = published.trained(ROOT)
+    monkeypatch.chdir(ROOT)
+    entries = published.contents()
+    own = published.trained()
+    assert {name: entries.get(name) for name in own} == own, f"{published.CONTENTS}: {remedy}"
     seeds = values["seeds"]
     assert set(entries) >= {f"pretrain@{seed}-{role}" for seed in seeds for role in ("weak", "strong")} | {"tokenizer"}
     for name, entry in entries.items():
@@ -125,12 +128,12 @@ def test_what_is_published_is_what_this_code_trains_with_these_parameters() -> N
 def test_the_store_is_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """It fetches, every object as its name says, and what it holds is what dvc.lock names, no more and no less."""
+    """It fetches, every object as its name says, and it holds what its list names, no more and no less."""
     monkeypatch.chdir(ROOT)
     published.fetch(tmp_path)
     store = set(published.held(published.STORE))
     assert store == set(published.held(tmp_path))
-    assert store == published.wanted(tmp_path)
+    assert store == published.wanted(tmp_path, published.contents())
     assert f"{len(store)} of {len(store)} files" in capsys.readouterr().out
     published.fetch(tmp_path)
     assert f"0 of {len(store)} files" in capsys.readouterr().out
@@ -156,6 +159,68 @@ def test_what_depends_on_a_change_is_trained_anew(clone: Path) -> None:
     assert done.returncode == 0, done.stderr
     objects = {file for file in published.held(clone / published.STORE, published.OBJECTS)}
     assert len(objects) == 4 + 1 + 4 and "differs" not in done.stdout  # cards and folders, one text for all else
+
+
+@pytest.fixture
+def studied(clone: Path) -> Path:
+    """A clone with a study of a third seed on its cache, whose bases are published too."""
+    study = clone / ".study"
+    shutil.copytree(clone, study, ignore=shutil.ignore_patterns(".study", ".git"))
+    run(study, "git", "init", "--quiet")
+    run(study, "dvc", "cache", "dir", "--local", "--quiet", str(clone / ".dvc/cache"))
+    (study / "params.yaml").write_text("seeds: [0, 1, 7]\nrate: 1\n")
+    run(study, "dvc", "repro", "--quiet")
+    assert ran(study) == ["pretrain"] * 2 + ["sft", "tasks"]
+    run(clone, "dvc", "repro", "--quiet")
+    done = call(clone, "publish", ".study")
+    assert done.returncode == 0, done.stderr
+    ran(clone)
+    shutil.rmtree(study)
+    return clone
+
+
+def names(folder: Path) -> set[str]:
+    return set(read_yaml(folder / published.CONTENTS)["stages"])
+
+
+@pytest.mark.slow
+def test_seeds_of_a_study_are_published_and_stay(studied: Path, tmp_path: Path) -> None:
+    assert {"pretrain@7-weak", "pretrain@7-strong", "pretrain@0-weak"} < names(studied)
+    assert call(studied, "publish").returncode == 0
+    assert "pretrain@7-weak" in names(studied)
+    run(studied, "git", "add", "--all")
+    run(studied, "git", "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--message", "study")
+    other = tmp_path / "other"
+    run(tmp_path, "git", "clone", "--quiet", str(studied), str(other))
+    assert call(other, "fetch").returncode == 0
+    (other / "params.yaml").write_text("seeds: [0, 7]\nrate: 1\n")
+    run(other, "dvc", "repro", "--quiet")
+    assert ran(other) == ["sft", "tasks"], "no base is trained"
+    assert (other / "base/7/weak/card").read_text() == "7 weak 1\n"
+
+
+@pytest.mark.slow
+def test_other_seeds_go_with_parameters_and_stay_with_code_that_leaves_the_bytes(studied: Path) -> None:
+    """A command is not recorded as changed where its text is the same; the inputs of pretrain stand for its code."""
+    table = (studied / "dvc.yaml").read_text()
+    (studied / "more.txt").write_text("another text, of which no output depends")
+    (studied / "dvc.yaml").write_text(
+        table.replace("deps: [tokenizer.txt]\n    params", "deps: [tokenizer.txt, more.txt]\n    params")
+    )
+    run(studied, "dvc", "repro", "--quiet")
+    assert ran(studied).count("pretrain") == 4
+    done = call(studied, "publish")
+    assert done.returncode == 0, done.stderr
+    assert "pretrain@7-weak" in names(studied) and "goes" not in done.stdout
+    (studied / "params.yaml").write_text("seeds: [0, 7]\nrate: 1\n")
+    run(studied, "dvc", "repro", "--quiet")
+    assert "pretrain" not in ran(studied), "restored as of the code that is now"
+    (studied / "params.yaml").write_text("seeds: [0, 1]\nrate: 2\n")
+    run(studied, "dvc", "repro", "--quiet")
+    done = call(studied, "publish")
+    assert done.returncode == 0, done.stderr
+    assert "pretrain@7-weak goes, being of other code, parameters or inputs" in done.stdout
+    assert "pretrain@7-weak" not in names(studied)
 
 
 @pytest.mark.slow

@@ -3,31 +3,40 @@
 `data/published` holds the outputs of the stages play, tokenizer and pretrain and the records of their runs, laid out as
 DVC's cache is, so it is a DVC remote too (`dvc fetch --remote published pretrain`). Once they are in the cache, DVC and
 Snakemake restore them wherever these stages are asked for with the same code, parameters and inputs; where anything of
-that differs, they run.
+that differs, they run. `data/published/dvc.lock` says what is in the store: the project's own seeds, and those of
+studies, which are trained from the same code, parameters and inputs.
 
     python workflow/studies/published.py fetch            # into the cache: what `make run` does first
-    python workflow/studies/published.py publish          # what this project has trained, in place of what is there
+    python workflow/studies/published.py publish [STUDY]  # what this project and its studies have trained
     python workflow/studies/published.py compare FOLDER   # did the project in FOLDER train the same bytes?
 """
 
 import argparse
+import copy
 import hashlib
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.errors import UserError
+from w2sg.contracts.files import write_text
 
 STORE, LOCK = Path("data/published"), Path("dvc.lock")
+CONTENTS = STORE / LOCK
 STAGES = ("play", "tokenizer", "pretrain")
 OBJECTS, RECORDS = Path("files/md5"), Path("runs")  # in the store as in a cache
 RUN = ("cmd", "deps", "params", "outs")  # of a record or of an entry of the lock file
+Entries = dict[str, dict[str, Any]]  # of a lock file, by name
+_SEED = re.compile(r"@\d+-")
 READ_ONLY = 0o444  # as DVC keeps what it caches
 
 
@@ -36,13 +45,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("fetch", help="from the store into the cache")
-    commands.add_parser("publish", help="from the cache into the store")
+    publishing = commands.add_parser("publish", help="from the cache into the store")
+    publishing.add_argument("study", type=Path, nargs="*", help="folder of a study on this cache: bases of other seeds")
     commands.add_parser("compare", help="with what another project has trained").add_argument("folder", type=Path)
     options = parser.parse_args()
     try:
         if options.command == "compare":
             return compare(options.folder)
-        (fetch if options.command == "fetch" else publish)(cache())
+        if options.command == "fetch":
+            fetch(cache())
+        else:
+            publish(cache(), options.study)
     except UserError as error:
         print(f"published: {error}", file=sys.stderr)
         return 2
@@ -67,18 +80,42 @@ def fetch(cache: Path) -> None:
     print(f"{STORE}: {sum(copied)} of {len(copied)} files copied into the cache")
 
 
-def publish(cache: Path) -> None:
-    """Replace the store by what dvc.lock says that this project has trained.
+def publish(cache: Path, studies: Sequence[Path] = ()) -> None:
+    """Replace the store by what dvc.lock says that this project has trained, with the other seeds of its studies.
+
+    Other seeds that are in the store stay if they are of the same code, parameters and inputs; and where nothing but
+    the code has changed and the project's own seeds came out with the same bytes, as of the code that is now.
 
     Raises:
         UserError: the lock has no such stage, or the cache lacks an output or the record of a run.
     """
-    files = wanted(cache)
+    entries = trained()
+    if missing := [name for name in STAGES if not any(entry.partition("@")[0] == name for entry in entries)]:
+        raise UserError(f"{LOCK}: nothing of {', '.join(missing)}; run `snakemake --cores all pretrain` first")
+    before = contents()
+    found = dict(entries)
+    for folder in studies:
+        for name, entry in trained(folder).items():
+            if name not in found and (own := _twin(name, entries)) is not None:
+                if _alike(entry, own):
+                    found[name] = entry
+                else:
+                    print(f"{folder / LOCK}: {name} is left out, being of other code, parameters or inputs")
+    for name in sorted(before.keys() - found.keys()):
+        if (own := _twin(name, entries)) is None or not (kept := _as_of_now(before[name], own, before, entries)):
+            print(f"{STORE}: {name} goes, being of other code, parameters or inputs")
+            continue
+        found[name] = kept
+        record(kept, cache)
+        for file in _objects(kept, STORE):
+            _copy(STORE / file, cache / file)
+    files = wanted(cache, found)
     for file in held(STORE):
         if file not in files:
             (STORE / file).unlink()
     for file in sorted(files):
         _copy(cache / file, STORE / file)
+    write_text(CONTENTS, yaml.safe_dump({"schema": "2.0", "stages": found}, sort_keys=False))
     size = sum((STORE / file).stat().st_size for file in files)
     print(f"{STORE}: {len(files)} files, {size / 1e6:.1f} MB; commit them together with {LOCK}")
 
@@ -100,7 +137,7 @@ def compare(folder: Path) -> int:
     return int(any(theirs[path] != value for path, value in ours.items()))
 
 
-def trained(folder: Path = Path()) -> dict[str, Any]:
+def trained(folder: Path = Path()) -> Entries:
     """What the lock file of a project says of the stages in STAGES, by name; stages that are no more are left out."""
     from dvc.repo import Repo
 
@@ -110,11 +147,49 @@ def trained(folder: Path = Path()) -> dict[str, Any]:
     return {name: recorded[name] for name in recorded if name in there and name.partition("@")[0] in STAGES}
 
 
-def wanted(cache: Path) -> set[Path]:
-    """The files of a cache that dvc.lock's entries of STAGES need: outputs and the records of their runs."""
-    entries = trained()
-    if missing := [name for name in STAGES if not any(entry.partition("@")[0] == name for entry in entries)]:
-        raise UserError(f"{LOCK}: nothing of {', '.join(missing)}; run `snakemake --cores all pretrain` first")
+def contents() -> Entries:
+    """What the store holds; nothing where there is none."""
+    return read_yaml(CONTENTS)["stages"] if CONTENTS.exists() else {}
+
+
+def _twin(name: str, entries: Entries) -> dict[str, Any] | None:
+    """Of "pretrain@7-weak" the entry of the first seed that there is, say "pretrain@0-weak"."""
+    alike = (entry for other, entry in entries.items() if _SEED.sub("@", other) == _SEED.sub("@", name))
+    return next(alike, None) if _SEED.search(name) else None
+
+
+def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Both are of the same inputs, code included, and parameters."""
+    return all(one.get(part) == other.get(part) for part in ("deps", "params"))
+
+
+def _as_of_now(entry: dict[str, Any], own: dict[str, Any], before: Entries, entries: Entries) -> dict[str, Any] | None:
+    """An entry of another seed as this code would leave it, `own` being that of the project's seed; None if unknown."""
+    if _alike(entry, own):
+        return entry
+    same = all(before.get(name, {}).get("outs") == each["outs"] for name, each in entries.items())
+    if not same or entry.get("params") != own.get("params"):
+        return None
+    return {**entry, "deps": copy.deepcopy(own["deps"])}
+
+
+def record(entry: Mapping[str, Any], cache: Path) -> None:
+    """Write the record of a run into a cache, where DVC looks for it."""
+    from dvc.stage.cache import _get_cache_hash
+
+    run = {part: entry[part] for part in RUN if part in entry}
+    key, value = (_get_cache_hash(copy.deepcopy(run), key=by_name) for by_name in (True, False))
+    file = cache / RECORDS / key[:2] / key / value
+    if not file.exists():
+        write_text(file, yaml.safe_dump(run, sort_keys=False))
+
+
+def wanted(cache: Path, entries: Entries) -> set[Path]:
+    """The files of a cache that some entries need: outputs and the records of their runs.
+
+    Raises:
+        UserError: the cache lacks one.
+    """
     files = {file for entry in entries.values() for file in _objects(entry, cache)}
     records = {file: read_yaml(cache / file) for file in held(cache, RECORDS)}
     for name, entry in entries.items():
