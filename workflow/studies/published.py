@@ -115,7 +115,7 @@ def publish(cache: Path, studies: Sequence[Path] = ()) -> None:
             (STORE / file).unlink()
     for file in sorted(files):
         _copy(cache / file, STORE / file)
-    write_text(CONTENTS, yaml.safe_dump({"schema": "2.0", "stages": found}, sort_keys=False))
+    write_text(CONTENTS, yaml.safe_dump({"schema": "2.0", "stages": dict(sorted(found.items()))}, sort_keys=False))
     size = sum((STORE / file).stat().st_size for file in files)
     print(f"{STORE}: {len(files)} files, {size / 1e6:.1f} MB; commit them together with {LOCK}")
 
