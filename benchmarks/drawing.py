@@ -32,10 +32,12 @@ def plain(logits: torch.Tensor, *, temperature: list[float], top_p: list[float],
 def ours(logits: torch.Tensor, *, temperature: list[float], top_p: list[float], uniforms: np.ndarray) -> list[int]:
     """Every row's token as generation draws it."""
     draws = Draws(temperature=temperature, top_p=top_p, uniforms=uniforms, device=logits.device)
-    token, known = draws.likely(logits, number=0)
+    rows = torch.arange(len(logits), device=logits.device)
+    which = {"rows": rows, "numbers": torch.zeros_like(rows)}
+    token, known = draws.likely(logits, **which)
     sure = to_host(known)
     if not sure.all():
-        token = draws.settled(logits, number=0, token=token, known=sure)
+        token = draws.settled(logits, **which, token=token, known=sure)
     return to_host(token).tolist()
 
 

@@ -37,17 +37,20 @@ class Reader:
             assert own == list(range(end - lengths[row], end)), "positions count a row's own tokens only"
         self._update(block)
 
-    def write(self, rows):
-        """Enter one token of each of `rows`, and padding of the others."""
-        writing = torch.tensor([row in rows for row in self.cache.rows])
-        token = torch.full((len(writing), 1), -1.0)
-        ends = [[len(self.fed[row])] for row in self.cache.rows]
+    def write(self, rows, *, ahead=0):
+        """Enter one token of each of `rows`, and `ahead` more that are taken back."""
+        block = torch.full((len(self.cache.rows), 1 + ahead), -1.0)
         for place, row in enumerate(self.cache.rows):
             if row in rows:
-                token[place] = self.numbers(1)[0]
-                self.fed[row].append(float(token[place]))
-        assert self.cache.append_token(writing, on_host=writing).tolist() == ends
-        self._update(token)
+                block[place] = torch.tensor(self.numbers(1 + ahead))
+                self.fed[row].append(float(block[place, 0]))
+        positions = self.cache.append_block(block > 0)
+        for place, row in enumerate(self.cache.rows):
+            if row in rows:
+                end = len(self.fed[row])
+                assert positions[place].tolist() == list(range(end - 1, end + ahead))
+        self._update(block)
+        self.cache.take_back([ahead * (row in rows) for row in self.cache.rows])
 
     def _update(self, block):
         states = block[:, None, :, None].expand(-1, HEADS, -1, SIZE)
@@ -75,11 +78,12 @@ def test_rows_left_out_come_back_and_each_keeps_its_own(kind, settings):
     cache = reader.cache
     cache.keep([0, 1, 2, 3, 4])
     reader.read({0: 30, 1: 1, 2: 2, 3: 3, 4: 4})
-    assert cache.set_aside([True, False, True, False, False]).tolist() == [3, 1, 4], "former places, in the new order"
+    cache.set_aside([True, False, True, False, False])
     assert cache.rows == [3, 1, 4], "the fewest that can change places do"
     reader.write({3, 4})
     assert cache.width == 5, "as wide as the longest of the rest"
-    assert cache.set_aside([False, True, False]).tolist() == [0, 2]
+    cache.set_aside([False, True, False])
+    assert cache.rows == [3, 4]
     reader.write({3})
     cache.keep([0, 1, 2, 3, 4])
     assert sorted(cache.rows) == [0, 1, 2, 3, 4]
@@ -95,9 +99,10 @@ def test_a_few_that_are_done_are_not_worth_a_change():
     reader = Reader(config(), rows=16)
     reader.cache.keep(range(16))
     reader.read(dict.fromkeys(range(16), 3))
-    assert reader.cache.set_aside([True] + [False] * 15) is None
+    reader.cache.set_aside([True] + [False] * 15)
     assert reader.cache.rows == list(range(16))
-    assert len(reader.cache.set_aside([True, True] + [False] * 14)) == 14
+    reader.cache.set_aside([True, True] + [False] * 14)
+    assert reader.cache.rows == [14, 15, *range(2, 14)]
 
 
 def test_many_turns_of_rows_that_end_by_chance():
@@ -114,7 +119,7 @@ def test_many_turns_of_rows_that_end_by_chance():
         reader.read({row: int(torch.randint(1, 20, (1,), generator=generator)) for row in left})
         writing = set(left)
         while writing:
-            reader.write(writing)
+            reader.write(writing, ahead=int(torch.randint(0, 4, (1,), generator=generator)))
             writing -= {row for row in sorted(writing) if chance(0.1)}
             reader.cache.set_aside([row not in writing for row in reader.cache.rows])
         left = [row for row in left if not chance(0.15)]

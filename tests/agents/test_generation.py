@@ -27,21 +27,30 @@ def alone(model, prompts, *, end: int, turn_length: int):
 
 
 class Recording(Conversations):
-    """Keeps the logits of every forward pass by conversation, and how many tokens were read from the cache."""
+    """Keeps the logits before every token of a turn by conversation, and counts tokens that were read from the cache.
 
-    seen: list[dict[int, torch.Tensor]]
-    read = 0
+    Attributes:
+        seen: logits by conversation and number of the token; where a draft did not stand, those that came later.
+        passes: forward passes.
+    """
 
-    def _read(self, prompts):
-        before = len(self.seen)
-        logits = super()._read(prompts)
-        del self.seen[before:-1]  # of a block that is read token by token
-        return logits
+    read = passes = 0
 
-    def _forward(self, tokens, positions):
-        logits = super()._forward(tokens, positions)
-        self.seen.append(dict(zip(self._cache.rows, logits.double(), strict=True)))
+    def __init__(self, *values, **options):
+        super().__init__(*values, **options)
+        self.seen = {}
+
+    def _draw(self, draws, logits, places, turns, drafts, *, most):
+        for slot, row in enumerate(self._cache.rows):
+            if not self._unread[row]:
+                for ahead, own in enumerate(logits[slot, -1 - len(drafts[row]) :].double()):
+                    self.seen[row, len(turns[row]) + ahead] = own
+        return super()._draw(draws, logits, places, turns, drafts, most=most)
+
+    def _forward(self, tokens, *, keep):
+        logits = super()._forward(tokens, keep=keep)
         self.read += len(self._cache.rows) * self._cache.width
+        self.passes += 1
         return logits
 
 
@@ -60,7 +69,6 @@ def compared(batch, prompts, last, *, expected, length, tolerance):
     Returns:
         The turns of each row, and how many logits of it were compared.
     """
-    batch.seen = []
     found, used = [[] for _ in prompts], [0] * len(prompts)
     for turn in range(max(last)):
         kept = [row for row in range(len(prompts)) if last[row] > turn]
@@ -75,7 +83,7 @@ def compared(batch, prompts, last, *, expected, length, tolerance):
         for row, answer in zip(kept, answers, strict=True):
             found[row].append(answer)
             for number in range(min(len(answer) + 1, length)):
-                torch.testing.assert_close(batch.seen[number][row], expected[row][2][used[row]], rtol=0, atol=tolerance)
+                torch.testing.assert_close(batch.seen[row, number], expected[row][2][used[row]], rtol=0, atol=tolerance)
                 used[row] += 1
     return found, used
 
@@ -112,7 +120,6 @@ def test_ended_turns_and_holes_are_not_read_again(model, own_tokenizer):
 
     def play(members):
         batch = Recording(model, rows=len(members), pad=own_tokenizer.pad_token_id, end=ends)
-        batch.seen = []
         settings = {"temperature": [9.0] * len(members), "top_p": [1.0] * len(members)}
         return batch, [
             batch.respond([prompts[row][turn] for row in members], **settings, uniforms=uniforms[turn, members])
@@ -148,7 +155,6 @@ def test_the_model_sees_its_own_end_token(model, own_tokenizer):
     """The second turn is conditioned on prompt, answer, end token, prompt: nothing more, nothing less."""
     end, pad = own_tokenizer.eos_token_id, own_tokenizer.pad_token_id
     batch = Recording(model, rows=1, pad=pad, end=[end])
-    batch.seen = []
     settings = {"temperature": [0.0], "top_p": [1.0]}
     (first,) = batch.respond([[10, 11, 12]], **settings, uniforms=np.zeros((1, 4)))
     batch.seen.clear()
@@ -156,8 +162,8 @@ def test_the_model_sees_its_own_end_token(model, own_tokenizer):
     with torch.inference_mode():
         whole = model(torch.tensor([[10, 11, 12, *first, end, 20, 21]])).logits[0, -1].double()
         without = model(torch.tensor([[10, 11, 12, *first, 20, 21]])).logits[0, -1].double()
-    torch.testing.assert_close(batch.seen[0][0], whole, rtol=0, atol=2e-4)
-    assert (batch.seen[0][0] - without).abs().max() > 1e-2
+    torch.testing.assert_close(batch.seen[0, 0], whole, rtol=0, atol=2e-4)
+    assert (batch.seen[0, 0] - without).abs().max() > 1e-2
 
 
 def test_uniform_numbers_belong_to_their_rows(model, own_tokenizer):

@@ -119,10 +119,10 @@ def test_the_context_is_filled_to_the_last_token(own_tokenizer):
 
 
 def test_earlier_turns_count_to_the_last_token(own_tokenizer):
-    """What lies in the cache, the second prompt and the second turn may take just the model's context."""
+    """What lies in the cache, an end token, the second prompt and the second turn may take just the model's context."""
     batch = TransformersPolicy(tiny_model(own_tokenizer), own_tokenizer).start(1)
     respond(batch, [0], ["go"])
-    needed = int(batch._conversations._cache._counts.sum()) + len(batch._open_turn(0, "ok")) + 10
+    needed = int(batch._conversations._cache._counts.sum()) + 1 + len(batch._open_turn(0, "ok")) + 10
     for most, answered in ((needed, True), (needed - 1, False)):
         batch = TransformersPolicy(tiny_model(own_tokenizer, context=most), own_tokenizer).start(1)
         assert respond(batch, [0], ["go"]) != [""]

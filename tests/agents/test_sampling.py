@@ -17,8 +17,9 @@ def sample(logits, *, temperature, top_p, uniform):
     draws = Draws(
         temperature=temperature.tolist(), top_p=top_p.tolist(), uniforms=uniform[:, None].numpy(), device=logits.device
     )
-    token, known = draws.likely(logits, number=0)
-    return token if known.all() else draws.settled(logits, number=0, token=token, known=known)
+    which = {"rows": torch.arange(len(logits)), "numbers": torch.zeros(len(logits), dtype=torch.long)}
+    token, known = draws.likely(logits, **which)
+    return token if known.all() else draws.settled(logits, **which, token=token, known=known)
 
 
 def slow_sample(logits: list[float], *, temperature: float, top_p: float, uniform: float) -> int:

@@ -110,9 +110,8 @@ class ConversationCache:
             SlotLayer(self._slots) if type(layer) in attending else layer for layer in self.states.layers
         ]
         self._rows = list(range(rows))
-        # Tokens of each conversation: by its number on the host, by its slot on the device.
-        self._counts = torch.zeros(rows, dtype=torch.long)
-        self._ends = torch.zeros(rows, dtype=torch.long, device=device)
+        self._counts = torch.zeros(rows, dtype=torch.long)  # tokens of each conversation, by its number
+        self._device = device
 
     @property
     def rows(self) -> list[int]:
@@ -136,22 +135,16 @@ class ConversationCache:
         self._slots.active = self._slots.held = len(wanted)
         del self._rows[len(wanted) :]
 
-    def set_aside(self, done: Sequence[bool]) -> torch.Tensor | None:
+    def set_aside(self, done: Sequence[bool]) -> None:
         """Leave out the conversations where `done` until `keep`, if they are many enough.
 
         Args:
             done: one for each of `rows`.
-
-        Returns:
-            The places among the former `rows` of those that are left, on the device; None if nothing was done.
         """
         left = len(done) - sum(done)
-        if left > _SET_ASIDE * len(done):
-            return None
-        old = {row: place for place, row in enumerate(self.rows)}
-        self._bring_forward([not each for each in done])
-        self._slots.active = left
-        return torch.tensor([old[row] for row in self.rows], device=self._ends.device)
+        if left <= _SET_ASIDE * len(done):
+            self._bring_forward([not each for each in done])
+            self._slots.active = left
 
     def _bring_forward(self, wanted: Sequence[bool]) -> None:
         """Let the wanted of the first slots have the first of these, by as few exchanges as there can be."""
@@ -161,11 +154,10 @@ class ConversationCache:
             return
         others = [slot for slot in range(count, len(wanted)) if wanted[slot]]
         width = int(self._counts[[self._rows[slot] for slot in (*some, *others)]].max())
-        here, there = (torch.tensor(slots, device=self._ends.device) for slots in (some, others))
+        here, there = (torch.tensor(slots, device=self._device) for slots in (some, others))
         for layer in self.states.layers:
             if isinstance(layer, SlotLayer):
                 layer.exchange(here, there, width=width)
-        self._ends[torch.cat([here, there])] = self._ends[torch.cat([there, here])]
         for one, other in zip(some, others, strict=True):
             self._rows[one], self._rows[other] = self._rows[other], self._rows[one]
 
@@ -178,37 +170,23 @@ class ConversationCache:
         Returns:
             The position of each token in its conversation, shape of `own`, on the device; 0 for padding.
         """
-        slots, device = self._slots, self._ends.device
+        slots, device = self._slots, self._device
         counts = self._counts[self.rows]
         positions = (counts[:, None] + own.cumsum(1) - 1).clamp(min=0)
         rows, tokens = own.nonzero(as_tuple=True)
         slots.rows, slots.tokens, slots.columns = (each.to(device) for each in (rows, tokens, positions[rows, tokens]))
         counts = counts + own.sum(1)
         self._counts[self.rows] = counts
-        self._ends[: slots.active] = counts.to(device)
         slots.width, slots.block = int(counts.max()), own.shape[1]
         return positions.to(device)
 
-    def append_token(self, writing: torch.Tensor, *, on_host: torch.Tensor) -> torch.Tensor:
-        """Enter one token of each conversation that the model is about to read.
+    def take_back(self, tokens: Sequence[int]) -> None:
+        """Leave out the last tokens of the block that was entered last.
 
         Args:
-            writing: False where the token is padding, shape (slots,).
-            on_host: the same on the host.
-
-        Returns:
-            The position of each token in its conversation, shape (slots, 1).
+            tokens: how many, one for each of `rows`.
         """
-        slots = self._slots
-        ends = self._ends[: slots.active].clone()
-        slots.rows, slots.columns = torch.arange(slots.active, device=ends.device), ends
-        slots.tokens = torch.zeros_like(ends)
-        counts = self._counts[self.rows]
-        # Padding is written as well, one column beyond its conversation.
-        slots.width, slots.block = int(counts.max()) + 1, 1
-        self._counts[self.rows] = counts + on_host
-        self._ends[: slots.active] += writing
-        return ends[:, None]
+        self._counts[self.rows] -= torch.tensor(tokens)
 
     def attention_mask(self, positions: torch.Tensor, *, dtype: torch.dtype) -> Mask:
         """What the model takes as the mask of the block entered last.

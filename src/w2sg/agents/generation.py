@@ -3,14 +3,18 @@
 Rows of a batch advance turn by turn. Randomness comes in from outside, one uniform number per token to be drawn.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from transformers import PreTrainedModel
 
 from w2sg.agents.cache import ConversationCache
+from w2sg.agents.drafts import Drafts
 from w2sg.agents.sampling import Draws, to_host
+
+_AHEAD = 4  # tokens of a draft
+_LOGITS = 2**26  # most of one forward pass, a quarter of a GiB
 
 
 class Conversations:
@@ -29,6 +33,11 @@ class Conversations:
         self._end = list(end)
         self._cache = ConversationCache(model.config, rows=rows, device=model.device)
         self._kept = list(range(rows))
+        self._drafts = Drafts(rows)
+        room = _LOGITS // (rows * model.config.get_text_config().vocab_size) - 1
+        self._ahead = 0 if self._cache.flat else max(0, min(_AHEAD, room))
+        # The end of each conversation's last turn, which is read with the next block, as in training.
+        self._unread: list[list[int]] = [[] for _ in range(rows)]
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drop every conversation but `rows` (numbers as given at the start)."""
@@ -53,74 +62,107 @@ class Conversations:
         Returns:
             The generated token ids per row, the end token left out.
         """
-        self._cache.keep(self._kept)
-        # The order of the cache, which is its own.
-        order = [self._kept.index(row) for row in self._cache.rows]
-        logits = self._read([prompts[place] for place in order])
-        device, most = logits.device, uniforms.shape[1]
-        draws = Draws(
-            temperature=[temperature[place] for place in order],
-            top_p=[top_p[place] for place in order],
-            uniforms=uniforms[order],
-            device=device,
-        )
-        ends = torch.tensor(self._end, device=device)
-        # What is written stays on the device until all turns have ended.
-        written = torch.full((len(prompts), most), self._pad, device=device)
-        lengths = torch.zeros(len(prompts), dtype=torch.long, device=device)
-        # Places of the rows among the prompts, and which of them still write.
-        places = torch.tensor(order, device=device)
-        writing, on_host = torch.ones_like(places, dtype=torch.bool), torch.ones(len(order), dtype=torch.bool)
-        for number in range(most):
-            if number == most - 1:
-                token, known = torch.full_like(places, self._end[0]), writing
-            else:
-                token, known = draws.likely(logits, number=number)
-            still = writing & (token[:, None] != ends).all(1)
-            # The one thing that is waited for: who goes on, and whether all tokens are certain.
-            sure, going_on = to_host(torch.stack([known | ~writing, still]))
-            if not sure.all():
-                token = draws.settled(logits, number=number, token=token, known=sure)
-                still = writing & (token[:, None] != ends).all(1)
-                going_on = to_host(still)
-            token = torch.where(writing, token, self._pad)
-            written[places, number] = token
-            lengths[places] += still
-            # The end token enters the cache too: the next turn is read after it, as in training.
-            logits = self._forward(token[:, None], self._cache.append_token(writing, on_host=on_host))
-            writing, on_host = still, going_on
-            if not going_on.any():
-                break
-            index = self._cache.set_aside((~going_on).tolist())
-            if index is not None:
-                places, logits, writing = places[index], logits[index], writing[index]
-                draws.select(index)
-                on_host = torch.ones(len(index), dtype=torch.bool)
-        *turns, counts = to_host(torch.cat([written.T, lengths[None]])).tolist()
-        return [list(turn[:count]) for turn, count in zip(zip(*turns, strict=True), counts, strict=True)]
+        cache, most = self._cache, uniforms.shape[1]
+        cache.keep(self._kept)
+        draws = Draws(temperature=temperature, top_p=top_p, uniforms=uniforms, device=self._model.device)
+        places = {row: place for place, row in enumerate(self._kept)}
+        for row, place in places.items():
+            self._drafts.add(row, prompts[place])
+        logits = self._read([[*self._unread[row], *prompts[places[row]]] for row in cache.rows])
+        turns: dict[int, list[int]] = {row: [] for row in places}
+        drafts: dict[int, list[int]] = {row: [] for row in places}
+        for row in places:
+            self._unread[row] = []
+        while True:
+            drawn = self._draw(draws, logits, places, turns, drafts, most=most)
+            beyond = [len(drafts[row]) - self._go_on(row, drawn[row], turns[row], drafts[row]) for row in cache.rows]
+            cache.take_back(beyond)
+            if all(self._unread[row] for row in places):
+                return [turns[row] for row in places]
+            cache.set_aside([bool(self._unread[row]) for row in cache.rows])
+            for row in cache.rows:
+                left = 0 if self._unread[row] else most - 1 - len(turns[row])
+                drafts[row] = self._drafts.draft(row, length=min(self._ahead, left)) if left else []
+            blocks = [[] if self._unread[row] else [turns[row][-1], *drafts[row]] for row in cache.rows]
+            logits = self._forward(blocks, keep=max(map(len, blocks)))
+
+    def _go_on(self, row: int, tokens: Sequence[int], turn: list[int], draft: Sequence[int]) -> int:
+        """Take over what was drawn after the last token and after each that was drafted, as far as the draft stands.
+
+        Returns:
+            How many tokens of the draft stand.
+        """
+        for ahead, token in enumerate(tokens):
+            self._drafts.add(row, [token])
+            if token in self._end:
+                self._unread[row] = [token]
+                return ahead
+            turn.append(token)
+            if ahead == len(draft) or token != draft[ahead]:
+                return ahead
+        return 0  # nothing was drawn: the turn was over before
+
+    def _draw(
+        self,
+        draws: Draws,
+        logits: torch.Tensor,
+        places: Mapping[int, int],
+        turns: Mapping[int, Sequence[int]],
+        drafts: Mapping[int, Sequence[int]],
+        *,
+        most: int,
+    ) -> dict[int, list[int]]:
+        """The token after the last one of each turn that is not over, and after each of its draft."""
+        here, width = self._cache.rows, logits.shape[1]
+        asked = [
+            (slot, width - 1 - len(drafts[row]) + ahead, places[row], len(turns[row]) + ahead)
+            for slot, row in enumerate(here)
+            if not self._unread[row]
+            for ahead in range(len(drafts[row]) + 1)
+        ]
+        slots, columns, rows, numbers = torch.tensor(asked).T.to(logits.device)
+        wanted = logits[slots, columns]
+        token, known = draws.likely(wanted, rows=rows, numbers=numbers)
+        # The one thing that is waited for.
+        tokens, certain = to_host(torch.stack([token, known]))
+        if not certain.all():
+            token = draws.settled(wanted, rows=rows, numbers=numbers, token=token, known=certain.bool())
+            tokens = to_host(token)
+        found: dict[int, list[int]] = {row: [] for row in here}
+        for (slot, _, _, number), drawn in zip(asked, tokens.tolist(), strict=True):
+            found[here[slot]].append(self._end[0] if number == most - 1 else drawn)
+        return found
 
     def _read(self, prompts: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Let the model read prompts, left-padded to one width; return the logits after them, (rows, vocabulary)."""
+        """Let the model read what comes before a turn; return the logits after it, shape (rows, 1, vocabulary)."""
+        if not self._cache.flat:
+            return self._forward(prompts, keep=1)
         width = max(map(len, prompts))
-        block = torch.full((len(prompts), width), self._pad, dtype=torch.long)
-        own = torch.zeros_like(block, dtype=torch.bool)
-        for row, tokens in enumerate(prompts):
-            block[row, width - len(tokens) :] = torch.tensor(tokens)
-            own[row, width - len(tokens) :] = True
-        step = 1 if self._cache.flat else width
-        for start in range(0, width, step):
-            part = slice(start, start + step)
-            logits = self._forward(block[:, part], self._cache.append_block(own[:, part]))
+        padded = [[None] * (width - len(tokens)) + list(tokens) for tokens in prompts]
+        for column in zip(*padded, strict=True):
+            logits = self._forward([[] if token is None else [token] for token in column], keep=1)
         return logits
 
-    def _forward(self, tokens: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Run the model over what the cache has entered; return its last logits, shape (rows, vocabulary)."""
+    def _forward(self, tokens: Sequence[Sequence[int]], *, keep: int) -> torch.Tensor:
+        """Run the model over new tokens of each row, at the right of a block, and enter them into the cache.
+
+        Returns:
+            Logits of the block's last columns, shape (rows, keep, vocabulary).
+        """
+        width = max(map(len, tokens))
+        block = torch.full((len(tokens), width), self._pad)
+        own = torch.zeros_like(block, dtype=torch.bool)
+        for slot, new in enumerate(tokens):
+            if new:
+                block[slot, width - len(new) :] = torch.tensor(new)
+                own[slot, width - len(new) :] = True
+        positions = self._cache.append_block(own)
         output = self._model(
-            input_ids=tokens.to(self._model.device),
+            input_ids=block.to(self._model.device),
             attention_mask=self._cache.attention_mask(positions, dtype=self._model.dtype),
             position_ids=positions,
             past_key_values=self._cache.states,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=keep,
         )
-        return output.logits[:, -1]
+        return output.logits

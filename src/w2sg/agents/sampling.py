@@ -34,42 +34,50 @@ class Draws:
         self._top_p = torch.tensor(top_p, dtype=torch.float64, device=device)
         self._uniforms = torch.as_tensor(uniforms, dtype=torch.float64).to(device)
 
-    def select(self, index: torch.Tensor) -> None:
-        """Go on with the rows at `index` only."""
-        self._temperature, self._top_p = self._temperature[index], self._top_p[index]
-        self._uniforms = self._uniforms[index]
-
-    def likely(self, logits: torch.Tensor, *, number: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Draw the token with this number of every row, as far as the likeliest tokens tell.
+    def likely(
+        self, logits: torch.Tensor, *, rows: torch.Tensor, numbers: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Draw tokens, as far as the likeliest ones tell.
 
         Args:
-            logits: shape (rows, vocabulary).
+            logits: shape (tokens, vocabulary).
+            rows: whose turn each token belongs to, shape (tokens,), on the device of the logits.
+            numbers: which token of that turn each is; likewise.
 
         Returns:
-            The tokens, and where they are certain; both of shape (rows,).
+            The tokens, and where they are certain; both of shape (tokens,).
         """
         if self._greedy:
             token = logits.argmax(dim=-1)
             return token, torch.ones_like(token, dtype=torch.bool)
-        return _likely(*self._distribution(logits, number=number), among=_LIKELY)
+        return _likely(*self._distribution(logits, rows, numbers), among=_LIKELY)
 
-    def settled(self, logits: torch.Tensor, *, number: int, token: torch.Tensor, known: torch.Tensor) -> torch.Tensor:
+    def settled(
+        self,
+        logits: torch.Tensor,
+        *,
+        rows: torch.Tensor,
+        numbers: torch.Tensor,
+        token: torch.Tensor,
+        known: torch.Tensor,
+    ) -> torch.Tensor:
         """The tokens that `likely` drew, and the right ones where they were not certain.
 
         Args:
             known: where they were, on the host.
         """
         rest = _places(~known, device=logits.device)
-        return token.index_put((rest,), _draw(*self._distribution(logits, number=number, rows=rest)))
+        return token.index_put((rest,), _draw(*self._distribution(logits[rest], rows[rest], numbers[rest])))
 
     def _distribution(
-        self, logits: torch.Tensor, *, number: int, rows: torch.Tensor | slice = slice(None)
+        self, logits: torch.Tensor, rows: torch.Tensor, numbers: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Probabilities, top_p and the number to be used, of some rows."""
+        """Probabilities, top_p and the number to be used, of each token."""
         temperature = self._temperature[rows]
         greedy = temperature <= 0
-        scaled = logits[rows].to(torch.float64, copy=True).div_(torch.where(greedy, 1.0, temperature)[:, None])
-        return torch.softmax(scaled, dim=-1), self._top_p[rows], torch.where(greedy, 0.0, self._uniforms[rows, number])
+        scaled = logits.to(torch.float64, copy=True).div_(torch.where(greedy, 1.0, temperature)[:, None])
+        uniform = torch.where(greedy, 0.0, self._uniforms[rows, numbers])
+        return torch.softmax(scaled, dim=-1), self._top_p[rows], uniform
 
 
 def _likely(
