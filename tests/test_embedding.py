@@ -60,13 +60,14 @@ def test_a_folder_without_a_model(tmp_path):
         embedding.encode(TEXTS, model=str(tmp_path), batch=1)
 
 
-unit_free = arrays.arrays(
-    np.float32, st.tuples(st.integers(0, 5), st.integers(1, 4)), elements=st.floats(-1, 1, width=32)
+some = arrays.arrays(
+    np.float32, st.tuples(st.integers(0, 5), st.integers(1, 4)), elements=st.floats(0.125, 1, width=32)
 )
 
 
-@given(matrix=unit_free)
+@given(matrix=some)
 def test_table_round_trip(tmp_path_factory, matrix):
+    matrix = matrix / np.linalg.norm(matrix, axis=1, keepdims=True)
     path = tmp_path_factory.getbasetemp() / "embeddings.parquet"
     texts = [f"text {number}\n☃" for number in range(len(matrix))]
     embedding.write_embeddings(path, texts, matrix)
@@ -89,4 +90,12 @@ def test_ragged_table(tmp_path):
     schema = pa.schema([("text", pa.string()), ("vector", pa.list_(pa.float32()))])
     files.write_parquet(path, pa.Table.from_pylist(rows, schema=schema))
     with pytest.raises(UserError, match=r"embeddings\.parquet: vectors of 1 to 3 dimensions in one table; rebuild it$"):
+        embedding.read_embeddings(path)
+
+
+@pytest.mark.parametrize("vector", [[float("nan"), 1.0], [float("inf"), 0.0], [0.0, 0.0], [1.0, 1.0]])
+def test_vectors_of_another_length_are_refused(tmp_path, vector):
+    path = tmp_path / "embeddings.parquet"
+    embedding.write_embeddings(path, ["a", "b"], np.array([[1.0, 0.0], vector], dtype=np.float32))
+    with pytest.raises(UserError, match=r"embeddings\.parquet: the vector of 'b' is not of length 1; rebuild it$"):
         embedding.read_embeddings(path)

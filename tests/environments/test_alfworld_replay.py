@@ -197,6 +197,17 @@ def test_missing_official_games_are_refused(tmp_path: Path) -> None:
         official_tasks(tmp_path, tmp_path / "out", counts={"seen": 1}, task_types=TASK_TYPES, max_steps=40)
 
 
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    data = official(tmp_path / "data", old_train=False)
+    games = data / "json_2.1.2/train"
+    try:
+        (games / "goal-0").rename(games / "goal-\udcff")
+    except OSError:
+        pytest.skip("file names are UTF-8 here")
+    with pytest.raises(UserError, match=r"goal-\udcff/trial: its name is not UTF-8, as a task's must be; rename it$"):
+        official_tasks(data, tmp_path / "out", counts={"train": 1}, task_types=TASK_TYPES, max_steps=40)
+
+
 def test_sliced_and_movable_games_are_left_out(tmp_path: Path) -> None:
     game, trajectory = small_files("pick_and_place_simple")
     for name in ("pick-AppleSliced-None", "pick_and_place_with_movable_recep-Mug", "pick-Apple-None"):

@@ -80,7 +80,15 @@ def test_stepping_needs_a_running_episode(environment: Environment) -> None:
 
 @pytest.mark.parametrize(
     "spec",
-    ["", "{}", "[1]", '{"task": "boil"}', '{"task": 1, "variation": 1, "simplifications": "easy"}', '{"game": 1}'],
+    [
+        "",
+        "{}",
+        "[1]",
+        '{"task": "boil"}',
+        '{"task": 1, "variation": 1, "simplifications": "easy"}',
+        '{"task": "boil", "variation": -1, "simplifications": "easy"}',
+        '{"game": 1}',
+    ],
 )
 def test_a_spec_of_another_form_is_a_users_error(spec: str) -> None:
     task = Task("scienceworld", "x", "train", "boil", "Boil.", spec, 10)

@@ -131,6 +131,22 @@ def test_a_file_that_cannot_be_unpacked_is_refused(recording: Path) -> None:
         compare(recording)
 
 
+@pytest.mark.parametrize("content", ["", "\n \n"])
+def test_an_empty_recording_is_named(recording: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    (recording / "rewards.jsonl").write_text(content)
+    assert compare(recording) == 1
+    out, err = capsys.readouterr()
+    assert "rewards identical: 0 of 0; skipped: 1" in out and "searches identical: 1 of 1" in out
+    assert err == f"skipped: {recording}/rewards.jsonl: empty; record it again, or remove it\n"
+
+
+def test_a_link_that_leads_nowhere_is_refused(recording: Path) -> None:
+    (recording / "rewards.jsonl").unlink()
+    (recording / "rewards.jsonl").symlink_to("gone")
+    with pytest.raises(UserError, match=r"rewards\.jsonl: no such file; record it again, or remove it$"):
+        compare(recording)
+
+
 def test_a_folder_without_recordings_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to compare"):
         compare(write_catalogue(tmp_path))

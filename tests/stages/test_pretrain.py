@@ -63,3 +63,15 @@ def test_a_model_of_the_hub_is_a_reference_that_stages_load(
         "README.md", "adapter_config.json", "adapter_model.safetensors",
     ]  # fmt: skip
     bases.load(trained)
+
+
+def test_a_tokenizer_that_is_not_there_is_no_question_to_the_hub(empty_project: Project, tmp_path: Path) -> None:
+    project = empty_project.copy(tmp_path / "project")
+    code, lines = project.run("pretrain", "--seed", "0", "--role", "weak")
+    assert (code, lines) == (2, [f"pretrain: {layout.tokenizer()}: no such folder; run the stage that writes it"])
+    folder = project.path / layout.tokenizer()
+    folder.mkdir(parents=True)
+    (folder / "tokenizer.json").write_text("{")
+    code, lines = project.run("pretrain", "--seed", "0", "--role", "weak")
+    assert code == 2 and len(lines) == 1
+    assert lines[0].startswith(f"pretrain: {layout.tokenizer()}: not a tokenizer (")

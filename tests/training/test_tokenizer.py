@@ -3,9 +3,8 @@ import unicodedata
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import PreTrainedTokenizerFast
 
-from w2sg.training.tokenizer import ASSISTANT, END, PAD, UNKNOWN, USER, train_tokenizer
+from w2sg.training.tokenizer import ASSISTANT, END, PAD, UNKNOWN, USER, read_tokenizer, train_tokenizer
 
 TEXTS = ["you see a mug 1, and a drawer 2.", "take mug 1 from drawer 2", "mug 1"]
 TOKENIZER = train_tokenizer(TEXTS, vocabulary=280, context=64)
@@ -42,7 +41,7 @@ def test_the_same_texts_give_the_same_tokenizer(tmp_path) -> None:
 
 def test_a_saved_tokenizer_opens_with_its_template(tmp_path) -> None:
     TOKENIZER.save_pretrained(tmp_path)
-    opened = PreTrainedTokenizerFast.from_pretrained(tmp_path)
+    opened = read_tokenizer(tmp_path)
     messages = [{"role": "user", "content": "a mug"}, {"role": "assistant", "content": "take mug"}]
     assert opened.apply_chat_template(messages, tokenize=False) == f"{USER}a mug{ASSISTANT}take mug{END}"
     assert opened.model_max_length == 64

@@ -6,8 +6,6 @@ reference to its files, of a package of the registry or a local folder as a copy
 in.
 """
 
-from transformers import PreTrainedTokenizerFast
-
 from w2sg.config.data import Role
 from w2sg.config.models import Pretrained
 from w2sg.config.packages import PACKAGES
@@ -49,9 +47,10 @@ def main(params: Params, *, role: Role, seed: int) -> None:
         return
     from w2sg.training.copying import copying_rows
     from w2sg.training.sft import fit, train_sft
+    from w2sg.training.tokenizer import read_tokenizer
 
     training = getattr(params.pretrain, role)
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(layout.tokenizer())
+    tokenizer = read_tokenizer(layout.tokenizer())
     model = bases.create(architecture, tokenizer=tokenizer, context=params.models.context, seed=seed)
     copied = ""
     if training.copying is not None:

@@ -1,9 +1,13 @@
 """The tokenizer that both from-scratch models share, and the chat template with generation marks."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
+
+from w2sg.contracts.errors import UserError
+from w2sg.contracts.files import STAGE, reading
 
 USER, ASSISTANT, END, PAD, UNKNOWN = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>", "<|unknown|>"
 
@@ -82,3 +86,16 @@ def train_tokenizer(texts: Iterable[str], *, vocabulary: int, context: int) -> P
     )
     fast.chat_template = CHAT_TEMPLATE
     return fast
+
+
+def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer that its stage has written.
+
+    Raises:
+        UserError: the folder is missing or damaged; transformers would ask the hub for a folder that is not there.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; {STAGE}")
+    with reading(folder, "a tokenizer"):
+        tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    return tokenizer

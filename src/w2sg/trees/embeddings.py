@@ -70,7 +70,7 @@ def read_embeddings(path: Path) -> Mapping[str, NDArray[np.float32]]:
     """Text -> unit vector.
 
     Raises:
-        UserError: the file is missing, truncated or of another kind, or its vectors differ in length.
+        UserError: the file is missing, truncated or of another kind, or its vectors are not unit vectors of one space.
     """
     table = files.read_parquet(path, _SCHEMA)
     texts = table.column("text").to_pylist()
@@ -82,4 +82,7 @@ def read_embeddings(path: Path) -> Mapping[str, NDArray[np.float32]]:
     if not lengths - {0}:
         raise UserError(f"{path}: vectors without a number; rebuild it")
     matrix = vectors.flatten().to_numpy().reshape(len(texts), -1)
+    # Half precision rounds a length by a thousandth; a NaN is near nothing, so it fails here as well.
+    if strange := np.flatnonzero(~(np.abs(np.linalg.norm(matrix, axis=1) - 1.0) < 0.01)).tolist():
+        raise UserError(f"{path}: the vector of {shown(texts[strange[0]])} is not of length 1; rebuild it")
     return dict(zip(texts, matrix, strict=True))

@@ -3,7 +3,8 @@
 import argparse
 import random
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatch
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -97,10 +98,14 @@ def compare(data: Path) -> int:
         ("search", searches, found),
         ("rewards", rewards, rewarded),
     ):
-        for path, number, line in _lines(data, name):
-            where = f"{path}: line {number}"
-            short = f"{path.name} line {number}"
-            _tried(lambda: repeat(files.parsed(line), short), where, tally, skipped)  # noqa: B023
+        for path in _files(data, f"{name}.jsonl"):
+            lines = _lines(path)
+            if not lines:
+                skipped.append(f"{path}: empty; {REMEDY}")
+            for number, line in lines:
+                where = f"{path}: line {number}"
+                short = f"{path.name} line {number}"
+                _tried(lambda: repeat(files.parsed(line), short), where, tally, skipped)  # noqa: B023
     if not any(tally.total for tally in tallies) and not skipped:
         raise UserError(f"{data}: nothing to compare, expected goals_*.json, episodes, search or rewards .jsonl")
     print("; ".join(map(str, tallies)) + (f"; skipped: {len(skipped)}" if skipped else ""))
@@ -187,16 +192,13 @@ def _state(session: Session) -> dict[str, Any]:
     }
 
 
-def _lines(data: Path, name: str) -> Iterator[tuple[Path, int, bytes]]:
-    """The records of the files `name`.jsonl, each with where it stands."""
-    for path in _files(data, f"{name}.jsonl"):
-        with files.reading(path, "readable", remedy=REMEDY):
-            content = files.content_of(path)
-        for number, line in enumerate(content.split(b"\n"), 1):
-            if line.strip():
-                yield path, number, line
+def _lines(path: Path) -> list[tuple[int, bytes]]:
+    """The records of a file, each with the number of its line."""
+    with files.reading(path, "readable", remedy=REMEDY):
+        content = files.content_of(path)
+    return [(number, line) for number, line in enumerate(content.split(b"\n"), 1) if line.strip()]
 
 
 def _files(data: Path, pattern: str) -> list[Path]:
-    """The files of `data` that match `pattern`, plain or compressed."""
-    return sorted([*data.glob(pattern), *data.glob(f"{pattern}.gz")])
+    """The files of `data` that match `pattern`, plain or compressed, and links that lead nowhere."""
+    return sorted(path for path in data.iterdir() if fnmatch(path.name.removesuffix(".gz"), pattern))

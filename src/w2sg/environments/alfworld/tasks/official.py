@@ -93,6 +93,8 @@ def _choose(
         )
     root = roots[-1] / FOLDERS[split]
     named = {"-".join(folder.relative_to(root).parts): folder for folder in game_folders(root)}
+    if strange := [folder for name, folder in named.items() if not _utf8(name)]:
+        raise UserError(f"{strange[0]}: its name is not UTF-8, as a task's must be; rename it")
     found = 0
     for name in sorted(named, key=lambda n: hashlib.sha256(n.encode()).digest()):
         game, trajectory = read_game(named[name])
@@ -109,3 +111,8 @@ def _modern(data: Mapping[str, Any]) -> dict[str, Any]:
     _, words = split_goal(data["grammar"])
     domain, grammar = shipped_rules()
     return {**data, "pddl_domain": domain, "grammar": grammar.replace(GOAL, words)}
+
+
+def _utf8(name: str) -> bool:
+    """Whether a file's name is text; Python shows each byte that is none as half of a character."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)

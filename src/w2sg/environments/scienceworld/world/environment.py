@@ -210,6 +210,7 @@ def read_spec(task: Task) -> Spec:
     if spec is None or not (
         isinstance(spec.task, str)
         and type(spec.variation) is int
+        and spec.variation >= 0
         and isinstance(spec.simplifications, str)
         and type(spec.start_score) in (int, float)
         and math.isfinite(spec.start_score)
