@@ -11,7 +11,7 @@ from w2sg.contracts.messages import Message
 from w2sg.training import precision, sft, trainer_setup
 from w2sg.training.batches import GroupedSampler
 from w2sg.training.encoding import encode
-from w2sg.training.sft import train_sft
+from w2sg.training.sft import given_and_likeliest, train_sft
 
 from .conftest import same, weights
 
@@ -198,3 +198,49 @@ def test_batches_are_of_like_length(model, tokenizer, conversations, optimizatio
     monkeypatch.setattr(trainer_setup, "GroupedSampler", Watched)
     train(model, tokenizer, conversations, optimization)
     assert sorted(seen) == sorted([*range(24), *range(24)])  # two epochs
+
+
+def test_the_confidence_loss_gains_its_weight_in_a_fifth_of_the_updates(
+    model: LlamaForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    conversations: list[list[Message]],
+    optimization: Optimization,
+) -> None:
+    """By hand, on one batch whose weights do not move: 10 updates, of which the first two have less than the whole."""
+    still = optimization.model_copy(update={"epochs": 10.0, "learning_rate": 1e-12})
+    given, own = [], []
+    for messages in conversations[:8]:
+        ids, mask = encode(tokenizer, messages, name="a test")
+        with torch.no_grad():
+            log_p = torch.log_softmax(model(input_ids=torch.tensor([ids])).logits[0, :-1], dim=-1)
+        learned = torch.tensor(mask)[1:].bool()
+        given.append(log_p.gather(-1, torch.tensor(ids[1:])[:, None])[learned, 0])
+        own.append(log_p.max(dim=-1).values[learned])
+    teacher, self_taught = (-float(torch.cat(values).mean()) for values in (given, own))
+    assert teacher > self_taught + 0.1
+    for micro_tokens in (None, 128):
+        twin = LlamaForCausalLM(model.config)
+        twin.load_state_dict(weights(model))
+        _, log = train_sft(
+            twin,
+            tokenizer,
+            conversations[:8],
+            optimization=still.model_copy(update={"micro_tokens": micro_tokens}),
+            lora=None,
+            assistant_only=True,
+            seed=0,
+            confidence=0.5,
+        )
+        weights_by_hand = [0.0, 0.25] + [0.5] * 8
+        by_hand = [(1 - weight) * teacher + weight * self_taught for weight in weights_by_hand]
+        assert [row["loss"] for row in log] == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_the_likeliest_token_is_learned_as_a_label_would_be() -> None:
+    logits = torch.randn(5, 7, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    _, own = given_and_likeliest(logits, torch.zeros(5, dtype=torch.long))
+    (found,) = torch.autograd.grad(own.sum(), logits)
+    (wanted,) = torch.autograd.grad(
+        -torch.nn.functional.cross_entropy(logits, logits.argmax(-1), reduction="sum"), logits
+    )
+    torch.testing.assert_close(found, wanted)

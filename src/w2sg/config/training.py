@@ -132,6 +132,8 @@ class Dpo(Section):
 class Imitation(Section):
     """Training of every imitation method (eq. 8)."""
 
+    confidence: Annotated[float, Field(ge=0.0, lt=1.0)]
+    """Weight, in place of as much of eq. 8, of the model's own likeliest tokens (Burns et al.'s confidence loss)."""
     optimization: Optimization
     """How every imitation method is trained."""
     lora: Lora | None

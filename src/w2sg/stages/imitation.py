@@ -37,6 +37,7 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
         lora=settings.lora,
         assistant_only=True,
         seed=seed,
+        confidence=settings.confidence,
     )
     card = (
         f"# {method}, {environment}, seed {seed}\n\n{entry.init}, further trained on {len(paths)} paths "

@@ -23,14 +23,50 @@ from w2sg.training.precision import warn_of_emulation
 from w2sg.training.trainer_log import LogRow, TrainingLog
 from w2sg.training.trainer_setup import OwnBatches, on_one_device, plain_attention, run, trainer_arguments
 
+CONFIDENCE_WARMUP = 0.2  # share of the updates in which the confidence loss gains its weight (Burns et al., 2023)
+
 
 class _Trainer(OwnBatches, SFTTrainer):
-    """TRL's trainer, with its loss, on our batches."""
+    """TRL's trainer, with its loss, on our batches; and with the confidence loss in the place of a part of it.
 
-    def compute_loss(self, *values: Any, **options: Any) -> torch.Tensor:
-        """TRL's loss; nothing of a stand-in."""
-        loss = super().compute_loss(*values, **options)
-        return 0.0 * loss if self.idle else loss
+    Attributes:
+        confidence: the weight of the confidence loss after its warm-up.
+    """
+
+    confidence: float = 0.0
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """The loss of the part at hand; nothing of a stand-in."""
+        loss: torch.Tensor
+        if not self.confidence:
+            loss = super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+            return 0.0 * loss if self.idle else loss
+        assert not return_outputs and num_items_in_batch is not None, "nothing is evaluated during training"
+        given, own = model(**inputs, use_cache=False, per_token=given_and_likeliest)
+        weight = self.confidence * min(1.0, self.state.global_step / (CONFIDENCE_WARMUP * self.state.max_steps))
+        share = self.accelerator.num_processes * (not self.idle)
+        loss = -((1.0 - weight) * given + weight * own).sum() * share / num_items_in_batch
+        return loss
+
+
+def given_and_likeliest(logits: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Log-probabilities of the tokens that are given, and of those that the model itself finds likeliest, in nats.
+
+    The second is the confidence loss of Burns et al. (2023, section 4.3, eq. 1) for a choice among many: the
+    cross-entropy with the model's own hardened prediction, so that it may hold against its teacher what it is sure of.
+
+    Args:
+        logits: shape (tokens, vocabulary).
+        targets: shape (tokens,).
+    """
+    log_p = torch.log_softmax(logits, dim=-1)
+    return log_p.gather(-1, targets[:, None])[:, 0], log_p.max(dim=-1).values
 
 
 def train_sft(
@@ -42,6 +78,7 @@ def train_sft(
     lora: Lora | None,
     assistant_only: bool,
     seed: int,
+    confidence: float = 0.0,
 ) -> tuple[PreTrainedModel, list[LogRow]]:
     """Maximise the log-likelihood of conversations; the loss is the mean over the learned tokens of a batch.
 
@@ -49,6 +86,8 @@ def train_sft(
 
     Args:
         assistant_only: learn assistant turns only (fine-tuning) or every token (pretraining).
+        confidence: weight of the confidence loss (see given_and_likeliest) in the place of as much of the likelihood,
+            reached after a fifth of the updates.
 
     Returns:
         The model in evaluation mode, adapters merged but in sight (a PeftModel), and one row per update: step, epoch,
@@ -64,7 +103,9 @@ def train_sft(
         _row(tokenizer, messages, assistant_only=assistant_only, name=f"{name}: conversation {number}")
         for number, messages in enumerate(conversations)
     ]
-    return fit(model, tokenizer, rows, optimization=optimization, lora=lora, seed=seed, name=name)
+    return fit(
+        model, tokenizer, rows, optimization=optimization, lora=lora, seed=seed, name=name, confidence=confidence
+    )
 
 
 def fit(
@@ -76,6 +117,7 @@ def fit(
     lora: Lora | None,
     seed: int,
     name: str,
+    confidence: float = 0.0,
 ) -> tuple[PreTrainedModel, list[LogRow]]:
     """As `train_sft`, on tokens: rows of input_ids, labels (-100 where nothing is learned) and length."""
     warn_of_emulation(optimization, name=name)
@@ -98,6 +140,7 @@ def fit(
             callbacks=[log],
         )
         trainer.micro_tokens = optimization.micro_tokens
+        trainer.confidence = confidence
         with plain_attention(model, longest=max(lengths)):
             return run(trainer), log.rows
 

@@ -147,7 +147,7 @@ def contrasts(models: Sequence[str], origins: Mapping[str, Origin] | None = None
     SFT strong and the untouched strong base against SFT weak; every method against both SFT models and its start; what
     learns from trees against what learns in the same way from other data; ours against their rivals and against the
     same data without the rejected sides; both models as teachers against the strong one alone;
-    expert paths against the demonstrations again, the room that there is.
+    expert paths against the demonstrations again, the room that there is; the confidence loss against none.
     """
     known = origins or {}
     ordered = in_table_order(models)
@@ -162,7 +162,7 @@ def contrasts(models: Sequence[str], origins: Mapping[str, Origin] | None = None
         wanted += [(method, rival) for rival in RIVALS]
         wanted += [(method, twin) for twin in without_rejected(method, known)]
     wanted += [("w2s_mcts", "w2s_dpo"), (TO_THE_LETTER["w2s_mcts"], TO_THE_LETTER["w2s_dpo"])]
-    wanted += [("both_best", "own_best"), ("expert_paths", "more_sft")]
+    wanted += [("both_best", "own_best"), ("expert_paths", "more_sft"), ("confident", "naive")]
     return [pair for pair in dict.fromkeys(wanted) if set(pair) <= set(ordered)]
 
 
