@@ -67,3 +67,19 @@ def absolute_model(own_tokenizer: PreTrainedTokenizerFast) -> GPT2LMHeadModel:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(6)
         return GPT2LMHeadModel(config).eval()
+
+
+@pytest.fixture(scope="session")
+def letters_pair() -> tuple[LlamaForCausalLM, PreTrainedTokenizerFast]:
+    """A model that writes letters, so that its text says all about its tokens, with its tokenizer."""
+    letters = ["<s>", "</s>", *"ĠĊ", *map(chr, range(33, 127))]
+    tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", model_max_length=CONTEXT,
+        chat_template=LLAMA2.replace("' ' + ", ""),
+    )  # fmt: skip
+    model = tiny_model(fast)
+    model.lm_head.weight.data[0] = 0.0
+    return model, fast

@@ -88,6 +88,60 @@ def test_later_turns_start_after_the_end_token(pair, answer):
     assert text.replace(" ", "") in ("<|user|>second<|assistant|>", "<s>[INST]second[/INST]")
 
 
+def talk(*contents):
+    """A conversation, the user first."""
+    return [{"role": ("user", "assistant")[turn % 2], "content": text} for turn, text in enumerate(contents)]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_conversation_goes_on_from_the_middle(letters_pair, temperature):
+    """From turn k on it is the one that was never left, in one batch with others that go on from elsewhere."""
+    policy = TransformersPolicy(*letters_pair)
+    heard = ["You see a mug.", "ok", "2 mugs, and so on", "x", "You win."]
+    uniforms = np.random.default_rng(3).random((len(heard), 8))
+
+    def answers(batch, rows, observations, turns):
+        return batch.respond(
+            rows, observations, temperature=[temperature] * len(rows), top_p=[0.95] * len(rows),
+            uniforms=uniforms[list(turns)],
+        )  # fmt: skip
+
+    whole = policy.start(1)
+    said = [answers(whole, [0], [text], [turn])[0] for turn, text in enumerate(heard)]
+    assert len(set(said)) == len(said), "the model listens"
+    starts = [2, 0, 4, 1]
+    before = [talk(*(text for pair in zip(heard[:k], said[:k], strict=True) for text in pair)) for k in starts]
+    batch = policy.start(4, before=before)
+    for ahead in range(len(heard)):
+        rows = [row for row, start in enumerate(starts) if start + ahead < len(heard)]
+        turns = [starts[row] + ahead for row in rows]
+        if rows:
+            assert answers(batch, rows, [heard[turn] for turn in turns], turns) == [said[turn] for turn in turns]
+    (length,) = {length for row, length in enumerate(batch._length)}
+    assert length == whole._length[0], "the context is filled alike"
+
+
+def test_earlier_turns_are_read_as_in_training(pair):
+    """Their tokens, those of the marks among them, are the template's."""
+    model, tokenizer = pair
+    said = talk("hello [INST]", "Thought: so.\nAction: go to drawer 1", "You see a mug.", "", "ok")
+    expected = tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=True, return_dict=False)
+    batch = TransformersPolicy(model, tokenizer).start(1, before=[said[:4]])
+    fed = []
+    read = batch._conversations.respond
+    batch._conversations.respond = lambda prompts, **settings: fed.extend(prompts) or read(prompts, **settings)
+    respond(batch, [0], ["ok"])
+    assert fed == [expected]
+
+
+def test_earlier_turns_beyond_the_context_answer_nothing(letters_pair):
+    policy = TransformersPolicy(*letters_pair)
+    batch = policy.start(2, before=[talk("go " * CONTEXT, "x"), talk("go", "x")])
+    texts = respond(batch, [0, 1], ["ok", "ok"])
+    assert texts == ["", *respond(policy.start(1, before=[talk("go", "x")]), [0], ["ok"])]
+    assert texts[1] != ""
+
+
 def test_context_overflow_answers_nothing_from_then_on(own_tokenizer):
     """Also when a later observation would fit again; the others go on undisturbed."""
     model = tiny_model(own_tokenizer, context=120)
@@ -155,7 +209,11 @@ def test_contexts_of_models_that_name_none_or_change_beyond_one(own_tokenizer):
 )
 def test_templates_that_cannot_be_continued_are_refused(llama2_model, llama2_tokenizer, monkeypatch, template):
     monkeypatch.setattr(llama2_tokenizer, "chat_template", template)
-    batch = TransformersPolicy(llama2_model, llama2_tokenizer).start(1)
+    policy = TransformersPolicy(llama2_model, llama2_tokenizer)
+    batch = policy.start(1)
     respond(batch, [0], ["one"])
-    with pytest.raises(UserError, match=r"its chat template does not end each assistant turn with </s> and leave it"):
+    refusal = r"its chat template does not end each assistant turn with </s> and leave it"
+    with pytest.raises(UserError, match=refusal):
         respond(batch, [0], ["two"])
+    with pytest.raises(UserError, match=refusal):
+        policy.start(1, before=[talk("one", "so")])

@@ -4,15 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast
 
 from w2sg.agents.policies import TransformersPolicy
 from w2sg.agents.rollout import play
 from w2sg.agents.server import ServerPolicy
 from w2sg.contracts.errors import UserError
 
-from .conftest import CONTEXT, LLAMA2, tiny_model
 from .serving import Served
 from .test_rollout import Letters, contents, requests
 
@@ -20,19 +17,8 @@ NAME = "models/sft/weak"
 
 
 @pytest.fixture(scope="module")
-def pair():
-    """A model that writes letters, so that its text says all about its tokens."""
-    letters = ["<s>", "</s>", *"ĠĊ", *map(chr, range(33, 127))]
-    tokenizer = Tokenizer(models.BPE(vocab={letter: number for number, letter in enumerate(letters)}, merges=[]))
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    fast = PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", model_max_length=CONTEXT,
-        chat_template=LLAMA2.replace("' ' + ", ""),
-    )  # fmt: skip
-    model = tiny_model(fast)
-    model.lm_head.weight.data[0] = 0.0
-    return model, fast
+def pair(letters_pair):
+    return letters_pair
 
 
 @pytest.fixture
@@ -92,6 +78,20 @@ def test_what_is_asked(served, monkeypatch):
         "path": "/v1/chat/completions",
         "token": "Bearer secret",
     }
+
+
+def test_a_conversation_goes_on_from_the_middle(served):
+    """What was said before is sent along, and answered as where it was played."""
+    settings = {"temperature": [0.0], "top_p": [1.0], "uniforms": np.zeros((1, 8))}
+    whole = policy(served).start(1)
+    said = [whole.respond([0], [heard], **settings)[0] for heard in ("one", "two", "three")]
+    before = [[
+        {"role": "user", "content": "one"}, {"role": "assistant", "content": said[0]},
+        {"role": "user", "content": "two"}, {"role": "assistant", "content": said[1]},
+    ]]  # fmt: skip
+    assert policy(served).start(1, before=before).respond([0], ["three"], **settings) == [said[2]]
+    assert served.asked[-1] == served.asked[-2]
+    assert len(before[0]) == 4, "what was given is left as it was"
 
 
 def test_as_many_requests_at_a_time_as_are_allowed(served, tmp_path):

@@ -33,8 +33,13 @@ class Batch(Protocol):
 class Policy(Protocol):
     """An agent that can play many episodes at once."""
 
-    def start(self, rows: int) -> Batch:
-        """Open `rows` new conversations."""
+    def start(self, rows: int, before: Sequence[Sequence[Message]] | None = None) -> Batch:
+        """Open `rows` conversations.
+
+        Args:
+            before: what was said in each of them so far, user and assistant in turn, the last turn the assistant's;
+                nothing unless given. They go on as if these turns had been played here.
+        """
 
 
 def context(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
@@ -56,15 +61,22 @@ class TransformersPolicy:
         self._model = model.eval()
         self._tokenizer = tokenizer
 
-    def start(self, rows: int) -> "TransformersBatch":
-        """See Policy."""
-        return TransformersBatch(self._model, self._tokenizer, rows=rows)
+    def start(self, rows: int, before: Sequence[Sequence[Message]] | None = None) -> "TransformersBatch":
+        """See Policy.
+
+        Raises:
+            UserError: the chat template cannot continue a conversation.
+        """
+        return TransformersBatch(self._model, self._tokenizer, before=before or [()] * rows)
 
 
 class TransformersBatch:
     """See Batch. Each turn is the text that the chat template adds to the conversation so far."""
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, rows: int) -> None:
+    def __init__(
+        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, before: Sequence[Sequence[Message]]
+    ) -> None:
+        rows = len(before)
         self._tokenizer = tokenizer
         self._context = context(model.config, tokenizer)
         self._messages: list[list[Message]] = [[] for _ in range(rows)]
@@ -75,6 +87,8 @@ class TransformersBatch:
         self._end = end if isinstance(end, list) else [end]
         pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self._conversations = Conversations(model, rows=rows, pad=pad, end=self._end)
+        # What was said before is read with the first turn, in one pass.
+        self._unread = [self._earlier(row, messages) for row, messages in enumerate(before)]
 
     def respond(
         self,
@@ -91,7 +105,8 @@ class TransformersBatch:
         for number, (row, observation) in enumerate(zip(rows, observations, strict=True)):
             if row in self._full:
                 continue
-            tokens = self._open_turn(row, observation)
+            tokens = [*self._unread[row], *self._open_turn(row, observation)]
+            self._unread[row] = []
             if self._length[row] + len(tokens) + uniforms.shape[1] > self._context:
                 self._full.add(row)
             else:
@@ -112,6 +127,25 @@ class TransformersBatch:
                 self._length[rows[number]] += len(tokens) + len(turn) + 1
         return texts
 
+    def _earlier(self, row: int, messages: Sequence[Message]) -> list[int]:
+        """Token ids of turns that were not played here, each turn by itself, as where they are played.
+
+        Raises:
+            UserError: see _open_turn; or the template writes an answer elsewhere than behind the opening of its turn.
+        """
+        assert len(messages) % 2 == 0, "a conversation goes on after a turn of the assistant"
+        tokens: list[int] = []
+        for heard, said in zip(messages[::2], messages[1::2], strict=True):
+            tokens += self._open_turn(row, heard["content"])
+            opened = self._render(self._messages[row], open_turn=True)
+            self._messages[row].append(said)
+            text = self._render(self._messages[row])
+            ending = self._ending(text)
+            if ending <= len(opened) or not text.startswith(opened):
+                raise self._refusal()
+            tokens += self._tokenizer(text[len(opened) : ending], add_special_tokens=False)["input_ids"]
+        return tokens
+
     def _open_turn(self, row: int, observation: str) -> list[int]:
         """Token ids of the user turn and of the opening of the assistant turn.
 
@@ -121,15 +155,22 @@ class TransformersBatch:
         messages = self._messages[row]
         before = self._render(messages) if messages else ""
         # What follows the end token in the template (a line break, say) belongs to the next turn's block.
-        ending = max((before.rfind(end) + len(end) for end in self._end_texts() if end in before), default=0)
+        ending = self._ending(before)
         messages.append(Message(role="user", content=observation))
         text = self._render(messages, open_turn=True)
         if (before and not ending) or text[:ending] != before[:ending]:
-            raise UserError(
-                f"{self._tokenizer.name_or_path}: its chat template does not end each assistant turn with "
-                f"{' or '.join(self._end_texts())} and leave it as it was; give the tokenizer a template that does"
-            )
+            raise self._refusal()
         return self._tokenizer(text[ending:], add_special_tokens=False)["input_ids"]
+
+    def _ending(self, text: str) -> int:
+        """Where the last end token of a rendered conversation ends; 0 where there is none."""
+        return max((text.rfind(end) + len(end) for end in self._end_texts() if end in text), default=0)
+
+    def _refusal(self) -> UserError:
+        return UserError(
+            f"{self._tokenizer.name_or_path}: its chat template does not end each assistant turn with "
+            f"{' or '.join(self._end_texts())} and leave it as it was; give the tokenizer a template that does"
+        )
 
     def _end_texts(self) -> list[str]:
         return [self._tokenizer.convert_ids_to_tokens(end) for end in self._end]

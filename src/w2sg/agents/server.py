@@ -55,9 +55,9 @@ class ServerPolicy:
         token = os.environ.get("OPENAI_API_KEY")
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
-    def start(self, rows: int) -> "ServerBatch":
+    def start(self, rows: int, before: Sequence[Sequence[Message]] | None = None) -> "ServerBatch":
         """See Policy."""
-        return ServerBatch(self, rows=rows)
+        return ServerBatch(self, before=before or [()] * rows)
 
     def answer_all(self, requests: Sequence[tuple[Sequence[Message], dict[str, float]]]) -> list[str | None]:
         """The model's next turn in every conversation, None where it does not fit the context.
@@ -118,9 +118,9 @@ class ServerBatch:
     The seed of a request comes from its first uniform number; what a server makes of it is its own.
     """
 
-    def __init__(self, policy: ServerPolicy, *, rows: int) -> None:
+    def __init__(self, policy: ServerPolicy, *, before: Sequence[Sequence[Message]]) -> None:
         self._policy = policy
-        self._messages: list[list[Message]] = [[] for _ in range(rows)]
+        self._messages: list[list[Message]] = [list(messages) for messages in before]
         self._full: set[int] = set()
 
     def respond(
