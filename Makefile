@@ -5,6 +5,8 @@
 # make sensitivity  what each reading of the paper changes, into docs/method.md; goes on where it was stopped
 # make grid  tree breadth and beta varied (Table 3, Figure 5), then the report with them
 # make study all environments, five seeds: params/study.yaml in .study/; what it finds goes to docs/study
+# make study SEEDS="2 3"  plays these alone and keeps them in docs/study/seeds; the report is of all that are kept
+# make study POOL=1  plays none: the report again
 # make study STUDY=dose  TreeDPO by dose and labels, one seed: params/dose.yaml, docs/dose
 # make chaos         a run on params/smoke.yaml that is killed KILLS times gives the bytes of an undisturbed one
 # make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/
@@ -113,7 +115,7 @@ STUDY ?= study
 
 study: install
 	python workflow/studies/published.py fetch
-	python workflow/studies/study.py $(STUDY) --cores $(CORES)
+	python workflow/studies/study.py $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(POOL),--pool) --cores $(CORES)
 
 check: lint
 	$(PYTEST) -m 'not slow'

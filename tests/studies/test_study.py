@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
+import keeping
 import study
+from seeds import Record
 from w2sg.config import params
 from w2sg.config.overlays import merged
 from w2sg.config.yaml_files import read_yaml
 
 ROOT = Path(__file__).parents[2]
-STUDY = study.Study()
+STUDY = keeping.Study()
+PLAYED = [
+    Record(0, "0123456789ab", 3.21, 2, "Linux x86_64", {}, ""),
+    Record(7, "unknown", 1.0, 8, "Darwin arm64", {}, ""),
+]
 DVC = str(Path(sys.executable).with_name("dvc"))
 
 
@@ -75,52 +81,63 @@ def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder.parent / "params.yaml").write_text("seeds: [0, 1]\n")
     (folder / "explorer.html").write_text("page")
     (folder / "explorer").mkdir()
-    for name in study.FILES:
+    for name in keeping.FILES:
         (folder / name).write_text(name)
     (tmp_path / "docs/study").mkdir(parents=True)
     (tmp_path / "docs/study/of_an_older_study.csv").write_text("")
+    (tmp_path / "docs/study/figures").mkdir()
+    (tmp_path / "docs/study/figures/of_an_older_study.svg").write_text("")
+    (tmp_path / "docs/study/seeds").mkdir()
+    (tmp_path / "docs/study/seeds/0.tar.xz").write_text("")
     return folder
 
 
 def test_tables_claims_figures_and_a_small_report_are_kept(results: Path) -> None:
-    study.keep(STUDY, results, hours=3.21, cores="2")
+    keeping.keep(STUDY, results, PLAYED)
     kept = {str(path.relative_to(STUDY.kept)) for path in STUDY.kept.rglob("*") if path.is_file()}
     pages = {"report.html", "explorer.html", "README.md"}
-    assert kept == {*study.FILES, "figures/standings.svg", "params.yaml", *pages}
+    assert kept == {*keeping.FILES, "figures/standings.svg", "params.yaml", "seeds/0.tar.xz", *pages}
     page = (STUDY.kept / "README.md").read_text()
-    assert "commit unknown, 3.2 hours on 2 cores of" in page
+    assert "from `params/study.yaml`: the report at commit unknown, of" in page
+    assert "| 0 | 0123456789ab | 3.2 | 2 | Linux x86_64 |\n| 7 | unknown | 1.0 | 8 | Darwin arm64 |\n\n" in page
     assert "report.html" in page and "explorer.html" in page
 
 
 def test_large_pages_are_not_kept(results: Path) -> None:
-    (results / "report.html").write_bytes(b" " * (study.LARGEST_REPORT + 1))
+    (results / "report.html").write_bytes(b" " * (keeping.LARGEST_REPORT + 1))
     (results / "explorer/trees-alfworld-0-weak.js").touch()
-    study.keep(STUDY, results, hours=1.0, cores="all")
+    keeping.keep(STUDY, results, PLAYED)
     assert not list(STUDY.kept.glob("*.html"))
     assert ".html" not in (STUDY.kept / "README.md").read_text()
 
 
 def test_the_commit_says_when_files_differ_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    file = tmp_path / "file"
+    file, page = tmp_path / "file", tmp_path / "docs/page"
+    page.parent.mkdir()
+    page.write_text("one")
     file.write_text("one")
     who = ["-c", "user.name=toy", "-c", "user.email=toy@example.org"]
-    for command in (["init", "--quiet"], ["add", "file"], [*who, "commit", "--quiet", "--message", "one"]):
+    for command in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "--message", "one"]):
         subprocess.run(["git", *command], check=True)
-    clean = study.commit()
+    clean = keeping.commit()
     assert len(clean) == 12
+    page.write_text("what the seed before has left")
+    assert keeping.commit() == clean
     file.write_text("two")
-    assert study.commit() == f"{clean}, with changes"
+    assert keeping.commit() == f"{clean}, with changes"
 
 
 def test_another_study_has_its_own_places_and_says_what_made_it(results: Path) -> None:
-    dose = study.Study("dose")
+    dose = keeping.Study("dose")
     assert (dose.params, dose.workspace, dose.kept) == (Path("params/dose.yaml"), Path(".dose"), Path("docs/dose"))
-    study.keep(dose, results, hours=1.0, cores="2")
+    keeping.keep(dose, results, PLAYED)
     page = (dose.kept / "README.md").read_text()
-    assert page.startswith("# The study: dose\n\nMade by `make study STUDY=dose` from `params/dose.yaml`: commit")
-    assert page.endswith("Report, explorer and figures: `.dose/results`, where it was run.\n")
-    assert {path.name for path in dose.kept.iterdir()} == {*study.FILES, "params.yaml", "README.md"}
+    assert page.startswith(
+        "# The study: dose\n\nMade by `make study STUDY=dose` from `params/dose.yaml`: the report at commit"
+    )
+    assert page.endswith("Report, explorer and figures: `.dose/.pool/results`, where it was made.\n")
+    assert {path.name for path in dose.kept.iterdir()} == {*keeping.FILES, "params.yaml", "README.md"}
     assert (STUDY.kept / "of_an_older_study.csv").exists()
 
 

@@ -1,100 +1,133 @@
-"""Run a study and keep what it found: `python workflow/studies/study.py NAME --cores N`, or `make study STUDY=NAME`.
+"""Play the seeds of a study, keep them, and report on all that are kept: `make study`, `make study SEEDS="2 3"`.
 
-params/NAME.yaml is run in a workspace of its own, .NAME, which stays: stopped, the next call goes on where this one
-was; called again after it is done, it runs only what has changed. It uses the project's DVC cache, so that what it has
-in common with `make run` is not computed again. Its tables and claims are copied to docs/NAME with a page that says
-what made them; of `study`, the one that the report of other runs shows, also figures and, if they are not too large to
-be versioned, report and explorer. Those of others stay in .NAME/results.
+`python workflow/studies/study.py NAME --seeds 2 3` plays two seeds with params/NAME.yaml in a workspace of its own,
+.NAME, which stays: stopped, the same call goes on where this one was. It uses the project's DVC cache, so that what it
+has in common with `make run` is not computed again. What the report reads of each seed is packed into docs/NAME/seeds
+(seeds.py), so that seeds may be played on several machines or days. Without --seeds, those of params/NAME.yaml that are
+not kept yet are played; with --pool, none.
+
+Then the report is made of all seeds that are kept, in .NAME/.pool. Its tables and claims are copied to docs/NAME with a
+page that says what made them; of `study`, the one that the report of other runs shows, also figures and, if they are
+not too large to be versioned, report and explorer.
 """
 
 import argparse
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+import archives
+import pooled
+import seeds
+from keeping import Study, commit, keep, shown
+from w2sg.config.overlays import merged
+from w2sg.config.params import validated
 from w2sg.contracts import files
-
-FILES = (
-    "table1.csv",
-    "table1.md",
-    "tables.md",
-    "learning.csv",
-    "comparisons.csv",
-    "complement.csv",
-    "regime.csv",
-    "supervision.csv",
-    "recovered.csv",
-    "claims.md",
-    "tree_quality.csv",
-    "theorem.csv",
-    "tree_gain.csv",
-)
-LARGEST_REPORT = 3_000_000  # bytes
-PAGE = """# {title}
-
-Made by `{command}` from `{params}`: commit {commit}, {hours:.1f} hours on {cores} cores of {machine}.
-
-- [table1.md](table1.md): rewards, success and completion of every method; the figures behind it: `table1.csv`
-- [claims.md](claims.md): the paper's sentences, each beside what was measured, with a verdict
-- [tables.md](tables.md): shares recovered, who solves what, and the paper's Tables 2 to 4
-- `comparisons.csv`, `complement.csv`, `regime.csv`, `supervision.csv`, `recovered.csv`, `learning.csv`
-- `tree_quality.csv`, `tree_gain.csv`, `theorem.csv`
-- `params.yaml`: the settings{pages}
-"""
-ABOUT = {
-    "figures": "the report's",
-    "report.html": "all of it on one page",
-    "explorer.html": "every tree and episode, for a browser",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Study:
-    """Where a study of this name has its parameters, its workspace, and what is kept of it."""
-
-    name: str = "study"
-
-    @property
-    def params(self) -> Path:
-        """An overlay or a complete file."""
-        return Path("params") / f"{self.name}.yaml"
-
-    @property
-    def workspace(self) -> Path:
-        """A project of its own."""
-        return Path(f".{self.name}")
-
-    @property
-    def kept(self) -> Path:
-        """A folder under version control."""
-        return Path("docs") / self.name
+from w2sg.contracts.errors import UserError, told
 
 
 def main() -> int:
-    """Run and copy; the exit code is Snakemake's where it fails."""
+    """Play, pack, report, copy; the exit code is Snakemake's or the report's where they fail."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("name", nargs="?", default="study", help="of the file in params, without .yaml")
     parser.add_argument("--cores", default="all", help="as of snakemake")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--seeds", type=int, nargs="+", metavar="N", help="play these; else those that are not kept")
+    which.add_argument("--pool", action="store_true", help="play none")
     arguments = parser.parse_args()
-    study, cores = Study(arguments.name), arguments.cores
-    made = subprocess.run([sys.executable, "workflow/studies/workspace.py", str(study.params), str(study.workspace)])
+    study = Study(arguments.name)
+    try:
+        return follow(study, [] if arguments.pool else arguments.seeds, cores=arguments.cores)
+    except (UserError, OSError) as error:
+        for line in told(error):
+            print(line, file=sys.stderr)
+        return 2
+
+
+def follow(study: Study, wanted: Sequence[int] | None, *, cores: str) -> int:
+    """Play the seeds that are wanted, keep them, and what the report says of all that are kept.
+
+    Args:
+        wanted: None for those of the study's parameters that are not kept.
+
+    Raises:
+        UserError: parameters, an archive or its record is wrong, or there is no seed at all.
+    """
+    values = merged(study.params).values
+    validated(values, source=study.params)
+    kept = seeds.kept(study.seeds, but=wanted or ())
+    if wanted is None:
+        wanted = [seed for seed in values["seeds"] if seed not in kept]
+    now = seeds.sections(values, source=study.params)
+    seeds.check(study.seeds, kept.values(), now, source=study.params)
+    if wanted:
+        validated(values | {"seeds": wanted}, source=study.params)
+        if code := play(study, values, wanted, cores=cores):
+            return code
+        kept = seeds.kept(study.seeds)
+    if not kept:
+        raise UserError(f"{study.seeds}: no seed is kept; play one (--seeds {values['seeds'][0]})")
+    text = parameters(study, values, list(kept))
+    if code := pooled.report(study.seeds, kept, values, text=text, folder=study.pool):
+        return code
+    for seed in shown(study):
+        if seed not in kept:
+            print(f"{study.kept}: seed {seed} is in the tables no more, as no archive of it is kept", file=sys.stderr)
+    keep(study, study.pool / "results", list(kept.values()))
+    print(f"{study.kept}: {', '.join(sorted(path.name for path in study.kept.iterdir()))}")
+    return 0
+
+
+def play(study: Study, values: dict[str, Any], wanted: Sequence[int], *, cores: str) -> int:
+    """Play some seeds in the study's workspace and pack each; Snakemake's exit code."""
+    played = study.workspace / "played.yaml"
+    files.write_text(played, parameters(study, values, wanted))
+    made = subprocess.run([sys.executable, "workflow/studies/workspace.py", str(played), str(study.workspace)])
     if made.returncode:
         return made.returncode
     share_cache(study)
-    snakemake = ["snakemake", "--cores", cores, "--keep-going"]
-    code, seconds = run(snakemake, study.workspace, spent=study.workspace / "seconds.json")
+    spent = study.workspace / f"seconds-{'-'.join(map(str, wanted))}.json"
+    code, seconds = run(["snakemake", "--cores", cores, "--keep-going"], study.workspace, spent=spent)
     if code:
         print(f"{study.name}: not complete; call again to go on from here", file=sys.stderr)
         return code
-    keep(study, study.workspace / "results", hours=seconds / 3600, cores=cores)
-    print(f"{study.kept}: {', '.join(sorted(path.name for path in study.kept.iterdir()))}")
+    count = (os.cpu_count() or 1) if cores == "all" else int(cores)
+    machine = f"{platform.system()} {platform.machine()}"
+    hours = round(seconds / 3600 / len(wanted), 2)
+    record = seeds.Record(0, commit(), hours, count, machine, seeds.sections(values, source=study.params), "")
+    for seed in wanted:
+        pack(study, values, replace(record, seed=seed))
+    spent.unlink()
     return 0
+
+
+def pack(study: Study, values: dict[str, Any], record: seeds.Record) -> None:
+    """Keep what one seed has played; the record of the same archive stays, for this call has played nothing anew."""
+    archive = seeds.archive_of(study.seeds, record.seed)
+    try:
+        before = seeds.read(archive)
+    except UserError:
+        before = None
+    record = replace(record, sha256=archives.pack(study.workspace, archive, pooled.outputs(values, record.seed)))
+    if before is None or (before.sha256, before.params) != (record.sha256, record.params):
+        seeds.write(archive, record)
+    print(f"{archive}: {archive.stat().st_size / 1e6:.1f} MB")
+
+
+def parameters(study: Study, values: dict[str, Any], chosen: Sequence[int]) -> str:
+    """The study's parameters, complete, with other seeds."""
+    whole = values | {"seeds": list(chosen)}
+    text = yaml.safe_dump(whole, sort_keys=False, default_flow_style=None, width=200, allow_unicode=True)
+    return f"# {study.params.as_posix()} with the seeds that were asked for: change it there.\n{text}"
 
 
 def run(command: list[str], folder: Path, *, spent: Path, every: float = 30.0) -> tuple[int, float]:
@@ -120,43 +153,6 @@ def share_cache(study: Study) -> None:
     """Let the workspace keep its outputs in the project's own cache, and find there what `make run` has computed."""
     cache = os.path.relpath(".dvc/cache", study.workspace)
     subprocess.run(["dvc", "cache", "dir", "--local", "--quiet", cache], cwd=study.workspace, check=True)
-
-
-def keep(study: Study, results: Path, *, hours: float, cores: str) -> None:
-    """Replace the folder of an earlier call by what the results hold."""
-    kept = study.kept
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.mkdir(parents=True)
-    for name in FILES:
-        if (results / name).exists():
-            shutil.copy2(results / name, kept / name)
-    shutil.copy2(results.parent / "params.yaml", kept / "params.yaml")
-    main_one = study == Study()
-    if main_one:
-        shutil.copytree(results / "figures", kept / "figures")
-        if (results / "report.html").stat().st_size <= LARGEST_REPORT:
-            shutil.copy2(results / "report.html", kept / "report.html")
-        if not any((results / "explorer").iterdir()):  # its data are in the page, so they are not too large
-            shutil.copy2(results / "explorer.html", kept / "explorer.html")
-    pages = [f"\n- `{name}`: {words}" for name, words in ABOUT.items() if (kept / name).exists()]
-    page = PAGE.format(
-        title=f"The study: {study.name}" if not main_one else "The study",
-        command="make study" if main_one else f"make study STUDY={study.name}",
-        params=study.params,
-        commit=commit(),
-        hours=hours,
-        cores=os.cpu_count() if cores == "all" else cores,
-        machine=f"{platform.system()} {platform.machine()}",
-        pages="".join(pages) or f"\n\nReport, explorer and figures: `{study.workspace}/results`, where it was run.",
-    )
-    (kept / "README.md").write_text(page, encoding="utf-8")
-
-
-def commit() -> str:
-    """Short name of the commit; says so where files differ from it."""
-    words = ["git", "describe", "--always", "--dirty=, with changes", "--abbrev=12", "--exclude=*"]
-    done = subprocess.run(words, capture_output=True, text=True)
-    return done.stdout.strip() or "unknown"
 
 
 if __name__ == "__main__":
