@@ -1,5 +1,6 @@
 """Hostile values, and changes of values, texts and files; all that is drawn comes from one generator."""
 
+import copy
 import random
 import string
 from collections.abc import Callable, Sequence
@@ -59,11 +60,11 @@ def changed(rng: random.Random, tree: Any, *, times: int = 1, new: Callable[[ran
             here = here[key]
         action = rng.choice(["replace", "replace", "remove", "double", "rename", "wrap", "swap"])
         if action == "replace":
-            here[last] = new(rng)
+            here[last] = copy.deepcopy(new(rng))  # else a part might come to lie in itself
         elif action == "remove":
             del here[last]
         elif action == "double" and isinstance(here, list):
-            here.insert(rng.randrange(len(here) + 1), here[last])
+            here.insert(rng.randrange(len(here) + 1), copy.deepcopy(here[last]))
         elif action == "rename" and isinstance(here, dict):
             here[rng.choice([str(last) + "x", "", HALF, str(last).upper()])] = here.pop(last)
         elif action == "wrap":

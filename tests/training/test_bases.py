@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,19 @@ def test_a_broken_checkpoint_is_one_line(
     bases.save(model, tokenizer, tmp_path / "a")
     (tmp_path / "a" / "model.safetensors").unlink()
     with pytest.raises(UserError, match="a: cannot be loaded as a language model") as caught:
+        bases.load(tmp_path / "a")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_tokenizer_that_panics_is_one_line(
+    model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, tmp_path: Path
+) -> None:
+    bases.save(model, tokenizer, tmp_path / "a")
+    file = tmp_path / "a" / "tokenizer.json"
+    settings = json.loads(file.read_text())
+    settings["normalizer"]["normalizers"][2]["pattern"]["Regex"] = ""
+    file.write_text(json.dumps(settings))
+    with pytest.raises(UserError, match=r"a: cannot be loaded as a language model \(index out of bounds") as caught:
         bases.load(tmp_path / "a")
     assert "\n" not in str(caught.value)
 

@@ -15,7 +15,7 @@ from w2sg.commands.run import lock_file
 from w2sg.config import params, threads
 from w2sg.config.fields import Splits
 from w2sg.config.params import Params
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, of_library
 from w2sg.environments.opener import opener
 from w2sg.environments.optional import optional
 from w2sg.environments.tasks import make_tasks
@@ -64,7 +64,9 @@ def tried(what: str, rows: Iterator[Finding]) -> Iterator[Finding]:
     """The rows of a check; what it dies of is a row too, as that is what it was to find."""
     try:
         yield from rows
-    except Exception as error:  # a half-installed library may raise anything
+    except BaseException as error:  # a half-installed library may raise anything
+        if not of_library(error):
+            raise
         text = str(error).strip().partition("\n")[0][:LONGEST]
         yield Finding(what, False, f"{type(error).__name__}: {text}", "run `make install`")
 

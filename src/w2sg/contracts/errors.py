@@ -43,6 +43,11 @@ def of_system(error: OSError) -> str:
     return f"{where or 'standard output'}: {error.strerror.lower()}{remedy}"
 
 
+def of_library(error: BaseException) -> bool:
+    """Whether a library failed: with an Exception, or with a panic in Rust, which is made to be no Exception."""
+    return isinstance(error, Exception) or type(error).__name__ == "PanicException"
+
+
 def reason(error: BaseException) -> str:
     """The first line of an error, cut."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

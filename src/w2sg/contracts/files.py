@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from w2sg.contracts import processes
-from w2sg.contracts.errors import UserError, named, of_system, reason, shown
+from w2sg.contracts.errors import UserError, named, of_library, of_system, reason, shown
 
 STAGE = "run the stage that writes it"
 
@@ -80,7 +80,9 @@ def reading(path: Path, what: str, *, remedy: str = STAGE) -> Iterator[None]:
         raise
     except FileNotFoundError:
         raise UserError(f"{path}: no such file; {remedy}") from None
-    except Exception as error:  # readers of damaged files may raise anything
+    except BaseException as error:  # readers of damaged files may raise anything
+        if not of_library(error):
+            raise
         if isinstance(error, OSError) and error.errno is not None and error.filename is not None:
             raise UserError(of_system(error)) from None
         raise UserError(f"{path}: not {what} ({reason(error)}); {remedy}") from None

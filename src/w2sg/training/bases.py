@@ -175,17 +175,18 @@ def _load_adapters(folder: Path, *, name: str, dtype: Kept) -> tuple[PreTrainedM
 
 def _prepare(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, name: str) -> None:
     """Bring a tokenizer and a model's settings for generation into the shape that `load` promises."""
-    # transformers would save how this copy was loaded, and a copy of the copy would differ.
-    for key in ("is_local", "local_files_only"):
-        tokenizer.init_kwargs.pop(key, None)
-    ensure_generation_marks(tokenizer, name=name)
-    if (context := sources.context_of(model.config)) is not None:
-        tokenizer.model_max_length = min(tokenizer.model_max_length, context)
-    if not model.generation_config._from_model_config:
-        # The makers' temperature and the like are used by no stage, and may contradict each other when they are saved.
-        ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": model.generation_config.eos_token_id}
-        model.generation_config = GenerationConfig(**ends)
-    _agree_on_ends(model, tokenizer)
+    with sources.loading(name):
+        # transformers would save how this copy was loaded, and a copy of the copy would differ.
+        for key in ("is_local", "local_files_only"):
+            tokenizer.init_kwargs.pop(key, None)
+        ensure_generation_marks(tokenizer, name=name)
+        if (context := sources.context_of(model.config)) is not None:
+            tokenizer.model_max_length = min(tokenizer.model_max_length, context)
+        if not model.generation_config._from_model_config:
+            # The makers' temperature and the like are used by no stage, and may contradict each other when saved.
+            ends = {"bos_token_id": tokenizer.bos_token_id, "eos_token_id": model.generation_config.eos_token_id}
+            model.generation_config = GenerationConfig(**ends)
+        _agree_on_ends(model, tokenizer)
 
 
 def _agree_on_ends(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

