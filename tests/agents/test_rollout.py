@@ -48,8 +48,9 @@ class Scripted:
     def __init__(self, *turns):
         self.turns, self.asked = turns, []
 
-    def start(self, rows):
+    def start(self, rows, before=None):
         self.count = [0] * rows
+        self.before = before
         return self
 
     def respond(self, rows, observations, *, temperature, top_p, uniforms):
@@ -71,11 +72,11 @@ class Dying:
     def __init__(self, policy, *, at=None):
         self.policy, self.at, self.played = policy, at, 0
 
-    def start(self, rows):
+    def start(self, rows, before=None):
         if self.played == self.at:
             raise Killed
         self.played += 1
-        return self.policy.start(rows)
+        return self.policy.start(rows, before)
 
 
 def requests(count=7, *, max_steps=3, samples=1):

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Self
@@ -23,7 +23,7 @@ from w2sg.contracts.environment import Environment
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import digest
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Step, Trajectory, read_trajectories, write_trajectories
+from w2sg.contracts.trajectories import Step, Trajectory, conversation, read_trajectories, write_trajectories
 from w2sg.contracts.turns import parse_response
 
 # Finished cohorts of unfinished runs; outside the stages' outputs, which DVC deletes before a stage runs.
@@ -43,12 +43,18 @@ def store(name: str, *inputs: Path, settings: object) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One episode to be played."""
+    """One episode to be played.
+
+    Attributes:
+        sample: what tells it from the other episodes of its task, in the tables and for its random numbers.
+        prefix: the agent's first turns, which are said as they are; the policy goes on from there.
+    """
 
     task: Task
     sample: int
     temperature: float
     top_p: float
+    prefix: tuple[str, ...] = ()
 
 
 def uniforms(*, seed: int, request: Request, turn: int, count: int) -> np.ndarray:
@@ -82,31 +88,26 @@ def play_cohort(
         name: the policy's name in the trajectories.
         prompt: text before the first observation ("" for none).
     """
-    batch = policy.start(len(requests))
-    steps: list[list[Step]] = [[] for _ in requests]
-    completed = [False] * len(requests)
-    observations = list(openings)
-    active = list(range(len(requests)))
-    turn = 0
-    while active:
-        draws = [uniforms(seed=seed, request=requests[row], turn=turn, count=max_new_tokens) for row in active]
+    episodes = [_Episode(environments[row], opening) for row, opening in enumerate(openings)]
+    for episode, request in zip(episodes, requests, strict=True):
+        for response in request.prefix:
+            if not episode.over:
+                episode.act(response)
+    batch = policy.start(len(requests), before=[conversation(each.steps, prompt=prompt) for each in episodes])
+    while active := [row for row, each in enumerate(episodes) if not each.over]:
+        draws = [
+            uniforms(seed=seed, request=requests[row], turn=len(episodes[row].steps), count=max_new_tokens)
+            for row in active
+        ]
         responses = batch.respond(
             active,
-            [f"{prompt}\n{observations[row]}" if prompt and turn == 0 else observations[row] for row in active],
+            [episodes[row].heard(prompt) for row in active],
             temperature=[requests[row].temperature for row in active],
             top_p=[requests[row].top_p for row in active],
             uniforms=np.stack(draws),
         )
-        still = []
         for row, response in zip(active, responses, strict=True):
-            step, ended, cut = _act(environments[row], observations[row], response)
-            steps[row].append(step)
-            observations[row] = step.next_observation
-            completed[row] = ended
-            if not (ended or cut):
-                still.append(row)
-        active = still
-        turn += 1
+            episodes[row].act(response)
     return [
         Trajectory(
             environment=request.task.environment,
@@ -115,30 +116,50 @@ def play_cohort(
             sample=request.sample,
             temperature=request.temperature,
             top_p=request.top_p,
-            completed=completed[row],
-            steps=tuple(steps[row]),
+            completed=episode.completed,
+            steps=tuple(episode.steps),
         )
-        for row, request in enumerate(requests)
+        for request, episode in zip(requests, episodes, strict=True)
     ]
 
 
-def _act(environment: Environment, observation: str, response: str) -> tuple[Step, bool, bool]:
-    """Let one response act; return the step, whether the environment ended, and whether the step cap was reached."""
-    parsed = parse_response(response)
-    # A turn without an action costs a step like any other; the environment answers the empty action.
-    thought, action = parsed if parsed is not None else ("", "")
-    result = environment.step(action)
-    answer = result.observation if parsed is not None else NO_ACTION
-    step = Step(
-        observation=observation,
-        thought=thought,
-        action=action,
-        response=response,
-        next_observation=answer,
-        score=result.score,
-        valid=parsed is not None,
-    )
-    return step, result.terminated, result.truncated
+@dataclass
+class _Episode:
+    """One episode as far as it is played.
+
+    Attributes:
+        observation: the last one.
+        completed, over: the environment ended it; it did, or the step cap was reached.
+    """
+
+    environment: Environment
+    observation: str
+    steps: list[Step] = field(default_factory=list)
+    completed: bool = False
+    over: bool = False
+
+    def heard(self, prompt: str) -> str:
+        """The user turn to be answered."""
+        return f"{prompt}\n{self.observation}" if prompt and not self.steps else self.observation
+
+    def act(self, response: str) -> None:
+        """Let one response act."""
+        parsed = parse_response(response)
+        # A turn without an action costs a step like any other; the environment answers the empty action.
+        thought, action = parsed if parsed is not None else ("", "")
+        result = self.environment.step(action)
+        step = Step(
+            observation=self.observation,
+            thought=thought,
+            action=action,
+            response=response,
+            next_observation=result.observation if parsed is not None else NO_ACTION,
+            score=result.score,
+            valid=parsed is not None,
+        )
+        self.steps.append(step)
+        self.observation = step.next_observation
+        self.completed, self.over = result.terminated, result.terminated or result.truncated
 
 
 def play(
