@@ -42,7 +42,7 @@ class _Scripted:
     def __init__(self, texts: list[str]) -> None:
         self._texts = [text.encode(errors="replace").decode() for text in texts]
 
-    def start(self, rows: int) -> "_Scripted":
+    def start(self, rows: int, before: object = None) -> "_Scripted":
         return self
 
     def respond(self, rows: list[int], observations: list[str], **_: Any) -> list[str]:

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from w2sg.config.environments import FOLDER, NAMES
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, shown
 
 SKELETON = Path(__file__).parent / "skeleton"
 SECTION = """\
@@ -25,7 +25,9 @@ def run(name: str) -> int:
     """
     target = FOLDER / name
     if not re.fullmatch(r"[a-z][a-z0-9_]*", name) or keyword.iskeyword(name):
-        raise UserError(f"{name!r}: allowed are small letters, digits and _, a letter first, no word of Python's own")
+        raise UserError(
+            f"{shown(name)}: allowed are small letters, digits and _, a letter first, no word of Python's own"
+        )
     if target.exists() or target.with_suffix(".py").exists():
         raise UserError(f"{name}: w2sg/environments has that already; there are {', '.join(NAMES)}")
     for source in sorted(SKELETON.rglob("*.txt")):

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from w2sg.contracts import layout
 from w2sg.contracts.episodes import Episode, read_episodes
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.evaluation.measures.models import in_table_order, label
 from w2sg.evaluation.report.viewer import SEPARATOR, informative, path_nodes
@@ -99,7 +99,9 @@ def show_tree(environment: str, task: str, *, seed: int, minimum_gap: float) -> 
     """
     grown = trees.load(layout.trees(environment, seed))
     if task not in grown:
-        raise UserError(f"{task}: no tree of this task in {layout.trees(environment, seed)}; {_some(list(grown))}")
+        raise UserError(
+            f"{named(task)}: no tree of this task in {layout.trees(environment, seed)}; {_some(list(grown))}"
+        )
     nodes: frozenset[int] = frozenset()
     for file in sorted(layout.paths(environment, seed, "any").parent.glob("*.parquet")):
         for found in DemonstrationPath.read(file):
@@ -122,13 +124,13 @@ def show_episodes(environment: str, task: str, *, seed: int, models: Sequence[st
     here = [episode for episode in everything if episode.trajectory.task_id == task]
     if not here:
         known = list(dict.fromkeys(episode.trajectory.task_id for episode in everything))
-        raise UserError(f"{task}: nobody was evaluated on this task of {environment}; {_some(known)}")
+        raise UserError(f"{named(task)}: nobody was evaluated on this task of {environment}; {_some(known)}")
     # A model of which several samples were played is shown by its first.
     first: dict[str, Episode] = {}
     for episode in here:
         first.setdefault(episode.model, episode)
     if unknown := [model for model in models if model not in first]:
-        raise UserError(f"{unknown[0]}: no episode of this model on {task}; there are {', '.join(first)}")
+        raise UserError(f"{named(unknown[0])}: no episode of this model on {named(task)}; there are {', '.join(first)}")
     chosen = [first[model] for model in models or in_table_order(first)]
     lines = [f"{environment} {task}", "", *_wrapped(chosen[0].trajectory.steps[0].observation)]
     actions = [step.action for step in chosen[0].trajectory.steps]

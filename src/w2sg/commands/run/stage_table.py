@@ -205,7 +205,7 @@ def needed(stages: list[Stage], targets: Sequence[str]) -> dict[str, Stage]:
         found = [name for name in of_name if target in (name, name.partition("@")[0])]
         if not found:
             kinds = ", ".join(dict.fromkeys(name.partition("@")[0] for name in of_name))
-            raise UserError(f"{target}: no such stage; {TABLE} has {kinds}")
+            raise UserError(f"{named(target)}: no such stage; {TABLE} has {kinds}")
         waiting += found
     wanted: set[str] = set()
     while waiting:

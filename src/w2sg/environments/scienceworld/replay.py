@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named
 from w2sg.environments.scienceworld.tasks.splits import TASKS
 from w2sg.environments.scienceworld.world.simulator import Answer, Simulator, Variations
 
@@ -34,7 +34,7 @@ def compare(
     """
     names = TASKS if tasks == "all" else tuple(tasks.split(","))
     if unknown := [name for name in names if name not in TASKS]:
-        raise UserError(f"--tasks {','.join(unknown)}: unknown; allowed are all, {', '.join(TASKS)}")
+        raise UserError(f"--tasks {named(','.join(unknown))}: unknown; allowed are all, {', '.join(TASKS)}")
     if variations < 1:
         raise UserError(f"--variations {variations}: allowed is 1 or more")
     simulator = Simulator(java_home=java_home, heap_mb=heap_mb, timeout=timeout)
