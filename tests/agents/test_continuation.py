@@ -109,6 +109,7 @@ def test_what_is_heard_must_be_what_was_heard(tmp_path):
     (played,) = run(Scripted("x"), tmp_path, [Start(task(), SAID, 0)], prompt="PROMPT")
     messages = conversation(played.steps[:2], prompt="PROMPT")
     check_heard(played, messages, prompt="PROMPT")
+    check_heard(played, messages[:3], prompt="PROMPT")
     messages[2]["content"] = "4 letters"
     with pytest.raises(UserError, match=r"^task task-0: turn 1 was played on other words than it is now; the tasks"):
         check_heard(played, messages, prompt="PROMPT")

@@ -15,13 +15,13 @@ from w2sg.contracts.errors import UserError
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.environments.alfworld.experts.demonstrations import expert_trajectory
 from w2sg.environments.alfworld.experts.exploratory import play_trajectory
-from w2sg.environments.alfworld.redraw import redraw, unseen
+from w2sg.environments.alfworld.redraw import Redraws, redraw, unseen
 from w2sg.environments.alfworld.tasks import games
 from w2sg.environments.alfworld.tasks.floor_plans import floor_plan
 from w2sg.environments.alfworld.tasks.games import TASK_TYPES, GameSettings, draw_game
 from w2sg.environments.alfworld.world.engine import Engine
 from w2sg.environments.alfworld.world.environment import AlfworldEnvironment, make_task
-from w2sg.environments.alfworld.world.translation import Game, save, translate
+from w2sg.environments.alfworld.world.translation import Game, load, save, translate
 
 from .alfworld_examples import SMALL, real_files, small_game
 
@@ -175,6 +175,24 @@ def test_the_same_generator_gives_the_same_game() -> None:
     game = small_game("pick_and_place_simple")
     one, other, another = (redraw(game, [], rng=random.Random(seed)) for seed in (1, 1, 2))
     assert one.facts == other.facts != another.facts
+
+
+def test_redrawn_tasks_are_played_in_their_folder(tmp_path: Path) -> None:
+    """The environment opens them like any others, and one with nothing hidden is the task itself."""
+    game = drawn(ROOMS, 0)
+    save(tmp_path / "own", "train-0000", game)
+    task = make_task("train-0000", game, split="train", max_steps=60)
+    redraws = Redraws(tmp_path / "own", tmp_path / "redrawn")
+    first, same, second = (redraws.task(task, [], number=number) for number in (0, 0, 1))
+    assert first == same != second and first.instruction == task.instruction
+    places = [lie(load(tmp_path / "redrawn", each.task_id)) for each in (task, first, second)]
+    assert places[0] == lie(game) and places[0] != places[1] != places[2]
+    assert Redraws(tmp_path / "own", tmp_path / "again").task(task, [], number=1) == second
+    assert lie(load(tmp_path / "again", second.task_id)) == places[2]
+    everywhere = [f"{verb} {place}" for place in set(lie(game).values()) for verb in ("go to", "open")]
+    assert redraws.task(task, sorted(everywhere, key=lambda each: each.split()[-2:]), number=0) is task
+    for each in (redraws.own(task), first, second):
+        assert expert_trajectory(AlfworldEnvironment(tmp_path / "redrawn"), each, np.random.default_rng(0)).success
 
 
 def test_games_of_others_are_refused() -> None:

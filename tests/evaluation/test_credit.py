@@ -95,7 +95,6 @@ def test_shares_are_means_over_steps_then_paths_then_tasks() -> None:
     assert (found["right"].tasks, found["right"].paths, found["right"].steps) == (2, 3, 4)
     assert found["outcome"].value.mean == pytest.approx((1.0 + 0.5) / 2)
     assert found["start"].value.mean == pytest.approx((1.0 + 0.5) / 2)
-    assert found["shown wrong"].value.mean == 0.0, "with four samples a p-value is 1/16 at least"
     assert found["right"].verdict == "below" and found["outcome"].verdict is None
     assert "luck" not in found and "kind state" not in found
 

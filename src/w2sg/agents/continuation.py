@@ -85,12 +85,12 @@ def check_heard(trajectory: Trajectory, messages: Sequence[Message], *, prompt: 
     """See that an episode began with a conversation: that its environment answered the turns as it did at first.
 
     Args:
-        messages: user and assistant in turn, from the start of the episode.
+        messages: user and assistant in turn, from the start of the episode, no longer than it.
 
     Raises:
         UserError: it did not.
     """
-    again = conversation(trajectory.steps[: len(messages) // 2], prompt=prompt)
+    again = conversation(trajectory.steps, prompt=prompt)[: len(messages)]
     for turn, (before, now) in enumerate(zip(messages, again, strict=True)):
         if before != now:
             raise UserError(

@@ -9,20 +9,24 @@ objects there are, and all that was observed. One thing is left out: that a room
 rather cut to the receptacles at hand where more of them are needed.
 """
 
+import json
 import random
 from collections.abc import Collection, Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from itertools import groupby
+from pathlib import Path
 
 from w2sg.contracts.errors import UserError, shown
-
-# Private there: a change of those modules would let everything be played anew.
+from w2sg.contracts.files import digest
+from w2sg.contracts.tasks import Task
 from w2sg.environments.alfworld.tasks.floor_plans import FITS, FIXED
 from w2sg.environments.alfworld.tasks.games import _LAMP_PLACES
 from w2sg.environments.alfworld.world.engine import Engine
+from w2sg.environments.alfworld.world.environment import game_name
 from w2sg.environments.alfworld.world.text import _unescaped
-from w2sg.environments.alfworld.world.translation import Game
+from w2sg.environments.alfworld.world.translation import Game, load, save
 
+# _LAMP_PLACES and _unescaped are private where they are: were those modules changed, all games would be played anew.
 _ATTEMPTS = 1000
 _KINDS = {kind.lower(): kind for kind in (*FIXED, "Sink", "Bathtub")}
 _FITS = {place.lower(): {kind.lower() for kind in kinds} for place, kinds in FITS.items()}
@@ -59,6 +63,45 @@ def unseen(game: Game, actions: Sequence[str]) -> int:
     """How many objects lie where the actions have not looked."""
     seen = _watched(game, actions)[1]
     return sum(fact[2] not in seen for fact in game.facts if fact[0] == "inreceptacle")
+
+
+class Redraws:
+    """Redrawn games of a run's tasks, in a folder that an environment can be opened on.
+
+    Args:
+        games: folder of the tasks' own games.
+        folder: where those that are played are written, the tasks' own among them.
+    """
+
+    def __init__(self, games: Path, folder: Path) -> None:
+        self._games, self._folder = games, folder
+        self._own: dict[str, Game] = {}
+
+    def own(self, task: Task) -> Task:
+        """The task itself, to be played in the folder."""
+        self._game(task)
+        return task
+
+    def task(self, task: Task, actions: Sequence[str], *, number: int) -> Task:
+        """The task in a hidden state that agrees with what its `actions` were answered; see redraw.
+
+        Args:
+            number: of the state; the same arguments give the same one.
+        """
+        game, own = self._game(task), game_name(task)
+        name = f"{own}-{digest(text=repr((list(actions), number)))}"
+        drawn = redraw(game, actions, rng=random.Random(name))
+        if drawn is game:
+            return task
+        save(self._folder, name, drawn)
+        return replace(task, task_id=name, spec=json.dumps({"game": name}))
+
+    def _game(self, task: Task) -> Game:
+        name = game_name(task)
+        if name not in self._own:
+            self._own[name] = load(self._games, name)
+            save(self._folder, name, self._own[name])
+        return self._own[name]
 
 
 def _watched(game: Game, actions: Sequence[str]) -> tuple[list[tuple[str, bool]], set[str]]:

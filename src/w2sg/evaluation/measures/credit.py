@@ -28,14 +28,11 @@ from w2sg.evaluation.measures.regime import Criterion, Verdict
 from w2sg.evaluation.measures.statistics import ROUNDING, Interval
 
 States = Literal["recorded", "redrawn"]
-Measure = Literal[
-    "right", "by chance", "strictly right", "shown wrong", "outcome", "start", "skill", "luck", "kind state"
-]
+Measure = Literal["right", "by chance", "strictly right", "outcome", "start", "skill", "luck", "kind state"]
 
 RIGHT_STEPS = Criterion("f", "right steps of the weak model's paths on tasks that only it solves", 0.85)
 TOLERANCE = 0.25
 """A step is right unless what follows it scores worse by more than this: with four samples, than one of them."""
-LEVEL = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +139,6 @@ MEASURES: dict[Measure, Callable[[PathCredit], float]] = {
     "right": lambda path: path.share(StepOutcomes.right),
     "by chance": lambda path: path.share(lambda step: step.by_chance),
     "strictly right": lambda path: path.share(lambda step: step.right(tolerance=0.0)),
-    "shown wrong": lambda path: path.share(lambda step: step.p_worse <= LEVEL),
     "outcome": lambda path: path.outcome,
     "start": lambda path: path.start,
 }

@@ -4,7 +4,7 @@ What weak-to-strong methods can show depends on where the two models stand. In t
 41 to 47 and SFT strong 4 to 12 more; that the strong model fails tasks which the weak one solves in M samples, and
 that right data would help it, is what the methods live on. The last two criteria need rows of their own: without
 them it is the learner that is tested, not the data. Letters are those of the register (docs/log/20), whose (f), the
-quality of single steps by playing on from them, no stage measures.
+quality of single steps by playing on from them, no stage measures, but `make credit` does (measures/credit.py).
 """
 
 from collections.abc import Sequence

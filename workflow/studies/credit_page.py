@@ -1,0 +1,115 @@
+"""docs/credit: the page, its tables, and the figures behind them."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from credit_paths import KINDS
+from study import commit
+from w2sg.contracts import files
+from w2sg.evaluation.measures.credit import RIGHT_STEPS, TOLERANCE, Credit, Measure, PathCredit
+from w2sg.evaluation.measures.models import environment_label
+from w2sg.evaluation.report import csv_rows
+from w2sg.evaluation.report.table import NO, Table
+
+STEPS: tuple[Measure, ...] = ("right", "by chance", "strictly right")
+GAINS: tuple[Measure, ...] = ("outcome", "start", "skill", "luck", "kind state")
+PAGE = """# What steps are worth, and luck
+
+Made by `make credit`: commit {commit}, {hours:.2f} hours, options
+`{words}`.
+
+Tasks that the strong model fails by itself and the weak one solves in M samples, at most {tasks} an environment and
+seed; from before and after every step of the paths {model} plays to the end, {samples} times (temperature
+{temperature:g}, top-p {top_p:g}).
+What the measures are and why: [method.md](../method.md#what-a-step-is-worth).
+Figures: `credit.csv`, and each step's continuations in `steps.csv`.
+
+{tables}"""
+OF_STEPS = f"""\
+Shares of steps, percent, with intervals over tasks; criterion ({RIGHT_STEPS.letter}) wants \
+{100 * RIGHT_STEPS.least:g} or more of them right.
+Right: continuations after the step score no more than {TOLERANCE:g} below those before it.
+By chance: what this share would be for the same continuations if no step changed anything; noise keeps it below 100.
+Strictly right: not below at all.
+Recorded: in the hidden state of the run, where a lucky guess is right, too; redrawn: over those that agree with what
+was seen."""
+OF_GAINS = """\
+Points of task score, over redrawn hidden states.
+What a path has gained (outcome) over what the policy scores on its task (start) is what its steps are worth (skill)
+and what their answers happened to be (luck).
+Kind state: how much more the path's continuations score in the recorded hidden state than in redrawn ones."""
+
+
+def write(
+    folder: Path, found: Sequence[Credit], paths: Sequence[PathCredit], *, options: argparse.Namespace, hours: float
+) -> None:
+    """Write page and figures into a folder."""
+    tables = [_table("Steps", OF_STEPS, found, STEPS, verdict=True)]
+    gains = [each for each in found if each.states == "redrawn"]
+    if gains:
+        tables.append(_table("Skill and luck", OF_GAINS, gains, GAINS, verdict=False))
+    words = f"--run RUN --tasks {options.tasks} --samples {options.samples} --model {options.model}"
+    page = PAGE.format(
+        **{name: getattr(options, name) for name in ("tasks", "model", "samples", "temperature", "top_p")},
+        words=words,
+        commit=commit(),
+        hours=hours,
+        tables="\n".join(table.markdown() for table in tables),
+    )
+    files.write_text(folder / "README.md", page)
+    files.write_text(folder / "credit.csv", csv_rows.text([_row(each) for each in found]))
+    steps = [
+        {
+            "environment": step.environment,
+            "seed": step.seed,
+            "task": step.task_id,
+            "kind": step.kind,
+            "states": step.states,
+            "step": step.step,
+            "before": " ".join(f"{score:g}" for score in step.before),
+            "after": " ".join(f"{score:g}" for score in step.after),
+            "worth": step.worth,
+            "right": step.right(),
+            "p_worse": step.p_worse,
+        }
+        for path in paths
+        for step in path.steps
+    ]
+    files.write_text(folder / "steps.csv", csv_rows.text(steps))
+
+
+def _row(each: Credit) -> dict[str, object]:
+    return {
+        "environment": each.environment,
+        "kind": each.kind,
+        "states": each.states,
+        "measure": each.measure,
+        "tasks": each.tasks,
+        "paths": each.paths,
+        "steps": each.steps,
+        "value": each.value.mean,
+        "low": each.value.low,
+        "high": each.value.high,
+        "least": RIGHT_STEPS.least if each.measure == "right" else None,
+        "verdict": each.verdict,
+    }
+
+
+def _table(title: str, note: str, found: Sequence[Credit], measures: Sequence[Measure], *, verdict: bool) -> Table:
+    """A row for each environment, kind and states."""
+    cells = {(each.environment, each.kind, each.states, each.measure): each for each in found}
+    rows = []
+    for environment, kind, states in dict.fromkeys(key[:3] for key in cells):
+        own = [cells.get((environment, kind, states, measure)) for measure in measures]
+        first = next(each for each in own if each)
+        row = [environment_label(environment), KINDS[kind], states, str(first.tasks), str(first.steps)]
+        row += [_figure(each) if each else NO for each in own]
+        rows.append([*row, first.verdict or NO] if verdict else row)
+    head = ["environment", "path", "states", "tasks", "steps", *measures, *(["verdict"] if verdict else [])]
+    return Table(title, note, head, rows)
+
+
+def _figure(each: Credit) -> str:
+    value, low, high = (100 * number for number in (each.value.mean, each.value.low, each.value.high))
+    return f"{value:.1f} [{low:.1f}, {high:.1f}]".replace("-", "−")
