@@ -25,7 +25,10 @@ from w2sg.environments.alfworld.world.translation import Game, load, save, trans
 
 from .alfworld_examples import SMALL, real_files, small_game
 
-ROOMS = GameSettings(max_receptacles=8, distractors=8, goal_texts="one", rooms=("bathroom", "bedroom"))
+TYPES = tuple(name for name in TASK_TYPES if "heat" not in name and "cool" not in name)
+ROOMS = GameSettings(
+    task_types=TYPES, max_receptacles=8, distractors=8, goal_texts="one", rooms=("bathroom", "bedroom")
+)
 LARGE = GameSettings(max_receptacles=40, distractors=14)
 
 
@@ -74,8 +77,7 @@ def test_what_was_done_is_answered_alike_and_the_goal_can_be_met(
 ) -> None:
     """Real floor plans, all task types, the expert and stray play, from every third turn on."""
     folder = tmp_path_factory.mktemp("redraw")
-    types = rooms.task_types if rooms is not ROOMS else TASK_TYPES[:3] + TASK_TYPES[5:]
-    game = drawn(replace(rooms, task_types=types), index, seed=seed)
+    game = drawn(rooms, index, seed=seed)
     actions = [step.action for step in episode(game, folder, share=share, seed=seed).steps]
     for number, before in enumerate(prefixes(actions)):
         again = redraw(game, before, rng=random.Random(f"{seed}/{number}"))
@@ -147,7 +149,16 @@ def test_what_acting_blindly_tells_is_kept() -> None:
     assert tried > 100
 
 
-def test_the_draws_are_the_generators() -> None:
+def kept_along(game: Game, actions: list[str], folder: Path) -> Iterator[Game]:
+    """The hidden states before the last action, kept or drawn anew on the way."""
+    save(folder / "own", "game", game)
+    task = make_task("game", game, split="train", max_steps=60)
+    redraws = Redraws(folder / "own", folder / "redrawn")
+    for number in range(400):
+        yield load(folder / "redrawn", redraws.along(task, actions, number=number)[-1].task_id)
+
+
+def test_the_draws_are_the_generators(tmp_path: Path) -> None:
     """Once one of two was found, the other lies where it does in the generator's games that look the same so far."""
     plan, two = floor_plan(407), GameSettings(max_receptacles=40, distractors=0)
     goal = games._Goal("pick_two_obj_and_place", "Candle", "Toilet", "")
@@ -165,10 +176,12 @@ def test_the_draws_are_the_generators() -> None:
     expected = Counter(lie(game)["candle 1"] for game in alike)
     again = Counter(lie(redraw(found, before, rng=random.Random(n)))["candle 1"] for n in range(1200))
     assert 1 < len(expected) < len(plan.receptacles) - 2, "its number tells on which side it is"
-    assert set(again) == set(expected)
-    for place, times in expected.items():
-        share = again[place] / again.total()
-        assert abs(times / expected.total() - share) < 4 * (share * (1 - share) / expected.total()) ** 0.5
+    kept = Counter(lie(each)["candle 1"] for each in kept_along(found, [*before, "look"], tmp_path))
+    for draws in (again, kept):
+        assert set(draws) == set(expected)
+        for place, times in expected.items():
+            share = draws[place] / draws.total()
+            assert abs(times / expected.total() - share) < 4 * (share * (1 - share) / expected.total()) ** 0.5
 
 
 def test_the_same_generator_gives_the_same_game() -> None:
@@ -178,21 +191,43 @@ def test_the_same_generator_gives_the_same_game() -> None:
 
 
 def test_redrawn_tasks_are_played_in_their_folder(tmp_path: Path) -> None:
-    """The environment opens them like any others, and one with nothing hidden is the task itself."""
+    """The environment opens them like any others; the same arguments give the same ones."""
     game = drawn(ROOMS, 0)
     save(tmp_path / "own", "train-0000", game)
     task = make_task("train-0000", game, split="train", max_steps=60)
     redraws = Redraws(tmp_path / "own", tmp_path / "redrawn")
-    first, same, second = (redraws.task(task, [], number=number) for number in (0, 0, 1))
+    (first,), (same,), (second,) = (redraws.along(task, ["look"], number=number) for number in (0, 0, 1))
     assert first == same != second and first.instruction == task.instruction
     places = [lie(load(tmp_path / "redrawn", each.task_id)) for each in (task, first, second)]
     assert places[0] == lie(game) and places[0] != places[1] != places[2]
-    assert Redraws(tmp_path / "own", tmp_path / "again").task(task, [], number=1) == second
+    assert Redraws(tmp_path / "own", tmp_path / "again").along(task, ["look"], number=1) == [second]
     assert lie(load(tmp_path / "again", second.task_id)) == places[2]
-    everywhere = [f"{verb} {place}" for place in set(lie(game).values()) for verb in ("go to", "open")]
-    assert redraws.task(task, sorted(everywhere, key=lambda each: each.split()[-2:]), number=0) is task
     for each in (redraws.own(task), first, second):
         assert expert_trajectory(AlfworldEnvironment(tmp_path / "redrawn"), each, np.random.default_rng(0)).success
+
+
+@pytest.mark.parametrize("index", range(6))
+def test_a_state_is_kept_as_long_as_it_agrees(tmp_path: Path, index: int) -> None:
+    """Then another is drawn; once nothing is hidden it is the game itself."""
+    game = drawn(ROOMS, index)
+    save(tmp_path / "own", "game", game)
+    task = make_task("game", game, split="train", max_steps=60)
+    actions = [f"{verb} {place}" for place in sorted(set(lie(game).values())) for verb in ("go to", "open", "close")]
+    actions.append("look")
+    redraws, kept = Redraws(tmp_path / "own", tmp_path / "redrawn"), 0
+    for number in range(8):
+        tasks = redraws.along(task, actions, number=number)
+        assert len(tasks) == len(actions)
+        assert lie(load(tmp_path / "redrawn", tasks[-1].task_id)) == lie(game)
+        for step, each in enumerate(tasks):
+            here = load(tmp_path / "redrawn", each.task_id)
+            assert answers(here, actions[:step]) == answers(game, actions[:step])
+            if step and each == tasks[step - 1]:
+                kept += 1
+            elif step:
+                before = load(tmp_path / "redrawn", tasks[step - 1].task_id)
+                assert answers(before, actions[:step]) != answers(game, actions[:step])
+    assert kept > 10
 
 
 def test_games_of_others_are_refused() -> None:

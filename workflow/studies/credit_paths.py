@@ -106,9 +106,9 @@ def plan(paths: Sequence[Recorded], *, samples: int, redraws: Redraws | None) ->
             yield Around(path, "recorded", step, _starts(path, own, step), after)
         if redraws is None:
             continue
-        for step in range(len(path.said)):
-            drawn = [redraws.task(path.task, path.actions[:step], number=number) for number in range(samples)]
-            yield Around(path, "redrawn", step, _starts(path, drawn, step), _starts(path, drawn, step + 1))
+        drawn = [redraws.along(path.task, path.actions, number=number) for number in range(samples)]
+        for step, tasks in enumerate(zip(*drawn, strict=True)):
+            yield Around(path, "redrawn", step, _starts(path, tasks, step), _starts(path, tasks, step + 1))
 
 
 def _starts(path: Recorded, tasks: Sequence[Task], turns: int) -> list[Start]:

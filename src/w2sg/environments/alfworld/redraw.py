@@ -78,23 +78,36 @@ class Redraws:
         self._own: dict[str, Game] = {}
 
     def own(self, task: Task) -> Task:
-        """The task itself, to be played in the folder."""
+        """The task itself, where it is to be played in the folder."""
         self._game(task)
         return task
 
-    def task(self, task: Task, actions: Sequence[str], *, number: int) -> Task:
-        """The task in a hidden state that agrees with what its `actions` were answered; see redraw.
+    def along(self, task: Task, actions: Sequence[str], *, number: int) -> list[Task]:
+        """Before each action, the task in a hidden state that agrees with what the actions before it were answered.
+
+        A state that still agrees after an action is kept, for then it is a draw given that answer, too; so what is
+        played on from after one action and from before the next is the same, where nothing surprising was seen.
 
         Args:
-            number: of the state; the same arguments give the same one.
+            number: of the draws; the same arguments give the same ones.
         """
         game, own = self._game(task), game_name(task)
-        name = f"{own}-{digest(text=repr((list(actions), number)))}"
-        drawn = redraw(game, actions, rng=random.Random(name))
-        if drawn is game:
-            return task
-        save(self._folder, name, drawn)
-        return replace(task, task_id=name, spec=json.dumps({"game": name}))
+        answers = _watched(game, actions)[0]
+        found: list[Task] = []
+        agrees = 0  # how many actions the last draw answers as the game does; it is kept before the next one, too
+        for step in range(len(actions)):
+            if not found or step > agrees:
+                name = f"{own}-{digest(text=repr((actions[:step], number)))}"
+                drawn = redraw(game, actions[:step], rng=random.Random(name))
+                if drawn is game:
+                    return [*found, *[task] * (len(actions) - step)]
+                save(self._folder, name, drawn)
+                found.append(replace(task, task_id=name, spec=json.dumps({"game": name})))
+                said = _watched(drawn, actions)[0]
+                agrees = next((turn for turn, one in enumerate(said) if one != answers[turn]), len(said)) - 1
+            else:
+                found.append(found[-1])
+        return found
 
     def _game(self, task: Task) -> Game:
         name = game_name(task)
