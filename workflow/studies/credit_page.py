@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from credit_paths import KINDS
-from study import commit
+from keeping import commit
 from w2sg.contracts import files
 from w2sg.evaluation.measures.credit import RIGHT_STEPS, TOLERANCE, Credit, Measure, PathCredit
 from w2sg.evaluation.measures.models import environment_label
