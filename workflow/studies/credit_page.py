@@ -111,5 +111,6 @@ def _table(title: str, note: str, found: Sequence[Credit], measures: Sequence[Me
 
 
 def _figure(each: Credit) -> str:
-    value, low, high = (100 * number for number in (each.value.mean, each.value.low, each.value.high))
+    # A rounded -0.01 is no minus.
+    value, low, high = (round(100 * number, 1) + 0.0 for number in (each.value.mean, each.value.low, each.value.high))
     return f"{value:.1f} [{low:.1f}, {high:.1f}]".replace("-", "−")
