@@ -97,5 +97,6 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; {STAGE}")
     with reading(folder, "a tokenizer"):
-        tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+        # Not local_files_only, which a copy would have among its settings.
+        tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
     return tokenizer
