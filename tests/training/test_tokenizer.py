@@ -1,3 +1,4 @@
+import json
 import unicodedata
 
 import pytest
@@ -45,7 +46,9 @@ def test_a_saved_tokenizer_opens_with_its_template(tmp_path) -> None:
     messages = [{"role": "user", "content": "a mug"}, {"role": "assistant", "content": "take mug"}]
     assert opened.apply_chat_template(messages, tokenize=False) == f"{USER}a mug{ASSISTANT}take mug{END}"
     assert opened.model_max_length == 64
-    assert not opened.init_kwargs.get("local_files_only"), "how it was opened would be saved with a base"
+    opened.save_pretrained(tmp_path / "copy")
+    saved = json.loads((tmp_path / "copy/tokenizer_config.json").read_text())
+    assert saved["local_files_only"] is False, "a base's bytes would depend on how its tokenizer was opened"
 
 
 @pytest.mark.parametrize("turns", [1, 2, 3])

@@ -97,6 +97,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
     if not folder.is_dir():
         raise UserError(f"{folder}: no such folder; {STAGE}")
     with reading(folder, "a tokenizer"):
-        # Not local_files_only, which a copy would have among its settings.
-        tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder)
+        tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(folder, local_files_only=True)
+    # Saved with a base, it would make the base's bytes depend on this argument, or on HF_HUB_OFFLINE.
+    tokenizer.init_kwargs["local_files_only"] = False
     return tokenizer
