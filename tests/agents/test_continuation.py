@@ -110,6 +110,9 @@ def test_what_is_heard_must_be_what_was_heard(tmp_path):
     messages = conversation(played.steps[:2], prompt="PROMPT")
     check_heard(played, messages, prompt="PROMPT")
     check_heard(played, messages[:3], prompt="PROMPT")
+    whole = conversation(played.steps, prompt="PROMPT")
+    with pytest.raises(UserError, match=r"was played on other words than it is now"):  # it ends earlier now
+        check_heard(played, [*whole, *whole[-2:]], prompt="PROMPT")
     messages[2]["content"] = "4 letters"
     with pytest.raises(UserError, match=r"^task task-0: turn 1 was played on other words than it is now; the tasks"):
         check_heard(played, messages, prompt="PROMPT")

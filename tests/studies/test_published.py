@@ -171,6 +171,7 @@ def studied(clone: Path) -> Path:
     (study / "params.yaml").write_text("seeds: [0, 1, 7]\nrate: 1\n")
     run(study, "dvc", "repro", "--quiet")
     assert ran(study) == ["pretrain"] * 2 + ["sft", "tasks"]
+    (study / "params.yaml").write_text("seeds: [1]\nrate: 1\n")  # the next one was played after it
     run(clone, "dvc", "repro", "--quiet")
     done = call(clone, "publish", ".study")
     assert done.returncode == 0, done.stderr

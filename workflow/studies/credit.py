@@ -3,8 +3,8 @@
 Of the run in a workspace, finished as far as its paths, tasks are taken that the strong model fails by itself and the
 weak one solves in M samples. From before and after every step of the best of the samples and of e*, a model of the run
 plays to the end, K times: in the hidden state that was recorded, and, in generated ALFWorld games, in K others that
-are drawn from those that agree with what was seen before the step. Criterion (f) of the register is the share of steps
-after which it does no worse (w2sg.evaluation.measures.credit). Writes docs/credit.
+are drawn from those that agree with what was seen before the step. Criterion (f) of the register asks for the share of
+steps after which it does no worse (w2sg.evaluation.measures.credit). Writes docs/credit.
 
 Stopped, the next call goes on where this one was: finished cohorts lie in the workspace's .resume until it is done.
 """
@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import shutil
 import sys
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from w2sg.agents.policies import TransformersPolicy
 from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import layout
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, told
 from w2sg.environments.alfworld import settings as alfworld
 from w2sg.environments.alfworld.redraw import Redraws
 from w2sg.environments.opener import opener
@@ -96,7 +95,7 @@ class Study:
 def main() -> int:
     """Parse the command line, measure, write the tables."""
     options = _options()
-    kept, begun = options.output.absolute(), time.monotonic()
+    kept = options.output.absolute()
     try:
         with contextlib.chdir(options.run):
             settings = params.load()
@@ -116,11 +115,12 @@ def main() -> int:
                 )
             resampling = Resampling(settings.report.resamples, settings.report.confidence, settings.seeds[0])
             found = credits(paths, resampling=resampling)
-        credit_page.write(kept, found, paths, options=options, hours=(time.monotonic() - begun) / 3600)
+        credit_page.write(kept, found, paths, options=options)
         for store in study.stores:
             shutil.rmtree(options.run / store, ignore_errors=True)
     except (UserError, OSError) as error:
-        print(f"credit: {error}", file=sys.stderr)
+        for line in told(error):
+            print(f"credit: {line}", file=sys.stderr)
         return 2
     print(f"{options.output}: {len(paths)} paths")
     return 0

@@ -7,16 +7,16 @@ from pathlib import Path
 from credit_paths import KINDS
 from keeping import commit
 from w2sg.contracts import files
-from w2sg.evaluation.measures.credit import RIGHT_STEPS, TOLERANCE, Credit, Measure, PathCredit
+from w2sg.evaluation.measures.credit import TOLERANCE, Credit, Measure, PathCredit
 from w2sg.evaluation.measures.models import environment_label
 from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.table import NO, Table
 
-STEPS: tuple[Measure, ...] = ("right", "by chance", "strictly right")
+STEPS: tuple[Measure, ...] = ("right", "by chance", "above chance", "strictly right", "strictly by chance")
 GAINS: tuple[Measure, ...] = ("outcome", "start", "skill", "luck", "kind state")
 PAGE = """# What steps are worth, and luck
 
-Made by `make credit`: commit {commit}, {hours:.2f} hours, options
+Made by `make credit`: commit {commit}, options
 `{words}`.
 
 Tasks that the strong model fails by itself and the weak one solves in M samples, at most {tasks} an environment and
@@ -27,11 +27,10 @@ Figures: `credit.csv`, and each step's continuations in `steps.csv`.
 
 {tables}"""
 OF_STEPS = f"""\
-Shares of steps, percent, with intervals over tasks; criterion ({RIGHT_STEPS.letter}) wants \
-{100 * RIGHT_STEPS.least:g} or more of them right.
-Right: continuations after the step score no more than {TOLERANCE:g} below those before it.
-By chance: what this share would be for the same continuations if no step changed anything; noise keeps it below 100.
-Strictly right: not below at all.
+Shares of steps, percent, with intervals over tasks.
+Right: continuations after the step score no more than {TOLERANCE:g} below those before it; strictly: not below at all.
+By chance: what the share would be for the same continuations if no step changed anything; above chance: what is left.
+Criterion (f), registered without a tolerance, wants 85 or more; it cannot be judged where noise alone stays below that.
 Recorded: in the hidden state of the run, where a lucky guess is right, too; redrawn: over those that agree with what
 was seen."""
 OF_GAINS = """\
@@ -41,20 +40,19 @@ and what their answers happened to be (luck).
 Kind state: how much more the path's continuations score in the recorded hidden state than in redrawn ones."""
 
 
-def write(
-    folder: Path, found: Sequence[Credit], paths: Sequence[PathCredit], *, options: argparse.Namespace, hours: float
-) -> None:
+def write(folder: Path, found: Sequence[Credit], paths: Sequence[PathCredit], *, options: argparse.Namespace) -> None:
     """Write page and figures into a folder."""
-    tables = [_table("Steps", OF_STEPS, found, STEPS, verdict=True)]
+    tables = [_table("Steps", OF_STEPS, found, STEPS)]
     gains = [each for each in found if each.states == "redrawn"]
     if gains:
-        tables.append(_table("Skill and luck", OF_GAINS, gains, GAINS, verdict=False))
+        tables.append(_table("Skill and luck", OF_GAINS, gains, GAINS))
     words = f"--run RUN --tasks {options.tasks} --samples {options.samples} --model {options.model}"
+    if options.environments:
+        words += f" --environments {' '.join(options.environments)}"
     page = PAGE.format(
         **{name: getattr(options, name) for name in ("tasks", "model", "samples", "temperature", "top_p")},
         words=words,
         commit=commit(),
-        hours=hours,
         tables="\n".join(table.markdown() for table in tables),
     )
     files.write_text(folder / "README.md", page)
@@ -91,12 +89,10 @@ def _row(each: Credit) -> dict[str, object]:
         "value": each.value.mean,
         "low": each.value.low,
         "high": each.value.high,
-        "least": RIGHT_STEPS.least if each.measure == "right" else None,
-        "verdict": each.verdict,
     }
 
 
-def _table(title: str, note: str, found: Sequence[Credit], measures: Sequence[Measure], *, verdict: bool) -> Table:
+def _table(title: str, note: str, found: Sequence[Credit], measures: Sequence[Measure]) -> Table:
     """A row for each environment, kind and states."""
     cells = {(each.environment, each.kind, each.states, each.measure): each for each in found}
     rows = []
@@ -105,9 +101,8 @@ def _table(title: str, note: str, found: Sequence[Credit], measures: Sequence[Me
         first = next(each for each in own if each)
         row = [environment_label(environment), KINDS[kind], states, str(first.tasks), str(first.steps)]
         row += [_figure(each) if each else NO for each in own]
-        rows.append([*row, first.verdict or NO] if verdict else row)
-    head = ["environment", "path", "states", "tasks", "steps", *measures, *(["verdict"] if verdict else [])]
-    return Table(title, note, head, rows)
+        rows.append(row)
+    return Table(title, note, ["environment", "path", "states", "tasks", "steps", *measures], rows)
 
 
 def _figure(each: Credit) -> str:

@@ -95,7 +95,7 @@ def publish(cache: Path, studies: Sequence[Path] = ()) -> None:
     before = contents()
     found = dict(entries)
     for folder in studies:
-        for name, entry in trained(folder).items():
+        for name, entry in trained(folder, every_seed=True).items():
             if name not in found and (own := _twin(name, entries)) is not None:
                 if _alike(entry, own):
                     found[name] = entry
@@ -137,14 +137,19 @@ def compare(folder: Path) -> int:
     return int(any(theirs[path] != value for path, value in ours.items()))
 
 
-def trained(folder: Path = Path()) -> Entries:
-    """What the lock file of a project says of the stages in STAGES, by name; stages that are no more are left out."""
+def trained(folder: Path = Path(), *, every_seed: bool = False) -> Entries:
+    """What the lock file of a project says of the stages in STAGES, by name; stages that are no more are left out.
+
+    Args:
+        every_seed: those of seeds that its parameters no longer name too: a study may have been played seed by seed.
+    """
     from dvc.repo import Repo
 
     with Repo(folder) as repo:
-        there = {stage.name for stage in repo.index.stages}
+        there = {_seedless(stage.name) if every_seed else stage.name for stage in repo.index.stages}
     recorded = read_yaml(folder / LOCK).get("stages") or {}
-    return {name: recorded[name] for name in recorded if name in there and name.partition("@")[0] in STAGES}
+    names = [name for name in recorded if name.partition("@")[0] in STAGES]
+    return {name: recorded[name] for name in names if (_seedless(name) if every_seed else name) in there}
 
 
 def contents() -> Entries:
@@ -154,8 +159,12 @@ def contents() -> Entries:
 
 def _twin(name: str, entries: Entries) -> dict[str, Any] | None:
     """Of "pretrain@7-weak" the entry of the first seed that there is, say "pretrain@0-weak"."""
-    alike = (entry for other, entry in entries.items() if _SEED.sub("@", other) == _SEED.sub("@", name))
+    alike = (entry for other, entry in entries.items() if _seedless(other) == _seedless(name))
     return next(alike, None) if _SEED.search(name) else None
+
+
+def _seedless(name: str) -> str:
+    return _SEED.sub("@", name)
 
 
 def _alike(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ al., 2024). The environment may be another one than that in which the turns were
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import zip_longest
 from pathlib import Path
 
 from w2sg.agents import rollout
@@ -91,7 +92,7 @@ def check_heard(trajectory: Trajectory, messages: Sequence[Message], *, prompt: 
         UserError: it did not.
     """
     again = conversation(trajectory.steps, prompt=prompt)[: len(messages)]
-    for turn, (before, now) in enumerate(zip(messages, again, strict=True)):
+    for turn, (before, now) in enumerate(zip_longest(messages, again)):
         if before != now:
             raise UserError(
                 f"task {named(trajectory.task_id)}: turn {turn // 2} was played on other words than it is now; "

@@ -38,7 +38,8 @@ class Policy(Protocol):
 
         Args:
             before: what was said in each of them so far, user and assistant in turn, the last turn the assistant's;
-                nothing unless given. They go on as if these turns had been played here.
+                nothing unless given. They go on as if these turns had been played here, in the tokens that the
+                tokenizer makes of their texts.
         """
 
 

@@ -2,8 +2,9 @@
 
 Right data is more than paths that win: a path that blunders and is lucky teaches the blunder. So criterion (f) of the
 register (docs/log/20) asks how many steps are right: on tasks that the strong model fails and the weak one solves in M
-samples, the share of steps after which a policy does no worse than before. It is judged by re-rollouts, since no
-expert's opinion of a step is needed for them (Monte Carlo estimates as in Math-Shepherd, Wang et al., 2024).
+samples, the share of steps after which a policy does no worse than before. It is estimated by re-rollouts, for which
+no expert's opinion of a step is needed (Monte Carlo, as in Math-Shepherd, Wang et al., 2024). The noise of few
+re-rollouts alone makes steps look wrong, so each share stands beside what it would be if no step changed anything.
 
 Two kinds of states are played in. In the recorded hidden state a step is right, too, that could not be known to be:
 going to the one drawer of ten that has the mug. Over hidden states redrawn from all that agree with what was seen
@@ -24,17 +25,26 @@ from numpy.typing import NDArray
 
 from w2sg.evaluation.measures import statistics
 from w2sg.evaluation.measures.comparisons import Resampling
-from w2sg.evaluation.measures.regime import Criterion, Verdict
 from w2sg.evaluation.measures.statistics import ROUNDING, Interval
 
 States = Literal["recorded", "redrawn"]
-Measure = Literal["right", "by chance", "strictly right", "outcome", "start", "skill", "luck", "kind state"]
+Measure = Literal[
+    "right",
+    "by chance",
+    "above chance",
+    "strictly right",
+    "strictly by chance",
+    "outcome",
+    "start",
+    "skill",
+    "luck",
+    "kind state",
+]
 
-RIGHT_STEPS = Criterion("f", "right steps of the weak model's paths on tasks that only it solves", 0.85)
 TOLERANCE = 0.25
-"""A step is right unless what follows it scores worse by more than this: with four samples, than one of them.
+"""A step is right unless what follows it scores worse by more than this; strictly right unless it scores worse.
 
-Without any, a third of the steps that change nothing would be found wrong with four samples, and more with eight.
+The register has no tolerance. Without one the share tends to a half as K grows, if no step changes anything.
 """
 
 
@@ -61,21 +71,20 @@ class StepOutcomes:
 
     @property
     def worth(self) -> float:
-        """Q(h, a) - V(h)."""
+        """The advantage, Q(h, a) - V(h)."""
         return round(float(np.mean(self.after) - np.mean(self.before)), ROUNDING)
 
     def right(self, *, tolerance: float = TOLERANCE) -> bool:
         """Q(h, a) is not below V(h) by more than the tolerance."""
         return self.worth >= -tolerance
 
-    @property
-    def by_chance(self) -> float:
+    def by_chance(self, *, tolerance: float = TOLERANCE) -> float:
         """How likely the step would be found right if it changed nothing.
 
         Then each continuation could as well be that of the other side: over all ways to exchange the sides of some,
         the share in which the rule holds. Noise alone keeps a path of such steps below 1.
         """
-        return float(np.mean(_exchanged(self) >= -TOLERANCE))
+        return float(np.mean(_exchanged(self) >= -tolerance))
 
     @property
     def p_worse(self) -> float:
@@ -140,8 +149,10 @@ class PathCredit:
 
 MEASURES: dict[Measure, Callable[[PathCredit], float]] = {
     "right": lambda path: path.share(StepOutcomes.right),
-    "by chance": lambda path: path.share(lambda step: step.by_chance),
+    "by chance": lambda path: path.share(StepOutcomes.by_chance),
+    "above chance": lambda path: path.share(lambda step: step.right() - step.by_chance()),
     "strictly right": lambda path: path.share(lambda step: step.right(tolerance=0.0)),
+    "strictly by chance": lambda path: path.share(lambda step: step.by_chance(tolerance=0.0)),
     "outcome": lambda path: path.outcome,
     "start": lambda path: path.start,
 }
@@ -165,11 +176,6 @@ class Credit:
     paths: int
     steps: int
     value: Interval
-
-    @property
-    def verdict(self) -> Verdict | None:
-        """Criterion (f)'s, of the share of right steps; None for the other measures."""
-        return RIGHT_STEPS.verdict(self.value) if self.measure == "right" else None
 
 
 Values: TypeAlias = Sequence[tuple[PathCredit, float]]
