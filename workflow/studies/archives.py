@@ -5,10 +5,9 @@ each is enough for a report.
 """
 
 import io
-import posixpath
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from seeds import AGAIN, RECORD, Record, archive_of, sha256
 from w2sg.contracts import files
@@ -72,16 +71,18 @@ def _extract(
 ) -> Iterator[str]:
     """Write the members that belong to some outputs; those outputs."""
     for member in tar:
-        tarfile.data_filter(member, str(into))  # raises at what would lie outside
-        if not member.isfile() or posixpath.normpath(member.name) != member.name:
-            raise UserError(f"{archive}: {named(member.name)} is no plain file; {AGAIN}")
+        content = tar.extractfile(member) if member.isreg() else None
+        name = PurePosixPath(member.name)
+        if content is None or name.is_absolute() or ".." in name.parts or name.as_posix() != member.name:
+            raise UserError(f"{archive}: {named(member.name)} is no plain file inside; {AGAIN}")
         if (out := next((out for out in outs if within(member.name, out)), None)) is None:
             continue  # the report depended on it when it was packed
         target = into / member.name
         if member.name not in whose:
-            tar.extract(member, into, filter="data")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content.read())
             whose[member.name] = seed
-        elif (own := tar.extractfile(member)) is None or own.read() != target.read_bytes():
+        elif content.read() != target.read_bytes():
             other = f"seed {whose[member.name]}"
             raise UserError(
                 f"{archive}: {named(member.name)} is another one than that of {other}; play one of the two again"
