@@ -79,7 +79,7 @@ run: install
 endif
 
 publish: install
-	snakemake --cores $(CORES) pretrain
+	snakemake --cores $(CORES) pretrain experts
 	python workflow/studies/published.py publish $(wildcard .study)
 
 smoke: install

@@ -18,14 +18,23 @@ from w2sg.stages.digests import Source, read_pins
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
 
-# Of the three stages that are published each writes what it read; the one before them and the one after are not.
+# Of the stages that are published each writes what it read; of the first two one environment is, and the last is not.
 TABLE = """
 stages:
-  tasks: {cmd: cp in.txt tasks.txt && echo tasks >> runs.log, deps: [in.txt], outs: [tasks.txt]}
+  tasks:
+    matrix: {environment: [scienceworld, another]}
+    cmd: sed s/$/${item.environment}/ in.txt > tasks-${item.environment}.txt && echo tasks >> runs.log
+    deps: [in.txt]
+    outs: ["tasks-${item.environment}.txt"]
+  experts:
+    matrix: {environment: [scienceworld, another]}
+    cmd: sed s/^/shown/ tasks-${item.environment}.txt > experts-${item.environment}.txt && echo experts >> runs.log
+    deps: ["tasks-${item.environment}.txt"]
+    outs: ["experts-${item.environment}.txt"]
   play:
     matrix: {environment: [one, two]}
-    cmd: sed s/^/played/ tasks.txt > play-${item.environment}.txt && echo play >> runs.log
-    deps: [tasks.txt]
+    cmd: sed s/^/played/ tasks-another.txt > play-${item.environment}.txt && echo play >> runs.log
+    deps: [tasks-another.txt, tasks-scienceworld.txt]
     outs: ["play-${item.environment}.txt"]
   tokenizer:
     cmd: cp play-one.txt tokenizer.txt && echo tokenizer >> runs.log
@@ -41,6 +50,7 @@ stages:
     outs: ["base/${item.seed}/${item.role}"]
   sft: {cmd: cat base/0/*/card > sft.txt && echo sft >> runs.log, deps: [base], outs: [sft.txt]}
 """
+REST = ["experts", "sft", "tasks"]  # what a clone that has fetched runs: of the first two one environment each
 
 
 def run(folder: Path, *command: str) -> str:
@@ -83,7 +93,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run(folder, "git", "init", "--quiet")
     run(folder, "dvc", "init", "--quiet")
     run(folder, "dvc", "repro", "--quiet")
-    assert ran(folder) == ["play"] * 2 + ["pretrain"] * 4 + ["sft", "tasks", "tokenizer"]
+    assert ran(folder) == ["experts"] * 2 + ["play"] * 2 + ["pretrain"] * 4 + ["sft"] + ["tasks"] * 2 + ["tokenizer"]
     done = call(folder, "publish")
     assert done.returncode == 0, done.stderr
     run(folder, "git", "add", "--all")
@@ -143,7 +153,7 @@ def test_the_store_is_whole(
 @pytest.mark.parametrize("command", [("dvc", "repro"), ("snakemake", "--cores", "2")])
 def test_a_clone_takes_the_bases_and_runs_the_rest(clone: Path, command: tuple[str, ...]) -> None:
     run(clone, *command)
-    assert ran(clone) == ["sft", "tasks"]
+    assert ran(clone) == REST
     assert (clone / "base/1/strong/card").read_text() == "1 strong 1\n"
     assert run(clone, "git", "status", "--porcelain") == ""
 
@@ -152,13 +162,14 @@ def test_a_clone_takes_the_bases_and_runs_the_rest(clone: Path, command: tuple[s
 def test_what_depends_on_a_change_is_trained_anew(clone: Path) -> None:
     (clone / "params.yaml").write_text("seeds: [0, 1]\nrate: 2\n")
     run(clone, "snakemake", "--cores", "2")
-    assert ran(clone) == ["pretrain"] * 4 + ["sft", "tasks"]
+    assert ran(clone) == sorted(["pretrain"] * 4 + REST)
     differing = call(clone, "compare", ".")
     assert differing.returncode == 0 and "the same bytes" in differing.stdout
     done = call(clone, "publish")
     assert done.returncode == 0, done.stderr
     objects = {file for file in published.held(clone / published.STORE, published.OBJECTS)}
-    assert len(objects) == 4 + 1 + 4 and "differs" not in done.stdout  # cards and folders, one text for all else
+    # cards and folders; tasks, demonstrations, and one text for play and all that copies it
+    assert len(objects) == 4 + 4 + 3 and "differs" not in done.stdout
 
 
 @pytest.fixture
@@ -170,7 +181,7 @@ def studied(clone: Path) -> Path:
     run(study, "dvc", "cache", "dir", "--local", "--quiet", str(clone / ".dvc/cache"))
     (study / "params.yaml").write_text("seeds: [0, 1, 7]\nrate: 1\n")
     run(study, "dvc", "repro", "--quiet")
-    assert ran(study) == ["pretrain"] * 2 + ["sft", "tasks"]
+    assert ran(study) == sorted(["pretrain"] * 2 + REST)
     (study / "params.yaml").write_text("seeds: [1]\nrate: 1\n")  # the next one was played after it
     run(clone, "dvc", "repro", "--quiet")
     done = call(clone, "publish", ".study")
@@ -196,7 +207,7 @@ def test_seeds_of_a_study_are_published_and_stay(studied: Path, tmp_path: Path) 
     assert call(other, "fetch").returncode == 0
     (other / "params.yaml").write_text("seeds: [0, 7]\nrate: 1\n")
     run(other, "dvc", "repro", "--quiet")
-    assert ran(other) == ["sft", "tasks"], "no base is trained"
+    assert ran(other) == REST, "no base is trained"
     assert (other / "base/7/weak/card").read_text() == "7 weak 1\n"
 
 
@@ -262,7 +273,7 @@ def test_without_a_run_there_is_nothing_to_publish(tmp_path: Path, monkeypatch: 
     run(tmp_path, "git", "init", "--quiet")
     run(tmp_path, "dvc", "init", "--quiet")
     Path("dvc.yaml").write_text("stages: {play: {cmd: x}, pretrain: {cmd: x}}")
-    stages = {name: {"cmd": "x", "outs": []} for name in ("play", "pretrain@of-before")}
+    stages = {name: {"cmd": "x", "outs": []} for name in ("play", "pretrain@of-before", "tasks@another")}
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
-    with pytest.raises(UserError, match=r"dvc.lock: nothing of tokenizer, pretrain; run"):
+    with pytest.raises(UserError, match=r"dvc.lock: nothing of tasks@scienceworld, experts@scienceworld, tokenizer, pretrain; run"):
         published.publish(tmp_path / "cache")

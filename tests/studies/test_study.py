@@ -113,16 +113,17 @@ def test_large_pages_are_not_kept(results: Path) -> None:
 
 def test_the_commit_says_when_files_differ_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    file, page = tmp_path / "file", tmp_path / "docs/page"
+    file, lock, page = tmp_path / "file", tmp_path / "dvc.lock", tmp_path / "docs/page"
     page.parent.mkdir()
-    page.write_text("one")
-    file.write_text("one")
+    for each in (file, lock, page):
+        each.write_text("one")
     who = ["-c", "user.name=toy", "-c", "user.email=toy@example.org"]
     for command in (["init", "--quiet"], ["add", "--all"], [*who, "commit", "--quiet", "--message", "one"]):
         subprocess.run(["git", *command], check=True)
     clean = keeping.commit()
     assert len(clean) == 12
-    page.write_text("what the seed before has left")
+    for each in (page, lock):
+        each.write_text("what the seed before has left")
     assert keeping.commit() == clean
     file.write_text("two")
     assert keeping.commit() == f"{clean}, with changes"

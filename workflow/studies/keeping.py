@@ -121,8 +121,8 @@ def keep(study: Study, results: Path, played: Sequence[Record]) -> None:
 
 
 def commit() -> str:
-    """Short name of the commit; says so where files other than pages and results in docs differ from it."""
+    """Short name of the commit; says so where files differ from it, but for docs and dvc.lock, which a run writes."""
     found = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
-    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", ":!docs"], capture_output=True)
+    changed = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", ":!docs", ":!dvc.lock"], capture_output=True)
     name = found.stdout.strip() if found.returncode == 0 else "unknown"
     return f"{name}, with changes" if name != "unknown" and changed.returncode else name

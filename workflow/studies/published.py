@@ -3,7 +3,8 @@
 `data/published` holds the outputs of the stages play, tokenizer and pretrain and the records of their runs, laid out as
 DVC's cache is, so it is a DVC remote too (`dvc fetch --remote published pretrain`). Once they are in the cache, DVC and
 Snakemake restore them wherever these stages are asked for with the same code, parameters and inputs; where anything of
-that differs, they run. `data/published/dvc.lock` says what is in the store: the project's own seeds, and those of
+that differs, they run. So do ScienceWorld's tasks and demonstrations: a Java machine takes more than a minute to play
+through them, on which all bases wait. `data/published/dvc.lock` says what is in the store: the project's own seeds, and those of
 studies, which are trained from the same code, parameters and inputs.
 
     python workflow/studies/published.py fetch            # into the cache: what `make run` does first
@@ -32,7 +33,8 @@ from w2sg.contracts.files import write_text
 
 STORE, LOCK = Path("data/published"), Path("dvc.lock")
 CONTENTS = STORE / LOCK
-STAGES = ("play", "tokenizer", "pretrain")
+# Tasks of the other environments take seconds, and ALFWorld's are 1,500 files.
+STAGES = ("tasks@scienceworld", "experts@scienceworld", "play", "tokenizer", "pretrain")
 OBJECTS, RECORDS = Path("files/md5"), Path("runs")  # in the store as in a cache
 RUN = ("cmd", "deps", "params", "outs")  # of a record or of an entry of the lock file
 Entries = dict[str, dict[str, Any]]  # of a lock file, by name
@@ -90,8 +92,8 @@ def publish(cache: Path, studies: Sequence[Path] = ()) -> None:
         UserError: the lock has no such stage, or the cache lacks an output or the record of a run.
     """
     entries = trained()
-    if missing := [name for name in STAGES if not any(entry.partition("@")[0] == name for entry in entries)]:
-        raise UserError(f"{LOCK}: nothing of {', '.join(missing)}; run `snakemake --cores all pretrain` first")
+    if missing := [stage for stage in STAGES if not any(stage in _stages(name) for name in entries)]:
+        raise UserError(f"{LOCK}: nothing of {', '.join(missing)}; run `snakemake --cores all pretrain experts` first")
     before = contents()
     found = dict(entries)
     for folder in studies:
@@ -148,8 +150,13 @@ def trained(folder: Path = Path(), *, every_seed: bool = False) -> Entries:
     with Repo(folder) as repo:
         there = {_seedless(stage.name) if every_seed else stage.name for stage in repo.index.stages}
     recorded = read_yaml(folder / LOCK).get("stages") or {}
-    names = [name for name in recorded if name.partition("@")[0] in STAGES]
+    names = [name for name in recorded if not _stages(name).isdisjoint(STAGES)]
     return {name: recorded[name] for name in names if (_seedless(name) if every_seed else name) in there}
+
+
+def _stages(name: str) -> set[str]:
+    """What STAGES may call an entry: "play@webshop" by this name, or "play" with all others."""
+    return {name, name.partition("@")[0]}
 
 
 def contents() -> Entries:
