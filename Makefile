@@ -9,6 +9,7 @@
 # make study POOL=1  plays none: the report again
 # make study STUDY=dose  TreeDPO by dose and labels, one seed: params/dose.yaml, docs/dose
 # make credit RUN=.scratch  what single steps of a finished run's paths are worth, and luck; into docs/credit
+# make iterate RUN=.study SEEDS=0  a second round on a finished run, the student exploring; in .iterate/, into docs/iteration
 # make chaos         a run on params/smoke.yaml that is killed KILLS times gives the bytes of an undisturbed one
 # make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/
 # make install       what a run needs; make install-test adds what tests and checks need
@@ -31,7 +32,7 @@ PAGES := invalidation parameters presets
 # Files one by one in the order of tests/conftest.py; on two cores three, as tests of pipelines wait a fifth of their time.
 PYTEST := python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-test run publish smoke chaos twin sensitivity grid study credit check test lint fuzz style types docs format lock clean
+.PHONY: install install-test run publish smoke chaos twin sensitivity grid study iterate credit check test lint fuzz style types docs format lock clean
 
 # A virtual environment is taken as it is only if it is whole: not left half-made, not moved, its Python still there.
 WHOLE := test ! -e .venv/.unfinished && grep -qsF '$(BIN)/' .venv/bin/pip && .venv/bin/python -c 'import pip' 2> /dev/null
@@ -119,6 +120,9 @@ study: install
 	python workflow/studies/study.py $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(POOL),--pool) --cores $(CORES)
 
 RUN ?= .
+
+iterate: install
+	python workflow/studies/iterate.py --run $(RUN) $(if $(SEEDS),--seeds $(SEEDS)) --cores $(CORES)
 
 credit: install
 	python workflow/studies/credit.py --run $(RUN) $(CREDIT)

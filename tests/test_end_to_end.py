@@ -132,6 +132,33 @@ def test_a_changed_beta_retrains_only_what_follows(finished: Path) -> None:
     assert "restored from DVC's run cache" in back.stderr
 
 
+@pytest.mark.slow
+def test_the_student_explores_in_a_second_round(finished: Path) -> None:
+    """`make iterate`: its explorer is the first round's student to the byte, and a second call plays nothing."""
+    command = [sys.executable, "workflow/studies/iterate.py", "--environments", "alfworld", "--cores", "2"]
+    done = run(finished, *command)
+    assert done.returncode == 0, done.stderr[-4000:]
+    folder = finished / ".iterate/alfworld-0"
+    for student, explorer in (("imitation", "w2s_mcts"), ("sft", "strong")):
+        role = "strong" if explorer == "strong" else "weak"
+        was = finished / f"models/{student}/alfworld-0/{explorer}/model.safetensors"
+        assert (folder / f"models/sft/alfworld-0/{role}/model.safetensors").read_bytes() == was.read_bytes()
+    kept = finished / "docs/iteration"
+    scores = pd.read_csv(kept / "scores.csv")
+    first = pd.read_csv(finished / "results/table1.csv").query("environment == 'alfworld' and split == 'unseen'")
+    assert scores.set_index("model").value["student"] == first.set_index("model").average_reward["w2s_mcts"]
+    assert set(scores.model) == {
+        "sft_weak", "sft_strong", "student", "second_mcts", "second_dpo", "student_mcts", "student_best", "student_sft",
+    }  # fmt: skip
+    assert list(pd.read_csv(kept / "explored.csv").explorer) == ["sft_weak", "student"]
+    assert len(pd.read_csv(kept / "comparisons.csv")) == 6
+    before, pages = executed(folder), [path.read_bytes() for path in sorted(kept.iterdir())]
+    again = run(finished, *command)
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert executed(folder) == before
+    assert [path.read_bytes() for path in sorted(kept.iterdir())] == pages
+
+
 def take_over(finished: Path, folder: Path) -> None:
     """Give a new workspace the outputs of the first stages, and have DVC record them there."""
     lock = yaml.safe_load((finished / "dvc.lock").read_text())

@@ -63,6 +63,12 @@ def test_a_model_of_the_hub_is_a_reference_that_stages_load(
         "README.md", "adapter_config.json", "adapter_model.safetensors",
     ]  # fmt: skip
     bases.load(trained)
+    project.edit(sft={"optimization": None})
+    assert project.run("sft", "--environment", "alfworld", "--seed", "0", "--role", "weak") == (0, [])
+    assert sorted(each.name for each in trained.iterdir()) == ["README.md", "hub.json"]
+    assert (trained / "README.md").read_text() == "# sft_weak, alfworld, seed 0\n\nThe weak base, as it is.\n"
+    assert read_json(project.path / layout.log("sft", "alfworld-0-weak")) == []
+    bases.load(trained)
 
 
 def test_a_tokenizer_that_is_not_there_is_no_question_to_the_hub(empty_project: Project, tmp_path: Path) -> None:

@@ -3,9 +3,9 @@
 `data/published` holds the outputs of the stages play, tokenizer and pretrain and the records of their runs, laid out as
 DVC's cache is, so it is a DVC remote too (`dvc fetch --remote published pretrain`). Once they are in the cache, DVC and
 Snakemake restore them wherever these stages are asked for with the same code, parameters and inputs; where anything of
-that differs, they run. So do ScienceWorld's tasks and demonstrations: a Java machine takes more than a minute to play
-through them, on which all bases wait. `data/published/dvc.lock` says what is in the store: the project's own seeds, and those of
-studies, which are trained from the same code, parameters and inputs.
+that differs, they run. So it is with ScienceWorld's tasks and demonstrations: a Java machine takes more than a minute
+to play through them, on which all bases wait. `data/published/dvc.lock` says what is in the store: the project's own
+seeds, and those of studies, which are trained from the same code, parameters and inputs.
 
     python workflow/studies/published.py fetch            # into the cache: what `make run` does first
     python workflow/studies/published.py publish [STUDY]  # what this project and its studies have trained

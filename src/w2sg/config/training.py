@@ -101,8 +101,8 @@ class Lora(Section):
 class Sft(Section):
     """Supervised fine-tuning on expert demonstrations (eq. 4)."""
 
-    optimization: Optimization
-    """How both models are trained."""
+    optimization: Optimization | None
+    """How both models are trained; null: the bases are agents already, and count as SFT models as they are."""
     lora: Lora | None
     """Adapters; null trains all weights."""
 

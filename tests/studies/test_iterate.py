@@ -1,0 +1,90 @@
+"""A second round: its parameters, what is refused, and the page of made-up episodes."""
+
+import contextlib
+import csv
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+from played import NAME, project
+
+import iterate
+import iterate_page
+from evaluation.builders import trajectory
+from w2sg.config import overlays
+from w2sg.contracts import layout
+from w2sg.contracts.episodes import Episode
+from w2sg.contracts.errors import UserError
+from w2sg.evaluation.measures.comparisons import Resampling
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+
+RESAMPLING = Resampling(200, 0.95, 0)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A run with both models that a second round starts from, which nobody loads here."""
+    folder = project(tmp_path / "run")
+    for model in (layout.imitation(NAME, 0, "w2s_mcts"), layout.sft(NAME, 0, "strong")):
+        (folder / model).mkdir(parents=True)
+    return folder
+
+
+def test_its_models_are_the_first_rounds_and_nothing_is_tuned_on_demonstrations(run: Path) -> None:
+    values = overlays.merged(run / "params.yaml").values
+    made = iterate.second(values, run=run, environment=NAME, seed=0)
+    assert made["seeds"] == [0] and list(made["environments"]) == [NAME]
+    assert made["sft"]["optimization"] is None
+    for role, model in (("weak", layout.imitation(NAME, 0, "w2s_mcts")), ("strong", layout.sft(NAME, 0, "strong"))):
+        base = made["models"][role]["base"]
+        assert (iterate.WORKSPACES / f"{NAME}-0" / base).resolve() == (run / model).resolve()
+        assert made["outside"][role] == base
+    share = values["imitation"]["w2s_mcts"]["expert_share"]
+    assert {name: each["expert_share"] for name, each in made["imitation"].items()} == {
+        "w2s_mcts": share, "student_mcts": share, "student_best": share, "student_sft": 0.0,
+    }  # fmt: skip
+    for section in ("explore", "tree", "pairs", "mcts", "dpo", "imitate", "evaluate"):
+        changed = {key for key in values[section] if made[section][key] != values[section][key]}
+        assert changed <= {"roles"}, section
+
+
+def options(run: Path, **changed: object) -> Namespace:
+    return Namespace(**({"run": run, "environments": None, "seeds": None, "cores": "1"} | changed))
+
+
+def test_what_cannot_be_a_second_round_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iterate, "play", None)
+    with pytest.raises(UserError, match=r"--environments chess: the run has alfworld"):
+        iterate.follow(options(run, environments=["chess"]))
+    with pytest.raises(UserError, match=rf"{NAME}-7/w2s_mcts: no such model; finish the run of seed 7 first"):
+        iterate.follow(options(run, environments=[NAME], seeds=[7]))
+    file = run / "params.yaml"
+    file.write_text(file.read_text().replace("w2s_mcts:", "other_mcts:"))
+    with pytest.raises(UserError, match=r"params.yaml: imitation: no w2s_mcts, which is the student"):
+        iterate.follow(options(run))
+
+
+def test_the_page_of_made_up_episodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 40 tasks the student solves the first 20, the second round 30, so it is 25 points above it."""
+    solved = {"sft_weak": 10, "sft_strong": 15, "student": 20, "second_mcts": 30, "student_mcts": 20}
+    episodes = [
+        Episode(model, seed, "unseen", trajectory(["look"], task=f"{number:02}", score=float(number < count)))
+        for model, count in solved.items()
+        for seed in (0, 1)
+        for number in range(40)
+    ]
+    quality = {"summary": {"mean": dict.fromkeys(("mean_score", "best_score", "mixed", "merge_rate", "nodes"), 0.5)}}
+    explored = [iterate_page.Explored(NAME, 0, explorer, quality) for explorer in ("sft_weak", "student")]
+    monkeypatch.setattr(iterate_page, "commit", lambda: "abc")
+    iterate_page.write(tmp_path, GroupedEpisodes(episodes), seeds=[0, 1], explored=explored, resampling=RESAMPLING)
+    with contextlib.closing((tmp_path / "comparisons.csv").open()) as file:
+        rows = {(row["model"], row["baseline"]): row for row in csv.DictReader(file)}
+    assert set(rows) == {("second_mcts", "student"), ("second_mcts", "sft_strong"), ("student_mcts", "student")}
+    gain = rows["second_mcts", "student"]
+    assert (float(gain["difference"]), gain["wins"], gain["losses"]) == (0.25, "10", "0")
+    assert float(gain["p_corrected"]) >= float(gain["p"])
+    assert rows["student_mcts", "student"]["verdict"] == "no task differs"
+    page = (tmp_path / "README.md").read_text()
+    assert "| The student (W2S MCTS) | 50.0 [" in page
+    assert "| SFT strong, from the student's tree: TreeDPO | – |" in page
+    assert "| SFT weak | mean 50.0, best 50.0, both 50.0 % |" in page

@@ -1,0 +1,182 @@
+"""docs/iteration: the page of second rounds, its tables, and the figures behind them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from keeping import commit
+from w2sg.contracts import files
+from w2sg.evaluation.measures.comparisons import Comparison, Resampling, rewards_compared, table_cells
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.models import environment_label
+from w2sg.evaluation.measures.multiplicity import holm
+from w2sg.evaluation.report import csv_rows
+from w2sg.evaluation.report.table import NO, Table
+
+LABELS = {
+    "sft_weak": "SFT weak",
+    "sft_strong": "SFT strong",
+    "student": "The student (W2S MCTS)",
+    "second_mcts": "SFT strong, from the student's tree: MCTS",
+    "second_dpo": "SFT strong, from the student's tree: TreeDPO",
+    "student_mcts": "The student, from its own tree: MCTS",
+    "student_best": "The student, from its own best of M",
+    "student_sft": "The student, from demonstrations again",
+}
+CONTRASTS = (
+    ("second_mcts", "student"),
+    ("second_mcts", "sft_strong"),
+    ("second_dpo", "sft_strong"),
+    ("student_mcts", "student"),
+    ("student_mcts", "student_best"),
+    ("student_mcts", "student_sft"),
+)
+PAGE = """# A second round
+
+Made by `make iterate`: commit {commit}, seeds {seeds}.
+The student, what W2S MCTS has trained in the first round, explores the same tasks in the weak model's place
+([what is done](../results.md#commands)).
+Figures: `scores.csv`, `comparisons.csv`, `explored.csv`.
+
+{tables}"""
+OF_SCORES = "Task score (100 x average reward) on {tasks} unseen tasks, with {level:g}% intervals over tasks and seeds."
+OF_COMPARISONS = "Paired by task and seed; p of the stricter test, corrected for all rows and environments (Holm)."
+OF_EXPLORED = (
+    "Explored tasks: mean score of the samples, of each task's best, and the share of tasks with both outcomes."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Explored:
+    """What an explorer found: `quality` is the file of its trees' quality."""
+
+    environment: str
+    seed: int
+    explorer: str
+    quality: dict[str, Any]
+
+    def mean(self, name: str) -> float:
+        """Over the tasks, in points where it is a score or a share."""
+        return 100 * float(self.quality["summary"]["mean"][name])
+
+
+def write(
+    folder: Path,
+    episodes: GroupedEpisodes,
+    *,
+    seeds: Sequence[int],
+    explored: Sequence[Explored],
+    resampling: Resampling,
+) -> None:
+    """Write the page and its figures."""
+    found = compared(episodes, resampling=resampling)
+    cells = [
+        cell
+        for cell in table_cells(episodes, resampling=resampling)
+        if cell.measure == "average_reward" and cell.split == episodes.last_split(cell.environment)
+    ]
+    columns = list(episodes.environments)
+    scores = {(cell.model, cell.environment): cell.value for cell in cells}
+    tasks = " or ".join(map(str, sorted({cell.tasks for cell in cells})))
+    tables = [
+        _table("Scores", OF_SCORES.format(tasks=tasks, level=100 * resampling.confidence), columns, [
+            [label, *(_figure(scores.get((model, each))) for each in columns)] for model, label in LABELS.items()
+        ]),
+        _table("Differences", OF_COMPARISONS, columns, [
+            [f"{LABELS[model]} − {LABELS[baseline]}", *(_difference(found, each, model, baseline) for each in columns)]
+            for model, baseline in CONTRASTS
+        ]),
+        _table("What the explorers found", OF_EXPLORED, columns, [
+            [LABELS[explorer], *(_found(explored, each, explorer) for each in columns)]
+            for explorer in ("sft_weak", "student")
+        ]),
+    ]  # fmt: skip
+    words = ", ".join(map(str, seeds))
+    page = PAGE.format(commit=commit(), seeds=words, tables="\n".join(table.markdown() for table in tables))
+    files.write_text(folder / "README.md", page)
+    rows = [
+        {
+            "environment": cell.environment,
+            "model": cell.model,
+            "tasks": cell.tasks,
+            "value": cell.value.mean,
+            "low": cell.value.low,
+            "high": cell.value.high,
+        }
+        for cell in cells
+    ]
+    files.write_text(folder / "scores.csv", csv_rows.text(rows))
+    files.write_text(folder / "comparisons.csv", csv_rows.text([_row(each) for each in found]))
+    names = ("mean_score", "best_score", "mixed", "merge_rate", "nodes")
+    rows = [
+        {"environment": each.environment, "seed": each.seed, "explorer": each.explorer}
+        | {name: each.quality["summary"]["mean"][name] for name in names}
+        for each in explored
+    ]
+    files.write_text(folder / "explored.csv", csv_rows.text(rows))
+
+
+def compared(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Comparison]:
+    """CONTRASTS in every environment on its last split, corrected for their number (Holm)."""
+    found = [
+        each
+        for environment in episodes.environments
+        for model, baseline in CONTRASTS
+        if (
+            each := rewards_compared(
+                episodes,
+                environment=environment,
+                split=episodes.last_split(environment),
+                model=model,
+                baseline=baseline,
+                resampling=resampling,
+            )
+        )
+    ]
+    adjusted = holm([each.result.strict_p for each in found])
+    return [replace(each, adjusted=p_value) for each, p_value in zip(found, adjusted, strict=True)]
+
+
+def _row(each: Comparison) -> dict[str, object]:
+    difference = each.result.difference
+    return {
+        "environment": each.environment,
+        "model": each.model,
+        "baseline": each.baseline,
+        "tasks": each.result.tasks,
+        "seeds": each.result.seeds,
+        "difference": difference.mean,
+        "low": difference.low,
+        "high": difference.high,
+        "wins": each.result.wins,
+        "losses": each.result.losses,
+        "p": each.result.strict_p,
+        "p_corrected": each.adjusted,
+        "verdict": each.wording,
+    }
+
+
+def _table(title: str, note: str, environments: Iterable[str], rows: Sequence[Sequence[str]]) -> Table:
+    return Table(title, note, ["", *map(environment_label, environments)], rows)
+
+
+def _figure(value: Any, *, sign: str = "") -> str:
+    if value is None:
+        return NO
+    # A rounded -0.01 is no minus.
+    mean, low, high = (round(100 * number, 1) + 0.0 for number in (value.mean, value.low, value.high))
+    return f"{mean:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]".replace("-", "−")
+
+
+def _difference(found: Sequence[Comparison], environment: str, model: str, baseline: str) -> str:
+    for each in found:
+        if (each.environment, each.model, each.baseline) == (environment, model, baseline):
+            return f"{_figure(each.result.difference, sign='+')}, p {each.adjusted:.3f}: {each.wording}"
+    return NO
+
+
+def _found(explored: Sequence[Explored], environment: str, explorer: str) -> str:
+    own = [each for each in explored if (each.environment, each.explorer) == (environment, explorer)]
+    means = [sum(each.mean(name) for each in own) / len(own) for name in ("mean_score", "best_score", "mixed")]
+    return "mean {:.1f}, best {:.1f}, both {:.1f} %".format(*means)
