@@ -1,11 +1,13 @@
 """The charts: well-formed, deterministic, and showing what they were given."""
 
+import re
 from collections.abc import Callable
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from w2sg.evaluation.measures import models
 from w2sg.evaluation.measures.comparisons import Resampling, comparisons, table_cells
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.report.figures import canvas, progress, scores, training
@@ -73,6 +75,16 @@ def test_a_panel_per_task_type_with_its_number_of_tasks_and_three_agents() -> No
     words = set(texts(CHARTS["types"]().sheet()))
     assert {"type 0 (3)", "type 1 (3)", "SFT strong", "W2S TreeDPO", "W2S MCTS"} <= words
     assert "SFT weak" not in words
+
+
+@pytest.mark.parametrize("chart", ["standings", "differences"])
+def test_the_longest_names_leave_the_axes_their_width(monkeypatch: pytest.MonkeyPatch, chart: str) -> None:
+    """An inch at least; with too little room constrained layout squeezes them, and gives up below nothing."""
+    monkeypatch.setitem(models.LABELS, "w2s_dpo", "A method of a name that is longer than any other one")
+    monkeypatch.setitem(models.LABELS, "sft_strong", "A model of a name that is longer than any other one")
+    for panel in CHARTS[chart]().panels:
+        axes = re.search(r'patch_2">\s*<path d="M ([\d.]+) [\d.]+\s*L ([\d.]+) ', panel.svg)
+        assert axes and float(axes[2]) - float(axes[1]) > 72  # points
 
 
 def test_ids_of_two_charts_do_not_meet() -> None:

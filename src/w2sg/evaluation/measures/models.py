@@ -25,7 +25,7 @@ LABELS = {  # in the order of Table 1, then the controls that the paper does not
     "expert_paths": "SFT on expert paths",
     "more_sft": "SFT strong, trained on",
     "naive": "Base strong, weak samples alone",
-    "confident": "Base strong, the same, confidence loss",
+    "confident": "Base strong, confidence loss",
     "alone": "Base strong, best of M alone",
     "all_wins": "Base strong, all wins alone",
     "base_weak": "Base weak",

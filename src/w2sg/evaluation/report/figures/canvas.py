@@ -152,6 +152,11 @@ def panel(draw: Callable[["Axes"], None], *, name: str, title: str, width: float
     return Panel(head + rest, *pixels)
 
 
+def named_width(names: Iterable[str]) -> float:
+    """Inches that names at the left of an axis take, beside its own width; of too few the axis would get none."""
+    return max(map(len, names)) * CHARACTER / PIXELS
+
+
 def line_entry(label: str, colour: str, dashes: str = "-") -> Entry:
     """Of a line as matplotlib draws it."""
     colour = "currentColor" if colour == INK else colour

@@ -19,6 +19,7 @@ from w2sg.evaluation.report.figures.canvas import (
     block_entry,
     dot_entry,
     line_entry,
+    named_width,
     panel,
 )
 
@@ -39,6 +40,7 @@ def table1_chart(table: Sequence[TableCell], *, measure: str = "average_reward")
             partial(_standings, [cell for cell in cells if cell.environment == environment], models, splits),
             name=f"standings-{environment}",
             title=f"{environment_label(environment)}: task score of every model with its interval, as in the table",
+            width=1.6 + named_width([label(model) for model in models]),
             height=0.8 + len(models) * (0.12 + 0.17 * len(splits)),
         )
         for environment in paper.in_order(cell.environment for cell in cells)
@@ -90,7 +92,7 @@ def difference_chart(compared: Sequence[Comparison]) -> Chart:
                 partial(_differences, here, rows, number == 0),
                 name=f"differences-{environment}",
                 title=f"{name}: paired differences of task scores with their intervals, as in the table",
-                width=4.6 if number == 0 else 2.3,
+                width=2.2 + (named_width(map(_name, rows)) if number == 0 else 0.1),
                 height=0.8 + 0.22 * len(rows),
             )
         )
@@ -106,12 +108,16 @@ def _differences(compared: Sequence[Comparison], rows: list[tuple[str, str]], na
         colour = VERDICT_COLOURS[comparison.verdict] if comparison.holds else UNDECIDED_COLOUR
         axis.plot([100 * value.low, 100 * value.high], [place, place], color=colour, linewidth=2.2)
         axis.plot(100 * value.mean, place, "o", color=colour, markersize=5.5)
-    names = [f"{label(model)} {MINUS} {label(baseline)}" for model, baseline in rows]
-    axis.set_yticks(range(len(rows)), names if named else [""] * len(rows))
+    axis.set_yticks(range(len(rows)), list(map(_name, rows)) if named else [""] * len(rows))
     axis.set(ylim=(len(rows) - 0.4, -0.6), xlabel="points")
     axis.set_title(f"{environment_label(compared[0].environment)}, {compared[0].split}")
     axis.tick_params(axis="y", length=0)
     axis.grid(axis="x")
+
+
+def _name(row: tuple[str, str]) -> str:
+    model, baseline = row
+    return f"{label(model)} {MINUS} {label(baseline)}"
 
 
 def breadth_chart(rows: Sequence[GridRow]) -> Chart:
