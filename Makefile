@@ -122,10 +122,10 @@ study: install
 RUN ?= .
 
 iterate: install
-	python workflow/studies/iterate.py --run $(RUN) $(if $(SEEDS),--seeds $(SEEDS)) --cores $(CORES)
+	python workflow/studies/iterate.py --run "$(RUN)" $(ITERATE) $(if $(SEEDS),--seeds $(SEEDS)) --cores $(CORES)
 
 credit: install
-	python workflow/studies/credit.py --run $(RUN) $(CREDIT)
+	python workflow/studies/credit.py --run "$(RUN)" $(CREDIT)
 
 check: lint
 	$(PYTEST) -m 'not slow'

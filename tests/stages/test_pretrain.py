@@ -64,9 +64,12 @@ def test_a_model_of_the_hub_is_a_reference_that_stages_load(
     ]  # fmt: skip
     bases.load(trained)
     project.edit(sft={"optimization": None})
+    for file in folder.iterdir():
+        file.chmod(0o444)  # as a link into DVC's cache
     assert project.run("sft", "--environment", "alfworld", "--seed", "0", "--role", "weak") == (0, [])
     assert sorted(each.name for each in trained.iterdir()) == ["README.md", "hub.json"]
     assert (trained / "README.md").read_text() == "# sft_weak, alfworld, seed 0\n\nThe weak base, as it is.\n"
+    assert all(each.stat().st_mode & 0o200 for each in trained.iterdir())
     assert read_json(project.path / layout.log("sft", "alfworld-0-weak")) == []
     bases.load(trained)
 

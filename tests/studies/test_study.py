@@ -9,6 +9,7 @@ import pytest
 
 import keeping
 import study
+import workspace
 from seeds import Record
 from w2sg.config import params
 from w2sg.config.overlays import merged
@@ -53,7 +54,7 @@ def test_it_finds_what_the_run_has_computed(tmp_path: Path, monkeypatch: pytest.
         subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
         subprocess.run([DVC, "init", "--quiet"], cwd=folder, check=True)
     subprocess.run([DVC, "repro", "--quiet"], check=True)
-    study.share_cache(STUDY)
+    workspace.share_cache(STUDY.workspace)
     subprocess.run([DVC, "repro", "--quiet"], cwd=STUDY.workspace, check=True)
     assert (STUDY.workspace / "out.txt").read_text() == "input" and made.read_text() == "made\n"
     (STUDY.workspace / "in.txt").write_text("another")

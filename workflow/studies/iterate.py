@@ -30,12 +30,13 @@ from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError, told
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from workspace import share_cache
 
 KEPT, WORKSPACES = Path("docs/iteration"), Path(".iterate")
 STUDENT = "w2s_mcts"
-FIRST, SECOND = ("sft", "imitation"), ("preference", "imitation")  # groups of models that are asked for
+FIRST, SECOND = ("sft", "preference", "imitation"), ("preference", "imitation")  # groups of models that are asked for
 # Who starts where and learns from what; sft_weak is the student here.
-PREFERENCE = {"w2s_dpo": {"init": "sft_strong", "data": "tree", "reference": "sft_weak", "pairs": None, "dpo": None}}
+PREFERENCE = {"init": "sft_strong", "data": "tree", "reference": "sft_weak", "pairs": None, "dpo": None}
 AGAIN, ALONE = "demonstrations", {"expert_share": 0.0}
 METHODS = {
     "w2s_mcts": ("sft_strong", "mcts"),
@@ -44,8 +45,15 @@ METHODS = {
     "student_sft": ("sft_weak", AGAIN),
 }
 # What models of either round are called where both stand side by side; others of the first are left out.
-OF_FIRST = {"sft_weak": "sft_weak", "sft_strong": "sft_strong", STUDENT: "student"}
+OF_FIRST = {"sft_weak": "sft_weak", "sft_strong": "sft_strong", STUDENT: "student", "w2s_dpo": "first_dpo"}
 OF_SECOND = {name: name for name in METHODS} | {"w2s_mcts": "second_mcts", "w2s_dpo": "second_dpo"}
+
+SIZES = (
+    ("experts", "tasks", "train"),
+    ("explore", "tasks", "train"),
+    ("evaluate", "seen", "seen"),
+    ("evaluate", "unseen", "unseen"),
+)
 
 
 def main() -> int:
@@ -75,6 +83,8 @@ def follow(options: argparse.Namespace) -> int:
     names = [name for name, _ in first.environments.items()]
     if unknown := [name for name in options.environments or () if name not in names]:
         raise UserError(f"--environments {unknown[0]}: the run has {', '.join(names)}")
+    if WORKSPACES.absolute() in options.run.absolute().parents:
+        raise UserError(f"--run {options.run}: is itself a second round; give the run that it was made of")
     values = read_yaml(options.run / "params.yaml")
     if STUDENT not in first.imitation:
         raise UserError(f"{options.run / 'params.yaml'}: imitation: no {STUDENT}, which is the student")
@@ -87,12 +97,21 @@ def follow(options: argparse.Namespace) -> int:
         if code := play(folder, second(values, run=options.run, environment=environment, seed=seed), options.cores):
             print(f"iterate: {folder}: not complete; call again to go on from here", file=sys.stderr)
             return code
-        episodes += played(options.run, environment, seed, FIRST, OF_FIRST)
-        episodes += played(folder, environment, seed, SECOND, OF_SECOND)
+        rounds_episodes = [
+            list(played(options.run, environment, seed, FIRST, OF_FIRST)),
+            list(played(folder, environment, seed, SECOND, OF_SECOND)),
+        ]
+        before, after = ({(each.split, each.trajectory.task_id) for each in own} for own in rounds_episodes)
+        if before != after:
+            raise UserError(
+                f"{options.run}: {environment}, seed {seed}: judged on other tasks than params.yaml says; run it anew"
+            )
+        episodes += [episode for own in rounds_episodes for episode in own]
     resampling = Resampling(first.report.resamples, first.report.confidence, first.seeds[0])
     iterate_page.write(
         KEPT,
         GroupedEpisodes(episodes),
+        run=options.run,
         seeds=sorted({seed for _, seed in rounds}),
         explored=explored(options.run, rounds),
         resampling=resampling,
@@ -112,18 +131,22 @@ def second(values: dict[str, Any], *, run: Path, environment: str, seed: int) ->
     """
     workspace = WORKSPACES / layout.run_name(environment, seed)
     models = {"weak": layout.imitation(environment, seed, STUDENT), "strong": layout.sft(environment, seed, "strong")}
-    for folder in models.values():
-        if not (run / folder).is_dir():
-            raise UserError(f"{run / folder}: no such model; finish the run of seed {seed} first")
+    needed = [*models.values(), *(layout.episodes(environment, seed, group) for group in FIRST)]
+    needed.append(layout.tree_quality(environment, seed))
+    if missing := [path for path in needed if not (run / path).exists()]:
+        raise UserError(f"{run / missing[0]}: missing; finish the run of seed {seed} first")
     places = {role: os.path.relpath(run / folder, workspace) for role, folder in models.items()}
+    own = dict(values["environments"][environment])
+    if (data := own.get("data_dir")) and environment in values["outside"]:
+        own["data_dir"] = places[environment] = os.path.relpath(run / Path(data).expanduser(), workspace)
     changed: dict[str, Any] = {
         "seeds": [seed],
-        "outside": {**values["outside"], **places},
-        "environments": {environment: values["environments"][environment]},
-        "models": {**values["models"], **{role: {"base": place, "revision": None} for role, place in places.items()}},
+        "outside": places,
+        "environments": {environment: own},
+        "models": {**values["models"], **{role: {"base": places[role], "revision": None} for role in models}},
         "sft": {**values["sft"], "optimization": None},
         "explore": {**values["explore"], "roles": ["weak"], "diversity": None},
-        "preference": PREFERENCE,
+        "preference": {"w2s_dpo": {**PREFERENCE, **own_of(values["preference"].get("w2s_dpo") or {})}},
         "imitation": {
             name: {**values["imitation"][STUDENT], "init": init, "data": data, **(ALONE if data == AGAIN else {})}
             for name, (init, data) in METHODS.items()
@@ -132,9 +155,18 @@ def second(values: dict[str, Any], *, run: Path, environment: str, seed: int) ->
         "theorem": {**values["theorem"], "method": "w2s_dpo", "superior": "w2s_dpo"},
     }
     made = {**values, **changed}
+    for section, key, split in SIZES:  # of all environments the largest may have more tasks than this one
+        most = (own.get("tasks") or {}).get(split)
+        if isinstance(most, int):
+            made[section] = {**made[section], key: min(made[section][key], most)}
     with contextlib.chdir(run):
         validated(made, source=workspace / "params.yaml")
     return made
+
+
+def own_of(method: dict[str, Any]) -> dict[str, Any]:
+    """What a method of the first round says of pairs and training for itself."""
+    return {key: method[key] for key in ("pairs", "dpo") if key in method}
 
 
 def play(folder: Path, values: dict[str, Any], cores: str) -> int:
@@ -144,8 +176,7 @@ def play(folder: Path, values: dict[str, Any], cores: str) -> int:
     made = subprocess.run([sys.executable, "workflow/studies/workspace.py", str(chosen), str(folder)])
     if made.returncode:
         return made.returncode
-    cache = os.path.relpath(".dvc/cache", folder)
-    subprocess.run(["dvc", "cache", "dir", "--local", "--quiet", cache], cwd=folder, check=True)
+    share_cache(folder)
     targets = [f"evaluate-{group}" for group in SECOND]
     return subprocess.run(["snakemake", "--cores", cores, *targets], cwd=folder).returncode
 

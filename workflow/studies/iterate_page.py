@@ -17,6 +17,7 @@ from w2sg.evaluation.report.table import NO, Table
 LABELS = {
     "sft_weak": "SFT weak",
     "sft_strong": "SFT strong",
+    "first_dpo": "W2S TreeDPO",
     "student": "The student (W2S MCTS)",
     "second_mcts": "SFT strong, from the student's tree: MCTS",
     "second_dpo": "SFT strong, from the student's tree: TreeDPO",
@@ -34,13 +35,13 @@ CONTRASTS = (
 )
 PAGE = """# A second round
 
-Made by `make iterate`: commit {commit}, seeds {seeds}.
+Made by `make iterate` of the run in `{run}`: commit {commit}, seeds {seeds}.
 The student, what W2S MCTS has trained in the first round, explores the same tasks in the weak model's place
 ([what is done](../results.md#commands)).
 Figures: `scores.csv`, `comparisons.csv`, `explored.csv`.
 
 {tables}"""
-OF_SCORES = "Task score (100 x average reward) on {tasks} unseen tasks, with {level:g}% intervals over tasks and seeds."
+OF_SCORES = "Task score (100 x average reward), {tasks} {splits} tasks, {level:g}% intervals over tasks and seeds."
 OF_COMPARISONS = "Paired by task and seed; p of the stricter test, corrected for all rows and environments (Holm)."
 OF_EXPLORED = (
     "Explored tasks: mean score of the samples, of each task's best, and the share of tasks with both outcomes."
@@ -65,6 +66,7 @@ def write(
     folder: Path,
     episodes: GroupedEpisodes,
     *,
+    run: Path,
     seeds: Sequence[int],
     explored: Sequence[Explored],
     resampling: Resampling,
@@ -79,8 +81,9 @@ def write(
     columns = list(episodes.environments)
     scores = {(cell.model, cell.environment): cell.value for cell in cells}
     tasks = " or ".join(map(str, sorted({cell.tasks for cell in cells})))
+    splits = " or ".join(dict.fromkeys(cell.split for cell in cells))
     tables = [
-        _table("Scores", OF_SCORES.format(tasks=tasks, level=100 * resampling.confidence), columns, [
+        _table("Scores", OF_SCORES.format(tasks=tasks, splits=splits, level=100 * resampling.confidence), columns, [
             [label, *(_figure(scores.get((model, each))) for each in columns)] for model, label in LABELS.items()
         ]),
         _table("Differences", OF_COMPARISONS, columns, [
@@ -92,8 +95,12 @@ def write(
             for explorer in ("sft_weak", "student")
         ]),
     ]  # fmt: skip
-    words = ", ".join(map(str, seeds))
-    page = PAGE.format(commit=commit(), seeds=words, tables="\n".join(table.markdown() for table in tables))
+    page = PAGE.format(
+        run=run.name or ".",
+        commit=commit(),
+        seeds=", ".join(map(str, seeds)),
+        tables="\n".join(table.markdown() for table in tables),
+    )
     files.write_text(folder / "README.md", page)
     rows = [
         {
@@ -172,7 +179,9 @@ def _figure(value: Any, *, sign: str = "") -> str:
 def _difference(found: Sequence[Comparison], environment: str, model: str, baseline: str) -> str:
     for each in found:
         if (each.environment, each.model, each.baseline) == (environment, model, baseline):
-            return f"{_figure(each.result.difference, sign='+')}, p {each.adjusted:.3f}: {each.wording}"
+            assert each.adjusted is not None
+            p_value = f"p {each.adjusted:.3f}" if each.adjusted >= 0.0005 else "p < 0.001"
+            return f"{_figure(each.result.difference, sign='+')}, {p_value}: {each.wording}"
     return NO
 
 

@@ -34,7 +34,8 @@ from w2sg.contracts.files import write_text
 STORE, LOCK = Path("data/published"), Path("dvc.lock")
 CONTENTS = STORE / LOCK
 # Tasks of the other environments take seconds, and ALFWorld's are 1,500 files.
-STAGES = ("tasks@scienceworld", "experts@scienceworld", "play", "tokenizer", "pretrain")
+BASES = ("play", "tokenizer", "pretrain")
+STAGES = ("tasks@scienceworld", "experts@scienceworld", *BASES)
 OBJECTS, RECORDS = Path("files/md5"), Path("runs")  # in the store as in a cache
 RUN = ("cmd", "deps", "params", "outs")  # of a record or of an entry of the lock file
 Entries = dict[str, dict[str, Any]]  # of a lock file, by name
@@ -92,7 +93,8 @@ def publish(cache: Path, studies: Sequence[Path] = ()) -> None:
         UserError: the lock has no such stage, or the cache lacks an output or the record of a run.
     """
     entries = trained()
-    if missing := [stage for stage in STAGES if not any(stage in _stages(name) for name in entries)]:
+    asked = {stage for name in stage_names() for stage in _stages(name)}
+    if missing := [each for each in STAGES if each in asked and not any(each in _stages(name) for name in entries)]:
         raise UserError(f"{LOCK}: nothing of {', '.join(missing)}; run `snakemake --cores all pretrain experts` first")
     before = contents()
     found = dict(entries)
@@ -145,13 +147,18 @@ def trained(folder: Path = Path(), *, every_seed: bool = False) -> Entries:
     Args:
         every_seed: those of seeds that its parameters no longer name too: a study may have been played seed by seed.
     """
-    from dvc.repo import Repo
-
-    with Repo(folder) as repo:
-        there = {_seedless(stage.name) if every_seed else stage.name for stage in repo.index.stages}
+    there = {_seedless(name) if every_seed else name for name in stage_names(folder)}
     recorded = read_yaml(folder / LOCK).get("stages") or {}
     names = [name for name in recorded if not _stages(name).isdisjoint(STAGES)]
     return {name: recorded[name] for name in names if (_seedless(name) if every_seed else name) in there}
+
+
+def stage_names(folder: Path = Path()) -> list[str]:
+    """The names of a project's stages; an environment that its parameters leave out has none."""
+    from dvc.repo import Repo
+
+    with Repo(folder) as repo:
+        return [stage.name for stage in repo.index.stages]
 
 
 def _stages(name: str) -> set[str]:
@@ -183,7 +190,8 @@ def _as_of_now(entry: dict[str, Any], own: dict[str, Any], before: Entries, entr
     """An entry of another seed as this code would leave it, `own` being that of the project's seed; None if unknown."""
     if _alike(entry, own):
         return entry
-    same = all(before.get(name, {}).get("outs") == each["outs"] for name, each in entries.items())
+    made = {name: each["outs"] for name, each in entries.items() if not _stages(name).isdisjoint(BASES)}
+    same = all(before.get(name, {}).get("outs") == outs for name, outs in made.items())
     if not same or entry.get("params") != own.get("params"):
         return None
     return {**entry, "deps": copy.deepcopy(own["deps"])}

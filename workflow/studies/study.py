@@ -33,6 +33,7 @@ from w2sg.config.overlays import merged
 from w2sg.config.params import validated
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError, told
+from workspace import share_cache
 
 
 def main() -> int:
@@ -94,7 +95,7 @@ def play(study: Study, values: dict[str, Any], wanted: Sequence[int], *, cores: 
     made = subprocess.run([sys.executable, "workflow/studies/workspace.py", str(played), str(study.workspace)])
     if made.returncode:
         return made.returncode
-    share_cache(study)
+    share_cache(study.workspace)
     spent = study.workspace / f"seconds-{'-'.join(map(str, wanted))}.json"
     code, seconds = run(["snakemake", "--cores", cores, "--keep-going"], study.workspace, spent=spent)
     if code:
@@ -147,12 +148,6 @@ def run(command: list[str], folder: Path, *, spent: Path, every: float = 30.0) -
             files.write_text(spent, json.dumps(seconds))
             if code is not None:
                 return code, seconds
-
-
-def share_cache(study: Study) -> None:
-    """Let the workspace keep its outputs in the project's own cache, and find there what `make run` has computed."""
-    cache = os.path.relpath(".dvc/cache", study.workspace)
-    subprocess.run(["dvc", "cache", "dir", "--local", "--quiet", cache], cwd=study.workspace, check=True)
 
 
 if __name__ == "__main__":

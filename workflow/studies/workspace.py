@@ -50,5 +50,18 @@ def main() -> int:
     return 0
 
 
+def share_cache(folder: Path) -> None:
+    """Let a workspace keep its outputs in this project's own cache, and find there what others have computed.
+
+    Raises:
+        UserError: DVC refuses it.
+    """
+    cache = os.path.relpath(".dvc/cache", folder)
+    command = ["dvc", "cache", "dir", "--local", "--quiet", cache]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"{folder}: cannot use the cache {cache}: {done.stderr.strip()}")
+
+
 if __name__ == "__main__":
     sys.exit(main())

@@ -24,7 +24,8 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
     title = f"# sft_{role}, {environment}, seed {seed}"
     if params.sft.optimization is None:
         with replacing(checkpoint) as temporary:
-            shutil.copytree(base, temporary)
+            # Without modes: what DVC has linked from its cache is read-only.
+            shutil.copytree(base, temporary, copy_function=shutil.copyfile)
             (temporary / "README.md").write_text(f"{title}\n\nThe {role} base, as it is.\n", encoding="utf-8")
         write_json(log_path, [])
         return
