@@ -148,7 +148,8 @@ def test_the_student_explores_in_a_second_round(finished: Path) -> None:
     first = pd.read_csv(finished / "results/table1.csv").query("environment == 'alfworld' and split == 'unseen'")
     assert scores.set_index("model").value["student"] == first.set_index("model").average_reward["w2s_mcts"]
     assert set(scores.model) == {
-        "sft_weak", "sft_strong", "student", "second_mcts", "second_dpo", "student_mcts", "student_best", "student_sft",
+        "sft_weak", "sft_strong", "first_dpo", "student",
+        "second_mcts", "second_dpo", "student_mcts", "student_best", "student_sft",
     }  # fmt: skip
     assert list(pd.read_csv(kept / "explored.csv").explorer) == ["sft_weak", "student"]
     assert len(pd.read_csv(kept / "comparisons.csv")) == 6
