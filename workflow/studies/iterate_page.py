@@ -11,6 +11,7 @@ from w2sg.evaluation.measures.comparisons import Comparison, Resampling, rewards
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import environment_label
 from w2sg.evaluation.measures.multiplicity import holm
+from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.table import NO, Table
 
@@ -78,7 +79,7 @@ def write(
         for cell in table_cells(episodes, resampling=resampling)
         if cell.measure == "average_reward" and cell.split == episodes.last_split(cell.environment)
     ]
-    columns = list(episodes.environments)
+    columns = paper.in_order(episodes.environments)
     scores = {(cell.model, cell.environment): cell.value for cell in cells}
     tasks = " or ".join(map(str, sorted({cell.tasks for cell in cells})))
     splits = " or ".join(dict.fromkeys(cell.split for cell in cells))
