@@ -47,7 +47,7 @@ METHODS = {
 # What models of either round are called where both stand side by side; others of the first are left out.
 OF_FIRST = {"sft_weak": "sft_weak", "sft_strong": "sft_strong", STUDENT: "student", "w2s_dpo": "first_dpo"}
 OF_SECOND = {name: name for name in METHODS} | {"w2s_mcts": "second_mcts", "w2s_dpo": "second_dpo"}
-
+# Numbers of tasks that a run gives for all environments, and the split that they are taken from.
 SIZES = (
     ("experts", "tasks", "train"),
     ("explore", "tasks", "train"),
@@ -97,16 +97,16 @@ def follow(options: argparse.Namespace) -> int:
         if code := play(folder, second(values, run=options.run, environment=environment, seed=seed), options.cores):
             print(f"iterate: {folder}: not complete; call again to go on from here", file=sys.stderr)
             return code
-        rounds_episodes = [
+        of_rounds = [
             list(played(options.run, environment, seed, FIRST, OF_FIRST)),
             list(played(folder, environment, seed, SECOND, OF_SECOND)),
         ]
-        before, after = ({(each.split, each.trajectory.task_id) for each in own} for own in rounds_episodes)
+        before, after = ({(each.split, each.trajectory.task_id) for each in own} for own in of_rounds)
         if before != after:
             raise UserError(
                 f"{options.run}: {environment}, seed {seed}: judged on other tasks than params.yaml says; run it anew"
             )
-        episodes += [episode for own in rounds_episodes for episode in own]
+        episodes += [episode for own in of_rounds for episode in own]
     resampling = Resampling(first.report.resamples, first.report.confidence, first.seeds[0])
     iterate_page.write(
         KEPT,

@@ -11,6 +11,8 @@ from w2sg.evaluation.measures.comparisons import Comparison, Resampling, rewards
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import environment_label
 from w2sg.evaluation.measures.multiplicity import holm
+from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.wording import points, score
 from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.table import NO, Table
@@ -85,7 +87,7 @@ def write(
     splits = " or ".join(dict.fromkeys(cell.split for cell in cells))
     tables = [
         _table("Scores", OF_SCORES.format(tasks=tasks, splits=splits, level=100 * resampling.confidence), columns, [
-            [label, *(_figure(scores.get((model, each))) for each in columns)] for model, label in LABELS.items()
+            [label, *(_score(scores.get((model, each))) for each in columns)] for model, label in LABELS.items()
         ]),
         _table("Differences", OF_COMPARISONS, columns, [
             [f"{LABELS[model]} − {LABELS[baseline]}", *(_difference(found, each, model, baseline) for each in columns)]
@@ -169,12 +171,8 @@ def _table(title: str, note: str, environments: Iterable[str], rows: Sequence[Se
     return Table(title, note, ["", *map(environment_label, environments)], rows)
 
 
-def _figure(value: Any, *, sign: str = "") -> str:
-    if value is None:
-        return NO
-    # A rounded -0.01 is no minus.
-    mean, low, high = (round(100 * number, 1) + 0.0 for number in (value.mean, value.low, value.high))
-    return f"{mean:{sign}.1f} [{low:{sign}.1f}, {high:{sign}.1f}]".replace("-", "−")
+def _score(value: Interval | None) -> str:
+    return NO if value is None else score(value)
 
 
 def _difference(found: Sequence[Comparison], environment: str, model: str, baseline: str) -> str:
@@ -182,7 +180,7 @@ def _difference(found: Sequence[Comparison], environment: str, model: str, basel
         if (each.environment, each.model, each.baseline) == (environment, model, baseline):
             assert each.adjusted is not None
             p_value = f"p {each.adjusted:.3f}" if each.adjusted >= 0.0005 else "p < 0.001"
-            return f"{_figure(each.result.difference, sign='+')}, {p_value}: {each.wording}"
+            return f"{points(each.result.difference)}, {p_value}: {each.wording}"
     return NO
 
 
