@@ -10,6 +10,7 @@
 # make study STUDY=dose  TreeDPO by dose and labels, one seed: params/dose.yaml, docs/dose
 # make credit RUN=.scratch  what single steps of a finished run's paths are worth, and luck; into docs/credit
 # make iterate RUN=.study SEEDS=0  a second round on a finished run, the student exploring; in .iterate/, into docs/iteration
+# make map RUN=.study SEEDS=0      where learning from trees pays: gap, samples, hidden places, dose; in .map/, into docs/map
 # make chaos         a run on params/smoke.yaml that is killed KILLS times gives the bytes of an undisturbed one
 # make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/
 # make install       what a run needs; make install-test adds what tests and checks need
@@ -32,7 +33,7 @@ PAGES := invalidation parameters presets
 # Files one by one in the order of tests/conftest.py; on two cores three, as tests of pipelines wait a fifth of their time.
 PYTEST := python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
-.PHONY: install install-test run publish smoke chaos twin sensitivity grid study iterate credit check test lint fuzz style types docs format lock clean
+.PHONY: install install-test run publish smoke chaos twin sensitivity grid study iterate map credit check test lint fuzz style types docs format lock clean
 
 # A virtual environment is taken as it is only if it is whole: not left half-made, not moved, its Python still there.
 WHOLE := test ! -e .venv/.unfinished && grep -qsF '$(BIN)/' .venv/bin/pip && .venv/bin/python -c 'import pip' 2> /dev/null
@@ -123,6 +124,9 @@ RUN ?= .
 
 iterate: install
 	python workflow/studies/iterate.py --run "$(RUN)" $(ITERATE) $(if $(SEEDS),--seeds $(SEEDS)) --cores $(CORES)
+
+map: install
+	python workflow/studies/regime_map.py --run "$(RUN)" $(if $(POOL),--pool,$(if $(SEEDS),--seeds $(SEEDS))) $(MAP) --cores $(CORES)
 
 credit: install
 	python workflow/studies/credit.py --run "$(RUN)" $(CREDIT)

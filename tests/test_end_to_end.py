@@ -160,6 +160,34 @@ def test_the_student_explores_in_a_second_round(finished: Path) -> None:
     assert [path.read_bytes() for path in sorted(kept.iterdir())] == pages
 
 
+@pytest.mark.slow
+def test_a_regime_map_of_two_cells(finished: Path) -> None:
+    """`make map`: its models are tuned as the run's, and a second call plays nothing."""
+    levels = ["--places", "3", "--demonstrations", "280", "--samples", "3", "4", "--passes", "1", "2"]
+    command = [sys.executable, "workflow/studies/regime_map.py", "--cores", "2", *levels]
+    done = run(finished, *command)
+    assert done.returncode == 0, done.stderr[-4000:]
+    for role in ("weak", "strong"):
+        own = finished / f".map/agents/0-3-280-{role}/model.safetensors"
+        assert own.read_bytes() == (finished / f"models/sft/alfworld-0/{role}/model.safetensors").read_bytes()
+    kept = finished / "docs/map"
+    rows = pd.read_parquet(kept / "seeds/0.parquet")
+    assert list(rows.groupby("samples").size()) == [8, 9]  # the expert's paths stand with the most samples
+    assert set(zip(rows.model, rows.passes, strict=True)) == {
+        ("sft_weak", 0), ("sft_strong", 0), ("mcts", 1), ("mcts", 2), ("dpo", 1),
+        ("best", 2), ("own", 2), ("again", 2), ("expert", 2),
+    }  # fmt: skip
+    first = pd.read_csv(finished / "results/table1.csv").query("environment == 'alfworld' and split == 'unseen'")
+    for model, reward in first.set_index("model").average_reward[["sft_weak", "sft_strong"]].items():
+        assert [scores.mean() for scores in rows[rows.model == model].scores] == [pytest.approx(reward)] * 2
+    before, pages = executed(finished / ".map/cells"), (kept / "README.md").read_bytes()
+    again = run(finished, *command)
+    assert again.returncode == 0, again.stderr[-2000:]
+    assert executed(finished / ".map/cells") == before and (kept / "README.md").read_bytes() == pages
+    pooled = run(finished, *command[:2], "--pool")
+    assert pooled.returncode == 0 and (kept / "README.md").read_bytes() == pages
+
+
 def take_over(finished: Path, folder: Path) -> None:
     """Give a new workspace the outputs of the first stages, and have DVC record them there."""
     lock = yaml.safe_load((finished / "dvc.lock").read_text())

@@ -70,7 +70,7 @@ def options(run: Path, **changed: object) -> Namespace:
 
 
 def test_what_cannot_be_a_second_round_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(iterate, "play", None)
+    monkeypatch.setattr(iterate.derived, "play", None)
     with pytest.raises(UserError, match=r"--environments chess: the run has alfworld"):
         iterate.follow(options(run, environments=["chess"]))
     with pytest.raises(UserError, match=rf"{NAME}-7/w2s_mcts: missing; finish the run of seed 7 first"):

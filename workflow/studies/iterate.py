@@ -11,26 +11,21 @@ Stopped, the same call goes on: the workspaces stay, and share the project's DVC
 
 import argparse
 import contextlib
-import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import yaml
-
+import derived
 import iterate_page
 from w2sg.config import params
-from w2sg.config.params import validated
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError, told
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from workspace import share_cache
 
 KEPT, WORKSPACES = Path("docs/iteration"), Path(".iterate")
 STUDENT = "w2s_mcts"
@@ -47,13 +42,6 @@ METHODS = {
 # What models of either round are called where both stand side by side; others of the first are left out.
 OF_FIRST = {"sft_weak": "sft_weak", "sft_strong": "sft_strong", STUDENT: "student", "w2s_dpo": "first_dpo"}
 OF_SECOND = {name: name for name in METHODS} | {"w2s_mcts": "second_mcts", "w2s_dpo": "second_dpo"}
-# Numbers of tasks that a run gives for all environments, and the split that they are taken from.
-SIZES = (
-    ("experts", "tasks", "train"),
-    ("explore", "tasks", "train"),
-    ("evaluate", "seen", "seen"),
-    ("evaluate", "unseen", "unseen"),
-)
 
 
 def main() -> int:
@@ -94,7 +82,9 @@ def follow(options: argparse.Namespace) -> int:
     episodes: list[Episode] = []
     for environment, seed in rounds:
         folder = WORKSPACES / layout.run_name(environment, seed)
-        if code := play(folder, second(values, run=options.run, environment=environment, seed=seed), options.cores):
+        made = second(values, run=options.run, environment=environment, seed=seed)
+        targets = [f"evaluate-{group}" for group in SECOND]
+        if code := derived.play(folder, made, targets=targets, cores=options.cores):
             print(f"iterate: {folder}: not complete; call again to go on from here", file=sys.stderr)
             return code
         of_rounds = [
@@ -135,17 +125,11 @@ def second(values: dict[str, Any], *, run: Path, environment: str, seed: int) ->
     needed.append(layout.tree_quality(environment, seed))
     if missing := [path for path in needed if not (run / path).exists()]:
         raise UserError(f"{run / missing[0]}: missing; finish the run of seed {seed} first")
-    places = {role: os.path.relpath(run / folder, workspace) for role, folder in models.items()}
-    own = dict(values["environments"][environment])
-    if (data := own.get("data_dir")) and environment in values["outside"]:
-        own["data_dir"] = places[environment] = os.path.relpath(run / Path(data).expanduser(), workspace)
-    changed: dict[str, Any] = {
-        "seeds": [seed],
-        "outside": places,
-        "environments": {environment: own},
-        "models": {**values["models"], **{role: {"base": places[role], "revision": None} for role in models}},
+    places = {role: run / folder for role, folder in models.items()}
+    made = derived.alone(values, run=run, workspace=workspace, environment=environment, seed=seed, models=places)
+    made |= {
         "sft": {**values["sft"], "optimization": None},
-        "explore": {**values["explore"], "roles": ["weak"], "diversity": None},
+        "explore": {**made["explore"], "roles": ["weak"], "diversity": None},
         "preference": {"w2s_dpo": {**PREFERENCE, **own_of(values["preference"].get("w2s_dpo") or {})}},
         "imitation": {
             name: {**values["imitation"][STUDENT], "init": init, "data": data, **(ALONE if data == AGAIN else {})}
@@ -154,31 +138,13 @@ def second(values: dict[str, Any], *, run: Path, environment: str, seed: int) ->
         "inference": {},
         "theorem": {**values["theorem"], "method": "w2s_dpo", "superior": "w2s_dpo"},
     }
-    made = {**values, **changed}
-    for section, key, split in SIZES:  # of all environments the largest may have more tasks than this one
-        most = (own.get("tasks") or {}).get(split)
-        if isinstance(most, int):
-            made[section] = {**made[section], key: min(made[section][key], most)}
-    with contextlib.chdir(run):
-        validated(made, source=workspace / "params.yaml")
+    derived.check(made, run=run, workspace=workspace)
     return made
 
 
 def own_of(method: dict[str, Any]) -> dict[str, Any]:
     """What a method of the first round says of pairs and training for itself."""
     return {key: method[key] for key in ("pairs", "dpo") if key in method}
-
-
-def play(folder: Path, values: dict[str, Any], cores: str) -> int:
-    """Make or refresh a workspace and play what the page needs; Snakemake's exit code."""
-    chosen = folder.parent / f"{folder.name}.yaml"
-    files.write_text(chosen, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
-    made = subprocess.run([sys.executable, "workflow/studies/workspace.py", str(chosen), str(folder)])
-    if made.returncode:
-        return made.returncode
-    share_cache(folder)
-    targets = [f"evaluate-{group}" for group in SECOND]
-    return subprocess.run(["snakemake", "--cores", cores, *targets], cwd=folder).returncode
 
 
 def played(

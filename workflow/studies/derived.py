@@ -1,0 +1,73 @@
+"""Projects that go on with another run's models: what second rounds (iterate.py) and the regime map share."""
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from w2sg.config.params import validated
+from w2sg.contracts import files
+from workspace import share_cache
+
+ROLES = ("weak", "strong")
+# Numbers of tasks that a run gives for all environments, and the split that they are taken from.
+SIZES = (
+    ("experts", "tasks", "train"),
+    ("explore", "tasks", "train"),
+    ("evaluate", "seen", "seen"),
+    ("evaluate", "unseen", "unseen"),
+)
+
+
+def alone(
+    values: Mapping[str, Any], *, run: Path, workspace: Path, environment: str, seed: int, models: Mapping[str, Path]
+) -> dict[str, Any]:
+    """A run's parameters, left with one environment and one seed, whose bases are models that are there.
+
+    Args:
+        run: folder from which paths in the parameters are meant.
+        workspace: folder from which those of the result are.
+        models: a folder for each of ROLES, from this folder.
+    """
+    places = {role: os.path.relpath(models[role], workspace) for role in ROLES}
+    own = dict(values["environments"][environment])
+    if (data := own.get("data_dir")) and environment in values["outside"]:
+        own["data_dir"] = places[environment] = os.path.relpath(run / Path(data).expanduser(), workspace)
+    made: dict[str, Any] = {
+        **values,
+        "seeds": [seed],
+        "outside": places,
+        "environments": {environment: own},
+        "models": {**values["models"], **{role: {"base": places[role], "revision": None} for role in ROLES}},
+    }
+    for section, key, split in SIZES:  # of all environments the largest may have more tasks than this one
+        most = (own.get("tasks") or {}).get(split)
+        if isinstance(most, int):
+            made[section] = {**made[section], key: min(made[section][key], most)}
+    return made
+
+
+def check(values: dict[str, Any], *, run: Path, workspace: Path) -> None:
+    """Refuse what the pipeline would.
+
+    Raises:
+        UserError: parameters are wrong.
+    """
+    with contextlib.chdir(run):
+        validated(values, source=workspace / "params.yaml")
+
+
+def play(folder: Path, values: Mapping[str, Any], *, targets: Sequence[str], cores: str) -> int:
+    """Make or refresh a workspace and play what is asked for; Snakemake's exit code."""
+    chosen = folder.parent / f"{folder.name}.yaml"
+    files.write_text(chosen, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
+    made = subprocess.run([sys.executable, "workflow/studies/workspace.py", str(chosen), str(folder)])
+    if made.returncode:
+        return made.returncode
+    share_cache(folder)
+    return subprocess.run(["snakemake", "--cores", cores, *targets], cwd=folder).returncode
