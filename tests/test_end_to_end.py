@@ -13,6 +13,8 @@ import pandas as pd
 import pytest
 import yaml
 
+from w2sg.contracts.trajectories import read_trajectories
+
 ROOT = Path(__file__).parents[1]
 
 # What the second run takes over from the first: its stages are cheap, or train as `sft` and `imitation` do.
@@ -162,28 +164,36 @@ def test_the_student_explores_in_a_second_round(finished: Path) -> None:
 
 @pytest.mark.slow
 def test_a_regime_map_of_two_cells(finished: Path) -> None:
-    """`make map`: its models are tuned as the run's, and a second call plays nothing."""
-    levels = ["--places", "3", "--demonstrations", "280", "--samples", "3", "4", "--passes", "1", "2"]
+    """`make map`: trees of the first samples of one exploration, controls once, a second call that plays nothing."""
+    levels = ["--places", "3", "--demonstrations", "200", "--samples", "3", "4", "--passes", "1", "2", "--again", "1"]
     command = [sys.executable, "workflow/studies/regime_map.py", "--cores", "2", *levels]
     done = run(finished, *command)
     assert done.returncode == 0, done.stderr[-4000:]
-    for role in ("weak", "strong"):
-        own = finished / f".map/agents/0-3-280-{role}/model.safetensors"
-        assert own.read_bytes() == (finished / f"models/sft/alfworld-0/{role}/model.safetensors").read_bytes()
-    kept = finished / "docs/map"
+    kept, place = finished / "docs/map", finished / ".map/0"
     rows = pd.read_parquet(kept / "seeds/0.parquet")
-    assert list(rows.groupby("samples").size()) == [8, 9]  # the expert's paths stand with the most samples
-    assert set(zip(rows.model, rows.passes, strict=True)) == {
-        ("sft_weak", 0), ("sft_strong", 0), ("mcts", 1), ("mcts", 2), ("dpo", 1),
-        ("best", 2), ("own", 2), ("again", 2), ("expert", 2),
+    standing = {
+        key: set(zip(own.model, own.passes, strict=True)) for key, own in rows.groupby(["demonstrations", "samples"])
+    }
+    students = {("sft_weak", 0), ("sft_strong", 0), ("mcts", 1), ("mcts", 2), ("best", 2), ("dpo", 1)}
+    assert standing == {
+        (200, 3): students, (200, 4): students, (0, 3): {("own", 2)}, (0, 4): {("own", 2)},
+        (0, 0): {("expert", 2), ("again", 1)},
     }  # fmt: skip
-    first = pd.read_csv(finished / "results/table1.csv").query("environment == 'alfworld' and split == 'unseen'")
-    for model, reward in first.set_index("model").average_reward[["sft_weak", "sft_strong"]].items():
-        assert [scores.mean() for scores in rows[rows.model == model].scores] == [pytest.approx(reward)] * 2
-    before, pages = executed(finished / ".map/cells"), (kept / "README.md").read_bytes()
+    # The weak model has 200 demonstrations, the strong one all that are not explored.
+    cards = [
+        (place / f"agents/3-{number}-{role}/README.md").read_text() for number, role in ((200, "weak"), (280, "strong"))
+    ]
+    assert "on 200 expert demonstrations" in cards[0] and "on 280 expert demonstrations" in cards[1]
+    explored = read_trajectories(place / "cells/data/explore/alfworld-0/weak.parquet")
+    assert {each.sample for each in explored} == set(range(4))
+    first = [each.score for each in explored if each.sample < 3]
+    assert set(rows[(rows.samples == 3) & (rows.demonstrations == 200)]["mean"]) == {sum(first) / len(first)}
+    updates = rows[rows.model == "mcts"].set_index(["samples", "passes"]).updates
+    assert updates[3, 2] == 2 * updates[3, 1] > 0
+    before, pages = executed(place / "cells"), (kept / "README.md").read_bytes()
     again = run(finished, *command)
     assert again.returncode == 0, again.stderr[-2000:]
-    assert executed(finished / ".map/cells") == before and (kept / "README.md").read_bytes() == pages
+    assert executed(place / "cells") == before and (kept / "README.md").read_bytes() == pages
     pooled = run(finished, *command[:2], "--pool")
     assert pooled.returncode == 0 and (kept / "README.md").read_bytes() == pages
 

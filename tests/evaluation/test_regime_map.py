@@ -1,6 +1,8 @@
 """What cells of a regime map come to, by hand."""
 
+from collections.abc import Iterable
 from itertools import product
+from pathlib import Path
 
 import pytest
 
@@ -13,10 +15,9 @@ RESAMPLING = Resampling(200, 0.95, 0)
 TASKS = ["a", "b", "c", "d"]
 
 
-def played(cell: Cell, seed: int, model: str, passes: int, solved: int, **changed: object) -> Played:
+def played(cell: Cell, seed: int, model: str, passes: int, solved: int, updates: int = 8, **changed: object) -> Played:
     """Of four tasks the first ones solved."""
-    scores = [float(number < solved) for number in range(4)]
-    figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.25, "paths": 3, "pairs": 2, "commit": "abc"}
+    figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.25, "paths": 3, "pairs": 2, "tasks": TASKS}
     return Played(
         seed=seed,
         places=cell.places,
@@ -24,104 +25,129 @@ def played(cell: Cell, seed: int, model: str, passes: int, solved: int, **change
         samples=cell.samples,
         model=model,
         passes=passes,
-        tasks=TASKS,
-        scores=scores,
-        **(figures | changed),  # type: ignore[arg-type]
+        updates=updates,
+        scores=[float(number < solved) for number in range(4)],
+        **(figures | {"settings": "same", "commit": "abc"} | changed),  # type: ignore[arg-type]
     )
 
 
-def rows(seeds: tuple[int, ...] = (0, 1)) -> list[Played]:
-    """SFT strong solves one of four, one more under seed 1; MCTS one more for each step up of an axis."""
+def rows(seeds: Iterable[int] = (0, 1)) -> list[Played]:
+    """SFT strong solves one of four, MCTS one more a step of samples and dose, one less in 8 places and seed 1.
+
+    Of the demonstrations again there are doses of 4 and 16 updates, which solve 1 and 2.
+    """
     found = []
     for seed, places, demonstrations, samples in product(seeds, (4, 8), (20, 60), (2, 6)):
         cell = Cell(places, demonstrations, samples)
-        found.append(played(cell, seed, "sft_strong", 0, 1))
+        found.append(played(cell, seed, "sft_strong", 0, 1, complement=0.05 * samples + 0.1 * (places == 8)))
         for passes in (1, 3):
             better = (samples == 6) + (passes == 3) - (places == 8) * seed
-            found.append(played(cell, seed, "mcts", passes, 1 + better, complement=0.1 * samples / 2))
-        found.append(played(cell, seed, "own", 3, 2))
+            found.append(played(cell, seed, "mcts", passes, 1 + better, updates=4 * passes))
+        found.append(played(Cell(places, 0, samples), seed, "own", 3, 2))
+        found += [played(Cell(places, 0, 0), seed, "again", *each) for each in ((1, 1, 4), (4, 2, 16))]
     return found
+
+
+def of(passes: int, **levels: int) -> list[tuple[Cell, int]]:
+    """All cells of these levels."""
+    every = [Cell(*each) for each in product((4, 8), (20, 60), (2, 6))]
+    return [(cell, passes) for cell in every if all(getattr(cell, axis) == level for axis, level in levels.items())]
 
 
 def test_levels_gains_and_standings() -> None:
     found = RegimeMap(rows(), resampling=RESAMPLING)
-    assert found.seeds == [0, 1] and found.tasks == 4 and len(found.cells) == 8
-    assert [found.levels(axis) for axis in ("places", "demonstrations", "samples", "passes")] == [
-        [4, 8], [20, 60], [2, 6], [1, 3],
-    ]  # fmt: skip
+    assert (found.seeds, found.tasks, len(found.cells), found.left_out) == ([0, 1], 4, 8, [])
+    assert [found.levels(axis) for axis in ("places", "demonstrations", "samples")] == [[4, 8], [20, 60], [2, 6]]
+    assert (found.passes, found.middle) == ([1, 3], 3)
     least = Cell(4, 20, 2)
     assert found.gain(least, 1, model="mcts").mean == 0.0
     assert found.gain(Cell(4, 20, 6), 3, model="mcts").mean == 0.5
     assert found.score(least, "sft_strong").mean == 0.25
-    assert found.standing(least, "complement") == 0.25  # that of the first row of the cell
-    assert found.there(least, "own", 3) and not found.there(least, "own", 1)
+    assert found.standing(least, "complement") == pytest.approx(0.1)
+
+
+def test_a_control_stands_for_all_cells_that_are_alike_for_it() -> None:
+    found = RegimeMap(rows(), resampling=RESAMPLING)
+    for cell in (Cell(4, 20, 2), Cell(4, 60, 6)):
+        assert found.doses(cell, "own") == [3] and found.doses(cell, "again") == [1, 4]
+        assert found.gain(cell, 4, model="again").mean == 0.25
+    assert found.doses(Cell(4, 20, 2), "expert") == []
+
+
+def test_the_dose_with_as_many_updates_is_compared() -> None:
+    """MCTS has 4 and 12 updates: 4 is 4, and 12 is nearer to 16 than to 4 by ratio."""
+    found = RegimeMap(rows(), resampling=RESAMPLING)
+    assert [found.matched(Cell(4, 20, 2), passes, "again") for passes in found.passes] == [1, 4]
+    assert found.matched(Cell(4, 20, 2), 1, "expert") is None
 
 
 def test_an_effect_is_the_difference_of_gains_with_all_else_alike() -> None:
     found = RegimeMap(rows(), resampling=RESAMPLING)
-    assert found.effect("", "samples", 2, 6, model="mcts").difference.mean == pytest.approx(0.25)
-    assert found.effect("", "passes", 1, 3, model="mcts").difference.mean == pytest.approx(0.25)
-    none = found.effect("", "demonstrations", 20, 60, model="mcts")
-    assert (none.difference, none.p_value) == (Interval(0.0, 0.0, 0.0), 1.0)
+    assert found.effect("", of(1, samples=2), of(1, samples=6)).mean == pytest.approx(0.25)
+    assert found.effect("", of(1), of(3)).mean == pytest.approx(0.25)
+    # Of the quarter that a higher dose brings, the demonstrations again bring one, too.
+    assert found.effect("", of(1), of(3), control="again").mean == pytest.approx(0.0)
+    none = found.effect("", of(1, demonstrations=20), of(1, demonstrations=60))
+    assert (none.interval, none.p_value) == (Interval(0.0, 0.0, 0.0), 1.0)
 
 
-def test_other_games_are_paired_by_seed_alone() -> None:
-    """0 points fewer under seed 0, 25 under seed 1: mean -12.5, standard error 12.5, one degree of freedom."""
+def test_games_of_other_places_are_paired_by_task() -> None:
+    """0 points fewer under seed 0; 25 under seed 1, where 3 of 4 tasks stay as they are: p of one task lost is 1."""
     found = RegimeMap(rows(), resampling=RESAMPLING)
-    effect = found.effect("", "places", 4, 8, model="mcts")
-    assert effect.difference.mean == pytest.approx(-0.125)
-    assert effect.difference.low == pytest.approx(-0.125 - 0.125 * 12.7062047, rel=1e-6)  # t of .975, 1 df
-    assert effect.p_value == pytest.approx(0.5)
-    one = RegimeMap(rows(seeds=(1,)), resampling=RESAMPLING).effect("", "places", 4, 8, model="mcts")
-    assert one.difference.mean == pytest.approx(-0.25) and one.p_value is None
+    effect = found.effect("", of(3, places=4), of(3, places=8))
+    assert effect.mean == pytest.approx(-0.125)
+    assert effect.interval is not None and effect.p_value is not None
+    one = RegimeMap(rows(seeds=(1,)), resampling=RESAMPLING).effect("", of(3, places=4), of(3, places=8))
+    assert one.mean == pytest.approx(-0.25) and one.p_value is not None
 
 
-def test_a_change_of_the_control_is_taken_off() -> None:
-    """MCTS falls by 0 and 25 points with the places and its control by none, so the gain over it falls as much."""
+def test_the_slope_is_that_of_least_squares_among_cells_of_the_same_places() -> None:
+    """A complement of .1 for two samples and .3 for six goes with 25 points more; 8 places have .1 more of it."""
     found = RegimeMap(rows(), resampling=RESAMPLING)
-    effect = found.effect("", "places", 4, 8, model="mcts", over="own")
-    assert effect.difference.mean == pytest.approx(-0.125)
-    assert found.effect("", "samples", 2, 6, model="mcts", over="own").difference.mean == pytest.approx(0.25)
+    slope = found.slope("", "complement", 3)
+    assert slope and slope.mean == pytest.approx(0.1 * 0.25 / 0.2) and slope.interval is not None
+    assert found.slope("", "mean", 3) is None
+    one = RegimeMap(rows(seeds=(0,)), resampling=RESAMPLING).slope("", "complement", 3)
+    assert one and one.mean == pytest.approx(0.125) and one.interval is None
 
 
-def test_the_slope_is_that_of_least_squares_within_a_seed() -> None:
-    """A complement of .1 more for two samples and .3 for six go with 25 points more."""
-    found = RegimeMap(rows(), resampling=RESAMPLING)
-    slope = found.slope("", lambda cell, seed: cell.samples / 20, model="mcts", passes=3)
-    assert slope.difference.mean == pytest.approx(0.1 * 0.25 / 0.2)
-    assert slope.p_value == pytest.approx(0.0, abs=1e-6)
-    flat = found.slope("", lambda cell, seed: 0.5, model="mcts", passes=3)
-    assert flat.p_value is None
-
-
-def test_differences_are_over_what_both_have() -> None:
+def test_differences_are_over_the_places_that_are_named() -> None:
     """MCTS at 3 passes solves 2 or 3 of 4, under seed 1 one fewer where there are 8 places; its own best 2."""
     found = RegimeMap(rows(), resampling=RESAMPLING)
-    ours = found.difference("", model="mcts", over="own")
-    assert ours.difference.mean == pytest.approx((0.5 * (2 + 3) - 0.25 - 2) / 4)
-    strong = found.difference("", model="own", over="sft_strong", passes=3, over_passes=0)
-    assert strong.difference.mean == pytest.approx(0.25)
+    places = [(place, place) for place in of(3)]
+    assert found.difference("", places, model="mcts", over="own").mean == pytest.approx((2.5 - 0.25 - 2) / 4)
+    assert found.difference("", places[:1], model="mcts", over="own").mean == pytest.approx(0.0)
 
 
 def test_only_cells_that_all_seeds_have_played_count() -> None:
-    some = [row for row in rows() if row.seed == 0 or row.cell == Cell(4, 20, 2)]
-    assert RegimeMap(some, resampling=RESAMPLING).cells == [Cell(4, 20, 2)]
+    some = [row for row in rows() if row.seed == 0 or row.cell in (Cell(4, 20, 2), Cell(4, 0, 0))]
+    found = RegimeMap(some, resampling=RESAMPLING)
+    assert found.cells == [Cell(4, 20, 2)] and len(found.left_out) == 7
     apart = [row for row in rows() if (row.seed == 0) == (row.places == 4)]
-    with pytest.raises(ValueError, match="seeds 0, 1 have no cell in common"):
+    with pytest.raises(UserError, match="seeds 0, 1: no cell is common to them; play the same levels"):
         RegimeMap(apart, resampling=RESAMPLING)
 
 
+@pytest.mark.parametrize(("what", "other"), [("settings", "others"), ("tasks", ["a", "b", "c", "e"])])
+def test_seeds_that_cannot_be_compared_are_refused(what: str, other: object) -> None:
+    mixed = [*rows(seeds=(0,)), played(Cell(4, 20, 2), 1, "sft_strong", 0, 1, **{what: other})]  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=f"seed 1: played with other {what} than seed 0; play it again"):
+        RegimeMap(mixed, resampling=RESAMPLING)
+
+
 def test_holm_counts_what_was_tested() -> None:
-    point = Interval(0.0, 0.0, 0.0)
-    found = corrected([Effect("", point, 0.01), Effect("", point, None), Effect("", point, 0.04)])
+    found = corrected([Effect("", 0.0, None, 0.01), Effect("", 0.0, None, None), Effect("", 0.0, None, 0.04)])
     assert [each.adjusted for each in found] == [0.02, None, 0.04]
 
 
-def test_a_row_whose_tasks_and_scores_differ_is_refused(tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_row_that_cannot_be_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "rows.parquet"
     good = played(Cell(4, 20, 2), 0, "mcts", 1, 2)
     Played.write(path, [good])
     assert Played.read(path) == [good]
     Played.write(path, [played(Cell(4, 20, 2), 0, "mcts", 1, 2, mean=1.5)])
     with pytest.raises(UserError, match=r"row 0: mean is 1\.5"):
+        Played.read(path)
+    Played.write(path, [played(Cell(4, 20, 2), 0, "mcts", 1, 2, tasks=["a"])])
+    with pytest.raises(UserError, match=r"row 0: has 1 tasks and 4 scores"):
         Played.read(path)

@@ -3,11 +3,13 @@
 import csv
 import re
 from argparse import Namespace
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from played import NAME, project
 
 import derived
@@ -21,6 +23,7 @@ from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.regime_map import Cell, Played, RegimeMap
 
 RESAMPLING = Resampling(200, 0.95, 0)
+LEVELS = regime_map_cells.Levels((3, 4), (20, 300), (2, 3), (1, 2, 4), (1, 3))
 
 
 @pytest.fixture
@@ -29,12 +32,8 @@ def run(tmp_path: Path) -> Path:
     folder = project(tmp_path / "run")
     for role in derived.ROLES:
         (folder / layout.base(0, role)).mkdir(parents=True)
+    (folder / "params.yaml").write_text(yaml.safe_dump(read(folder), sort_keys=False))
     return folder
-
-
-def options(run: Path, **changed: object) -> Namespace:
-    levels = {"places": [3, 4], "demonstrations": [20, 300], "samples": [2, 3], "passes": [1, 2, 4]}
-    return Namespace(**({"run": run, "seeds": None, "pool": False, "cores": "1"} | levels | changed))
 
 
 def read(run: Path) -> dict[str, Any]:
@@ -44,32 +43,55 @@ def read(run: Path) -> dict[str, Any]:
     return values
 
 
+def options(run: Path, **changed: object) -> Namespace:
+    return Namespace(**({"run": run, "seeds": None, "pool": False, "cores": "1"} | asdict(LEVELS) | changed))
+
+
 def test_a_cell_differs_from_the_run_in_what_the_map_varies(run: Path) -> None:
     values = read(run)
-    made = regime_map_cells.students(values, options(run), Cell(4, 20, 2), 0)
+    made = regime_map_cells.students(values, run, LEVELS, Cell(4, 20, 2), 0)
     assert (made["seeds"], made["environments"][NAME]["max_receptacles"]) == ([0], 4)
     assert (made["tree"]["breadth"], made["explore"]["samples"]) == (2, 3)  # a tree of the first two of three
     assert made["sft"]["optimization"] is None and made["experts"] == values["experts"]
     for role, number in (("weak", 20), ("strong", 300)):
-        base = regime_map_cells.PLACE / "cells" / made["models"][role]["base"]
+        base = regime_map_cells.PLACE / "0/cells" / made["models"][role]["base"]
         assert base.resolve() == regime_map_cells.agent(4, number, role, 0).resolve()
     doses = {name: each["imitate"]["optimization"]["epochs"] for name, each in made["imitation"].items()}
-    assert doses == {"mcts_1": 1, "mcts_2": 2, "mcts_4": 4, "best_2": 2, "own_2": 2, "again_2": 2}
-    assert {name: each["data"] for name, each in made["imitation"].items()} == {
-        "mcts_1": "mcts", "mcts_2": "mcts", "mcts_4": "mcts",
-        "best_2": "best_of_m", "own_2": "strong", "again_2": "demonstrations",
-    }  # fmt: skip
+    assert doses == {"mcts_1": 1, "mcts_2": 2, "mcts_4": 4, "best_2": 2, "own_2": 2}
+    assert [each["data"] for each in made["imitation"].values()] == ["mcts", "mcts", "mcts", "best_of_m", "strong"]
     for section in ("pairs", "mcts", "dpo", "embed", "pretrain"):
         assert made[section] == values[section]
+    tuned = regime_map_cells.tuning(values, run, places=4, demonstrations=20, seed=0)
+    assert tuned["experts"]["tasks"] == 20 and tuned["sft"] == values["sft"]
 
 
-def test_the_room_there_is_is_measured_once_for_games_of_a_kind(run: Path) -> None:
-    chosen = options(run)
-    with_room = [
-        cell for cell in regime_map.cells(chosen)
-        if "expert_2" in regime_map_cells.students(read(run), chosen, cell, 0)["imitation"]
-    ]  # fmt: skip
-    assert with_room == [Cell(3, 300, 3), Cell(4, 300, 3)]
+def test_what_does_not_depend_on_the_weak_model_is_played_once() -> None:
+    where: dict[tuple[str, int], list[Cell]] = {}
+    for cell in LEVELS.cells():
+        for model, home in LEVELS.students(cell).items():
+            where.setdefault(model, []).append(home)
+    assert len(where["mcts", 1]) == len(where["best", 2]) == 8
+    assert where["own", 2] == [Cell(3, 0, 2), Cell(3, 0, 3), Cell(4, 0, 2), Cell(4, 0, 3)]
+    for control in (("expert", 2), ("again", 1), ("again", 3)):
+        assert where[control] == [Cell(3, 0, 0), Cell(4, 0, 0)]
+
+
+def test_settings_are_those_that_no_axis_varies(run: Path) -> None:
+    """Other levels leave them; other doses, trainings or bases do not."""
+    values = read(run)
+    own = regime_map_cells.settings(values, LEVELS)
+    fewer = regime_map_cells.Levels((4,), (20,), (2,), LEVELS.passes, LEVELS.again)
+    assert regime_map_cells.settings(values, fewer) == own
+    other = regime_map_cells.Levels((4,), (20,), (2,), (1, 2), LEVELS.again)
+    assert regime_map_cells.settings(values, other) != own
+    values["pretrain"]["weak"]["play"]["epochs"] += 1
+    assert regime_map_cells.settings(values, LEVELS) != own
+
+
+def test_levels_are_taken_in_order_and_once(run: Path) -> None:
+    assert regime_map.levels_of(options(run, samples=[6, 2, 6])).samples == (2, 6)
+    with pytest.raises(UserError, match=r"--places 2: must be at least 3"):
+        regime_map.levels_of(options(run, places=[8, 2]))
 
 
 def test_what_cannot_be_mapped_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,51 +99,103 @@ def test_what_cannot_be_mapped_is_one_line(run: Path, monkeypatch: pytest.Monkey
 
     def refused(line: str, **changed: object) -> None:
         with pytest.raises(UserError, match=line):
-            regime_map.check(values, Namespace(**(vars(options(run)) | changed)), changed.get("seeds") or [0])  # type: ignore[call-overload]
+            regime_map.follow(options(run, **changed))
 
-    values = read(run)
+    def said(**values: object) -> None:
+        (run / "params.yaml").write_text(yaml.safe_dump(read(run) | values, sort_keys=False))
+
     refused(r"models/base/7/weak: missing; finish the run of seed 7 first", seeds=[7])
-    refused(r"--places 2: must be at least 3", places=[2])
-    refused(
-        r"--demonstrations 500: .*params\.yaml leaves 380 training tasks that are not explored", demonstrations=[500]
-    )
-    refused(r"is a part of a map; give the run that it was made of", run=regime_map_cells.PLACE / "cells")
-    values["imitation"] = {}
+    refused(r"--demonstrations 500: .*params\.yaml leaves 380 training tasks that are not", demonstrations=[500])
+    values = read(run)
+    said(imitation={"other": values["imitation"]["w2s_mcts"]})
     refused(r"params\.yaml: imitation: no w2s_mcts, whose settings")
-    values["environments"][NAME]["data_dir"] = "games"
-    refused(r"environments\.alfworld\.data_dir: the map varies generated games; null wanted")
-    values["environments"] = {}
-    refused(r"params\.yaml: environments: no alfworld")
+    said(imitation=values["imitation"], sft={**values["sft"], "optimization": None})
+    refused(r"params\.yaml: sft: the map tunes whole models; lora null and an optimization are wanted")
+    (run / "games").mkdir()
+    outside = {"outside": {NAME: "games"}}
+    said(sft=values["sft"], environments={NAME: {**values["environments"][NAME], "data_dir": "games"}}, **outside)
+    refused(r"environments\.alfworld\.data_dir: the map varies generated games, so null")
+    said(environments=values["environments"], outside={})
+    monkeypatch.setattr(regime_map, "PLACE", run.parent)
+    refused(r"is a part of a map; give the run that it was made of")
+
+
+def test_a_seed_keeps_cells_of_other_levels(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second call with one level replaces that one's cells; with other settings nothing stays."""
+    monkeypatch.setattr(regime_map, "KEPT", tmp_path / "kept")
+
+    def cell(self: regime_map.Playing, cell: Cell, seed: int, settings: str) -> list[Played]:
+        figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.1, "paths": 3, "pairs": 2}
+        scores = [float(self.cores)]
+        return [Played(seed, **asdict(cell), model="sft_strong", passes=0, updates=0, tasks=["a"], scores=scores,
+                       **figures, settings=settings, commit="abc")]  # type: ignore[arg-type]  # fmt: skip
+
+    monkeypatch.setattr(regime_map.Playing, "_cell", cell)
+
+    def kept(levels: regime_map_cells.Levels, cores: str) -> dict[int, set[float]]:
+        regime_map.Playing(read(run), run, levels, cores).seed(5)
+        found: dict[int, set[float]] = {}
+        for row in Played.read(tmp_path / "kept/seeds/5.parquet"):
+            found.setdefault(row.places, set()).update(row.scores)
+        return found
+
+    one = regime_map_cells.Levels((4,), *list(asdict(LEVELS).values())[1:])
+    assert kept(LEVELS, "0") == {3: {0.0}, 4: {0.0}}
+    assert kept(one, "1") == {3: {0.0}, 4: {1.0}}
+    assert kept(regime_map_cells.Levels((4,), (20,), (2,), (1, 2), (1,)), "1") == {4: {1.0}}
 
 
 def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
-    """MCTS gains with samples, loses with places; TreeDPO changes nothing."""
+    """MCTS gains with samples, loses with places; TreeDPO changes nothing where it had 5 updates."""
     found = []
     for seed, places, demonstrations, samples in product((0, 1), (4, 8), (20, 60), (2, 6)):
         figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": samples / 20, "paths": 3, "pairs": 2}
-        solved = {("sft_weak", 0): 4, ("sft_strong", 0): 10, ("dpo", 1): 10, ("best", 3): 12, ("again", 3): 11}
+        cell = Cell(places, demonstrations, samples)
+        solved = {("sft_weak", 0): 4, ("sft_strong", 0): 10, ("dpo", 1): 10 - 2 * (samples == 2), ("best", 3): 12}
+        solved |= {("again", 1): 10, ("again", 9): 11}
         gains = {1: 0, 3: 2 * samples - places, 9: -5}
         solved |= {("mcts", passes): 10 + gain for passes, gain in gains.items()}
         for (model, passes), number in solved.items():
             scores = [float(task < number + seed * (passes == 3)) for task in range(40)]
+            updates = samples if model == "dpo" else 10 * passes
             found.append(
-                Played(seed, places, demonstrations, samples, model, passes, [f"{n:02}" for n in range(40)], scores,
-                       **figures, commit="abc")  # type: ignore[arg-type]
+                Played(seed, **asdict(cell.home(model)), model=model, passes=passes, updates=updates, scores=scores,
+                       tasks=[f"{n:02}" for n in range(40)], **figures, settings="s", commit="abc")  # type: ignore[arg-type]
             )  # fmt: skip
     regime_map_page.write(tmp_path, RegimeMap(found, resampling=RESAMPLING), commits=["abc"])
     page = (tmp_path / "README.md").read_text()
     assert "(seeds 0, 1; commit abc)" in page and "40 unseen tasks" in page
     assert "| 4, 20, 2 | 10.0 [" in page
+    # 30 updates of MCTS lie as far from 10 of the demonstrations again as from 90: the lower dose is taken.
+    assert "| 4, 20, 2 | 10 | 30 | 90 | 30 | – | 10 | – | 2 |" in page
     rows = {row["effect"]: row for row in numbers(tmp_path / "effects.csv")}
     assert float(rows["MCTS: 6 samples − 2"]["difference"]) == pytest.approx(8 / 40 / 3)
     assert float(rows["MCTS: 8 places − 4"]["difference"]) == pytest.approx(-4 / 40 / 3)
-    assert float(rows["TreeDPO − SFT strong"]["difference"]) == 0.0
+    assert float(rows["TreeDPO (of 5 updates and more) − SFT strong"]["difference"]) == 0.0
     assert "MCTS − its own best of as many samples" not in rows  # which nobody has played
-    assert len(numbers(tmp_path / "cells.csv")) == 8 * (3 + 1 + 1 + 1)
+    assert rows["MCTS: 10 points more of complement"]["p"]
+    assert len(numbers(tmp_path / "cells.csv")) == 8 * (3 + 1 + 1 + 2)
     drawn = (tmp_path / "map.svg").read_text()
     assert drawn.count('class="chart"') == 6
     # 2 x 6 - 4 = 8 of 40 tasks, and one more under seed 1.
     assert len(re.findall(r">\+21<", drawn)) == 2
+
+
+def test_the_page_of_one_cell_and_one_seed(tmp_path: Path) -> None:
+    """Nothing is varied: no effects of axes, no slope, no controls."""
+    figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.1, "paths": 3, "pairs": 2}
+    found = [
+        Played(0, 4, 20, 2, model, passes, 9, ["a", "b"], scores, **figures, settings="s", commit="abc")  # type: ignore[arg-type]
+        for model, passes, scores in (
+            ("sft_strong", 0, [0.0, 1.0]),
+            ("sft_weak", 0, [0.0, 0.0]),
+            ("mcts", 2, [1.0, 1.0]),
+        )
+    ]
+    regime_map_page.write(tmp_path, RegimeMap(found, resampling=RESAMPLING), commits=["abc"])
+    rows = {row["effect"]: row for row in numbers(tmp_path / "effects.csv")}
+    assert list(rows) == ["MCTS − SFT strong"]
+    assert rows["MCTS − SFT strong"]["difference"] == "0.5"
 
 
 def numbers(path: Path) -> list[dict[str, str]]:

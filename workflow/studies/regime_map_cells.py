@@ -1,141 +1,190 @@
 """What a cell of the regime map plays, and what it has come to (regime_map.py)."""
 
-import argparse
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import derived
-from w2sg.contracts import layout
+from iterate import own_of
+from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import read_episodes
 from w2sg.contracts.pairs import Pair
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures.complement import attempts
-from w2sg.evaluation.measures.regime_map import STRONG, Cell, Played
+from w2sg.evaluation.measures.regime_map import STUDENT, Cell, Played, middle_of
 
 ENVIRONMENT = "alfworld"
 PLACE = Path(".map")
 GROUPS = ("sft", "preference", "imitation")
-TREE_DPO = {"init": "sft_strong", "data": "tree", "reference": "sft_weak", "pairs": None, "dpo": None}
-CONTROLS = {"best": "best_of_m", "own": "strong", "again": "demonstrations", "expert": "expert"}
+TREE_DPO = {"init": "sft_strong", "data": "tree", "reference": "sft_weak"}
+# Whose data: of the weak model's samples, of the strong one's, of none.
+DATA = {STUDENT: "mcts", "best": "best_of_m", "own": "strong", "again": "demonstrations", "expert": "expert"}
+# The first samples of a task, however many, are as warm as the others.
+SCHEDULE = [{"temperature": temperature, "top_p": 1.0, "model": "sft"} for temperature in (0.7, 1.0)]
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """What is varied; ascending, each once.
+
+    Attributes:
+        again: doses of the demonstrations again, of which the one with as many updates is compared.
+    """
+
+    places: tuple[int, ...]
+    demonstrations: tuple[int, ...]
+    samples: tuple[int, ...]
+    passes: tuple[int, ...]
+    again: tuple[int, ...]
+
+    def cells(self) -> list[Cell]:
+        """All of them, those with the same games and the same weak model one after the other."""
+        return [
+            Cell(places, demonstrations, samples)
+            for places in self.places
+            for demonstrations in self.demonstrations
+            for samples in self.samples
+        ]
+
+    def students(self, cell: Cell) -> dict[tuple[str, int], Cell]:
+        """Models and doses of imitation that are played with a cell, and the cell in which they stand."""
+        middle = middle_of(self.passes)
+        found = [(STUDENT, passes) for passes in self.passes] + [("best", middle)]
+        if cell.demonstrations == self.demonstrations[0]:
+            found.append(("own", middle))
+            if cell.samples == self.samples[-1]:
+                found += [("expert", middle), *(("again", passes) for passes in self.again)]
+        return {(model, passes): cell.home(model) for model, passes in found}
+
+
+def left(values: Mapping[str, Any]) -> int:
+    """How many training tasks there are to demonstrate: those that are not explored."""
+    return int(values["environments"][ENVIRONMENT]["tasks"]["train"] - values["explore"]["tasks"])
+
+
+def demonstrated(values: Mapping[str, Any]) -> int:
+    """How many demonstrations the strong model of every cell is tuned on: the run's, of tasks that are not explored."""
+    return min(int(values["experts"]["tasks"]), left(values))
 
 
 def agent(places: int, demonstrations: int, role: str, seed: int) -> Path:
     """Where a tuned model lies, from which cells start."""
-    return PLACE / "agents" / f"{seed}-{places}-{demonstrations}-{role}"
+    return PLACE / str(seed) / "agents" / f"{places}-{demonstrations}-{role}"
 
 
-def left(values: dict[str, Any]) -> int:
-    """How many training tasks are there to demonstrate: those that are not explored."""
-    return int(values["environments"][ENVIRONMENT]["tasks"]["train"] - values["explore"]["tasks"])
+def tuning(values: Mapping[str, Any], run: Path, *, places: int, demonstrations: int, seed: int) -> dict[str, Any]:
+    """The parameters with which a base of the run is tuned."""
+    bases = {role: run / layout.base(seed, role) for role in derived.ROLES}
+    made = _world(values, run, places=places, seed=seed, folder=PLACE / str(seed) / "tuning", models=bases)
+    return made | {"experts": {**made["experts"], "tasks": demonstrations}}
 
 
-def demonstrated(values: dict[str, Any]) -> int:
-    """How many demonstrations the run's models, and the strong one of every cell, are tuned on."""
-    return min(int(values["experts"]["tasks"]), left(values))
-
-
-def students(values: dict[str, Any], options: argparse.Namespace, cell: Cell, seed: int) -> dict[str, Any]:
+def students(values: Mapping[str, Any], run: Path, levels: Levels, cell: Cell, seed: int) -> dict[str, Any]:
     """The parameters of a cell."""
-    folder, own = PLACE / "cells", demonstrated(values)
+    own = demonstrated(values)
     models = {
         "weak": agent(cell.places, cell.demonstrations, "weak", seed),
         "strong": agent(cell.places, own, "strong", seed),
     }
-    made = world(values, options, cell.places, seed, folder, models)
-    wanted = [name for name in CONTROLS if name != "expert" or _has_room(options, cell, own)]
-    method = values["imitation"]["w2s_mcts"]
+    made = _world(values, run, places=cell.places, seed=seed, folder=PLACE / str(seed) / "cells", models=models)
+    method, tree_dpo = values["imitation"]["w2s_mcts"], values["preference"].get("w2s_dpo") or {}
     training = method["imitate"] or values["imitate"]
-    middle = sorted(options.passes)[len(options.passes) // 2]
-    students = {f"mcts_{passes}": ("mcts", passes) for passes in sorted(set(options.passes))}
-    students |= {f"{name}_{middle}": (CONTROLS[name], middle) for name in wanted}
     return made | {
+        "experts": {**made["experts"], "tasks": own},
         "sft": {**values["sft"], "optimization": None},
         "explore": {
             **made["explore"],
             "roles": ["weak", "strong"],
-            "samples": max(options.samples),
+            "samples": levels.samples[-1],
+            "schedule": SCHEDULE,
             "diversity": None,
         },
         "tree": {**values["tree"], "breadth": cell.samples},
-        "preference": {"dpo_1": TREE_DPO},
+        "preference": {"dpo": {**TREE_DPO, "pairs": None, "dpo": None, **own_of(tree_dpo)}},
         "imitation": {
-            name: {
+            f"{model}_{passes}": {
                 **method,
                 "init": "sft_strong",
-                "data": data,
-                **({"expert_share": 0.0} if data == "demonstrations" else {}),
+                "data": DATA[model],
+                **({"expert_share": 0.0} if model == "again" else {}),
                 "imitate": {**training, "optimization": {**training["optimization"], "epochs": passes}},
             }
-            for name, (data, passes) in students.items()
+            for model, passes in levels.students(cell)
         },
         "inference": {},
-        "theorem": {**values["theorem"], "method": "dpo_1", "superior": "dpo_1"},
+        "theorem": {**values["theorem"], "method": "dpo", "superior": "dpo"},
     }
 
 
-def _has_room(options: argparse.Namespace, cell: Cell, own: int) -> bool:
-    """Whether the expert's paths are imitated, which no other cell of the same games would do otherwise."""
-    return cell.demonstrations == own and cell.samples == max(options.samples)
-
-
-def world(
-    values: dict[str, Any],
-    options: argparse.Namespace,
-    places: int,
-    seed: int,
-    folder: Path,
-    models: dict[str, Path],
+def _world(
+    values: Mapping[str, Any], run: Path, *, places: int, seed: int, folder: Path, models: dict[str, Path]
 ) -> dict[str, Any]:
-    """The parameters that all projects of a map share."""
-    made = derived.alone(values, run=options.run, workspace=folder, environment=ENVIRONMENT, seed=seed, models=models)
+    """The parameters that all projects of a map share; of seen tasks the least."""
+    made = derived.alone(values, run=run, workspace=folder, environment=ENVIRONMENT, seed=seed, models=models)
     made["environments"][ENVIRONMENT]["max_receptacles"] = places
-    made["evaluate"] = {**made["evaluate"], "seen": 1}
-    return made
+    return made | {"evaluate": {**made["evaluate"], "seen": 1}}
 
 
-def collected(made: dict[str, Any], cell: Cell, seed: int, now: str) -> Iterator[Played]:
-    """What the project in this folder has played."""
+def settings(values: Mapping[str, Any], levels: Levels) -> str:
+    """A digest of what is the same in all cells and under all seeds."""
+    first = Cell(levels.places[0], levels.demonstrations[0], levels.samples[-1])
+    made = students(values, Path(), levels, first, 0)
+    made["environments"][ENVIRONMENT].pop("max_receptacles")
+    made["explore"].pop("samples")
+    for name in ("seeds", "outside", "models", "tree", "report"):
+        made.pop(name)
+    kept = (made, values["models"], values["pretrain"], values["sft"], {**values["tree"], "breadth": None})
+    return files.digest(text=repr(kept))
+
+
+def collected(levels: Levels, cell: Cell, seed: int, **known: str) -> Iterator[Played]:
+    """What the project in this folder has played.
+
+    Args:
+        known: settings and commit.
+    """
     explored = {role: read_trajectories(layout.explore(ENVIRONMENT, seed, role)) for role in derived.ROLES}
     tries = {
         role: attempts(own, environment=ENVIRONMENT, seed=seed, role=role, samples=cell.samples)
         for role, own in explored.items()
     }
-    alone = {each.task_id: not each.once for each in tries["strong"]}
-    kept = [sample.score for sample in explored["weak"] if sample.sample < cell.samples]
+    fails = {each.task_id: not each.once for each in tries["strong"]}
     experts = read_trajectories(layout.experts(ENVIRONMENT))
-    mcts = next(name for name in made["imitation"] if name.startswith("mcts_"))
-    steps, mean = _mean([len(each.steps) for each in experts]), _mean(kept)
-    solved = _mean([each.ever for each in tries["weak"]])
-    complement = _mean([each.ever and alone[each.task_id] for each in tries["weak"]])
-    paths = len(DemonstrationPath.read(layout.paths(ENVIRONMENT, seed, mcts)))
-    pairs = len(Pair.read(layout.pairs(ENVIRONMENT, seed, "dpo_1")))
+    first = f"{STUDENT}_{levels.passes[0]}"
+    homes = {f"{model}_{passes}": (model, passes, home) for (model, passes), home in levels.students(cell).items()}
+    homes |= {"dpo": ("dpo", 1, cell)}
     found: dict[str, dict[str, float]] = {}
     for group in GROUPS:
         for episode in read_episodes(layout.episodes(ENVIRONMENT, seed, group)):
             if episode.split == "unseen":
                 found.setdefault(episode.model, {})[episode.trajectory.task_id] = episode.trajectory.score
-    for model, scores in found.items():
-        name, _, passes = model.rpartition("_")
-        trained = passes.isdecimal()
+    for name, scores in found.items():
+        model, passes, home = homes.get(name, (name, 0, cell))
         yield Played(
             seed=seed,
-            **asdict(cell),
-            model=name if trained else model,
-            passes=int(passes) if trained else 0,
+            **asdict(home),
+            model=model,
+            passes=passes,
+            updates=_updates(name, seed) if name in homes else 0,
             tasks=sorted(scores),
             scores=[scores[task] for task in sorted(scores)],
-            steps=steps,
-            mean=mean,
-            solved=solved,
-            complement=complement,
-            paths=paths,
-            pairs=pairs,
-            commit=now,
+            steps=_mean([len(each.steps) for each in experts]),
+            mean=_mean([sample.score for sample in explored["weak"] if sample.sample < cell.samples]),
+            solved=_mean([each.ever for each in tries["weak"]]),
+            complement=_mean([each.ever and fails[each.task_id] for each in tries["weak"]]),
+            paths=len(DemonstrationPath.read(layout.paths(ENVIRONMENT, seed, first))),
+            pairs=len(Pair.read(layout.pairs(ENVIRONMENT, seed, "dpo"))),
+            settings=known["settings"],
+            commit=known["commit"],
         )
-    assert STRONG in found
+
+
+def _updates(method: str, seed: int) -> int:
+    stage = "preference" if method == "dpo" else "imitation"
+    log = files.read_json(layout.log(stage, f"{layout.run_name(ENVIRONMENT, seed)}-{method}"))
+    return max(int(entry["step"]) for entry in log)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from w2sg.contracts import files
-from w2sg.evaluation.measures.regime_map import STRONG, Cell, Effect, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_map import STRONG, STUDENT, Cell, Effect, Place, RegimeMap, corrected
 from w2sg.evaluation.measures.wording import MINUS, points, score
 from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.figures.canvas import INK, Chart, panel
@@ -16,7 +16,6 @@ from w2sg.evaluation.report.table import NO, Table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-STUDENT = "mcts"
 LABELS = {
     "mcts": "MCTS",
     "best": "the best of the samples",
@@ -25,10 +24,11 @@ LABELS = {
     "expert": "the expert's paths",
     "dpo": "TreeDPO",
 }
+FEWEST = 5  # updates of a TreeDPO that is asked about; the first has a learning rate of 0
 LIMIT = 40  # points at which the figure's colours end
 PAGE = """# The regime map
 
-Made by `make map` (seeds {seeds}; commit {commits}): ALFWorld, {tasks} unseen tasks of each kind of games.
+Made by `make map` (seeds {seeds}; commit {commits}): ALFWorld, {tasks} unseen tasks.
 What is varied and who learns what: [results.md](../results.md#the-regime-map).
 Figures: `cells.csv`, `effects.csv`; `seeds` has every task's score.
 
@@ -44,29 +44,35 @@ STANDING = (
     "Complement: explored tasks that it solves in M samples and SFT strong does not by its coolest one, percent."
 )
 GAINS = (
-    "Points above SFT strong, 95% intervals over tasks and seeds; all but MCTS with {middle} passes, TreeDPO with 1."
+    "Points above SFT strong, {level:g}% intervals over tasks and seeds; with {middle} passes where none are named. "
+    "The demonstrations again: with the dose whose updates are nearest to MCTS's in number."
+)
+UPDATES = (
+    "What the students were trained with, means over seeds: the more a weak model solves, the more there is to read."
 )
 EFFECTS = (
-    "In points of task score, over all cells that have both sides; p of the stricter test, corrected for all (Holm). "
-    "Games with other places are other games: there seeds alone are paired, as for the slope."
+    "Points of task score, all else alike and over all cells; {middle} passes where none are named. "
+    "p of the stricter test, corrected for all (Holm)."
 )
 
 
 def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
     """Write the page, the figure and the tables of numbers."""
-    middle = found.passes[len(found.passes) // 2]
-    drawn = chart(found)
+    drawn, asked = chart(found), effects(found)
+    head = "places, demonstrations, M"
+    doses = [f"MCTS, {_passes(passes)}" for passes in found.passes]
+    others = [LABELS[name] for name in LABELS if name != STUDENT]
+    about = {"level": 100 * found.confidence, "middle": found.middle}
+    rows = [(cell, _models(found, cell)) for cell in found.cells]
     tables = [
         Table("What there was to learn from", STANDING, [
-            "places, demonstrations, M", "SFT weak", "SFT strong",
-            "steps", "mean", "solved", "complement", "paths", "pairs",
+            head, "SFT weak", "SFT strong", "steps", "mean", "solved", "complement", "paths", "pairs",
         ], [_standing(found, cell) for cell in found.cells]),
-        Table("Gains over SFT strong", GAINS.format(middle=middle), [
-            "places, demonstrations, M",
-            *(f"MCTS, {passes} pass{'es' * (passes > 1)}" for passes in found.passes),
-            *(LABELS[name] for name in ("best", "own", "again", "expert", "dpo")),
-        ], [_gains(found, cell, middle) for cell in found.cells]),
-        Table("What each thing does", EFFECTS, ["", "difference", "p"], [_effect(each) for each in effects(found)]),
+        Table("Gains over SFT strong", GAINS.format(**about), [head, *doses, *others],
+              [[_name(cell), *(_gain(found, cell, *model) for model in models)] for cell, models in rows]),
+        Table("Updates", UPDATES, [head, *doses, *others],
+              [[_name(cell), *(_updates(found, cell, *model) for model in models)] for cell, models in rows]),
+        Table("What each thing does", EFFECTS.format(**about), ["", "difference", "p"], list(map(_effect, asked))),
     ]  # fmt: skip
     page = PAGE.format(
         seeds=", ".join(map(str, found.seeds)),
@@ -77,68 +83,95 @@ def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
     )
     files.write_text(folder / "README.md", page)
     files.write_text(folder / "map.svg", drawn.sheet() + "\n")
-    rows = [
+    numbers = [
         {
             "places": cell.places,
             "demonstrations": cell.demonstrations,
             "samples": cell.samples,
             "model": model,
             "passes": passes,
+            "updates": found.updates(cell, model, passes),
             "gain": gain.mean,
             "low": gain.low,
             "high": gain.high,
         }
         for cell in found.cells
         for model in LABELS
-        for passes in found.passes
-        if found.there(cell, model, passes)
+        for passes in found.doses(cell, model)
         for gain in [found.gain(cell, passes, model=model)]
     ]
-    files.write_text(folder / "cells.csv", csv_rows.text(rows))
-    rows = [
+    files.write_text(folder / "cells.csv", csv_rows.text(numbers))
+    numbers = [
         {
             "effect": each.name,
-            "difference": each.difference.mean,
-            "low": each.difference.low,
-            "high": each.difference.high,
+            "difference": each.mean,
+            "low": each.interval and each.interval.low,
+            "high": each.interval and each.interval.high,
             "p": each.p_value,
             "p_corrected": each.adjusted,
         }
-        for each in effects(found)
+        for each in asked
     ]
-    files.write_text(folder / "effects.csv", csv_rows.text(rows))
+    files.write_text(folder / "effects.csv", csv_rows.text(numbers))
 
 
 def effects(found: RegimeMap) -> list[Effect]:
     """The registered questions (docs/log/30), corrected for their number."""
-    middle = found.passes[len(found.passes) // 2]
+    middle, cells = found.middle, found.cells
+    everywhere = [(cell, passes) for cell in cells for passes in found.passes]
+    matched = [place for place in everywhere if found.matched(*place, "again")]
     asked = []
     for axis, unit in (("samples", "samples"), ("demonstrations", "demonstrations of the weak"), ("places", "places")):
         levels = found.levels(axis)
-        if len(levels) > 1:
-            name = f"MCTS: {levels[-1]} {unit} − {levels[0]}"
-            asked.append(found.effect(name, axis, levels[0], levels[-1], model=STUDENT))
+        if len(levels) == 1:
+            continue
+        low, high = levels[0], levels[-1]
+        ends = [[place for place in everywhere if getattr(place[0], axis) == level] for level in (low, high)]
+        asked.append(found.effect(f"MCTS: {high} {unit} − {low}", *ends))
+        over = [[place for place in end if place in matched] for end in ends]
+        if axis == "places" and all(over):
+            asked.append(found.effect(f"MCTS over {LABELS['again']}: {high} {unit} − {low}", *over, control="again"))
     asked += [
-        found.effect(f"MCTS: {high} passes − {low}", "passes", low, high, model=STUDENT)
+        found.effect(f"MCTS: {_passes(high)} − {low}", *[[(cell, dose) for cell in cells] for dose in (low, high)])
         for low, high in pairwise(found.passes)
     ]
-    places = found.levels("places")
-    if len(places) > 1 and all(found.there(cell, "again", middle) for cell in found.cells):
-        name = f"MCTS over {LABELS['again']}: {places[-1]} places − {places[0]}"
-        asked.append(found.effect(name, "places", places[0], places[-1], model=STUDENT, over="again"))
-    complement = partial(found.figure, name="complement")
-    asked.append(found.slope("MCTS: 10 points more of complement", complement, model=STUDENT, passes=middle))
-    asked += [
-        found.difference(f"MCTS − {LABELS[other]}", model=STUDENT, over=other, passes=middle)
-        for other in ("best", "own", "again")
-        if any(found.there(cell, other, middle) for cell in found.cells)
-    ]
-    asked += [
-        found.difference(f"{label} − SFT strong", model=model, over=STRONG, passes=passes, over_passes=0)
-        for label, model, passes in (("MCTS", STUDENT, middle), ("TreeDPO", "dpo", 1), ("Expert", "expert", middle))
-        if any(found.there(cell, model, passes) for cell in found.cells)
-    ]
+    if slope := found.slope("MCTS: 10 points more of complement", "complement", middle):
+        asked.append(slope)
+    asked += _against(found, cells, "", ("best", "own", "again"))
+    if len(levels := found.levels("demonstrations")) > 1:
+        taught = [cell for cell in cells if cell.demonstrations == levels[-1]]
+        asked += _against(found, taught, f", {levels[-1]} demonstrations of the weak", ("own",))
+    once = {cell.places: cell for cell in cells}.values()  # the expert's paths are the same in all of the same places
+    for label, model, where in (
+        ("MCTS", STUDENT, cells),
+        ("TreeDPO", "dpo", cells),
+        ("The expert's paths", "expert", once),
+    ):
+        places = [
+            (cell, passes)
+            for cell in where
+            for passes in ([1] if model == "dpo" else [middle])
+            if found.there(cell, model, passes) and (model != "dpo" or found.updates(cell, model, passes) >= FEWEST)
+        ]
+        if places:
+            few = f" (of {FEWEST} updates and more)" if model == "dpo" else ""
+            pairs = [(place, (place[0], 0)) for place in places]
+            asked.append(found.difference(f"{label}{few} − SFT strong", pairs, model=model, over=STRONG))
     return corrected(asked)
+
+
+def _against(found: RegimeMap, cells: Sequence[Cell], where: str, others: Sequence[str]) -> list[Effect]:
+    """MCTS less what learns from other data, at the middle dose; the demonstrations again with as many updates."""
+    asked = []
+    for other in others:
+        places: list[tuple[Place, Place]] = []
+        for cell in cells:
+            dose = found.matched(cell, found.middle, other) if other == "again" else found.middle
+            if dose is not None and found.there(cell, other, dose):
+                places.append(((cell, found.middle), (cell, dose)))
+        if places:
+            asked.append(found.difference(f"MCTS − {LABELS[other]}{where}", places, model=STUDENT, over=other))
+    return asked
 
 
 def chart(found: RegimeMap) -> Chart:
@@ -180,7 +213,7 @@ def _squares(found: RegimeMap, places: int, passes: int, axis: "Axes") -> None:
             if decided:
                 axis.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.6))
     axis.set(
-        title=f"{places} places, {passes} pass{'es' * (passes > 1)}",
+        title=f"{places} places, {_passes(passes)}",
         xlabel="samples of each task",
         ylabel="demonstrations of the weak",
         xlim=(-0.5, len(columns) - 0.5),
@@ -195,6 +228,10 @@ def _name(cell: Cell) -> str:
     return f"{cell.places}, {cell.demonstrations}, {cell.samples}"
 
 
+def _passes(number: int) -> str:
+    return f"{number} pass{'es' * (number > 1)}"
+
+
 def _standing(found: RegimeMap, cell: Cell) -> list[str]:
     shares = [f"{100 * found.standing(cell, name):.0f}" for name in ("mean", "solved", "complement")]
     return [
@@ -207,20 +244,25 @@ def _standing(found: RegimeMap, cell: Cell) -> list[str]:
     ]
 
 
-def _gains(found: RegimeMap, cell: Cell, middle: int) -> list[str]:
-    wanted = [(STUDENT, passes) for passes in found.passes]
-    wanted += [(name, 1 if name == "dpo" else middle) for name in ("best", "own", "again", "expert", "dpo")]
-    return [
-        _name(cell),
-        *(
-            points(found.gain(cell, passes, model=model)) if found.there(cell, model, passes) else NO
-            for model, passes in wanted
-        ),
-    ]
+def _models(found: RegimeMap, cell: Cell) -> list[tuple[str, int | None]]:
+    """The columns of a cell: models and doses."""
+    doses = {"again": found.matched(cell, found.middle, "again"), "dpo": 1}
+    columns: list[tuple[str, int | None]] = [(STUDENT, passes) for passes in found.passes]
+    return columns + [(name, doses.get(name, found.middle)) for name in LABELS if name != STUDENT]
+
+
+def _gain(found: RegimeMap, cell: Cell, model: str, passes: int | None) -> str:
+    if passes is None or not found.there(cell, model, passes):
+        return NO
+    return points(found.gain(cell, passes, model=model))
+
+
+def _updates(found: RegimeMap, cell: Cell, model: str, passes: int | None) -> str:
+    return NO if passes is None or not found.there(cell, model, passes) else f"{found.updates(cell, model, passes):.0f}"
 
 
 def _effect(each: Effect) -> list[str]:
-    if each.adjusted is None:
-        return [each.name, f"{100 * each.difference.mean:+.1f}".replace("-", MINUS), NO]
+    if each.interval is None or each.adjusted is None:
+        return [each.name, f"{100 * each.mean:+.1f}".replace("-", MINUS), NO]
     p_value = f"{each.adjusted:.3f}" if each.adjusted >= 0.0005 else "< 0.001"
-    return [each.name, points(each.difference), p_value]
+    return [each.name, points(each.interval), p_value]

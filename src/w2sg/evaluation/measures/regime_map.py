@@ -1,27 +1,33 @@
-"""Where learning from trees pays: what cells of a regime map have come to, and what varying one thing does.
+"""Where learning from trees pays: what the cells of a regime map have come to, and what varying one thing does.
 
-A cell has a level of each of four axes. Three make what the student learns from: how much of a game is hidden (places),
-how good the weak model is (demonstrations that it is tuned on), and how many samples it has of each task; the fourth is
-the dose (passes over the paths). Every cell is played under every seed, and a model's gain is its task score less that
-of SFT strong on the same tasks.
+A cell has a level of each of three axes, which make what the student learns from: how many places a game has, how good
+the weak model is (demonstrations that it is tuned on), and how many samples it has of each task. A fourth axis is the
+dose (passes over the paths). Every cell is played under every seed, and a model's gain is its task score less that of
+SFT strong on the same tasks. Games with fewer places are those with more of them less some: their goals are the same,
+so that they are paired task by task, too.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from math import log
 from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from w2sg.contracts.errors import UserError
 from w2sg.contracts.rows import Row, in_unit_interval
 from w2sg.evaluation.measures import mixed, statistics
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.statistics import Interval
 
-STRONG = "sft_strong"
-AXES = ("places", "demonstrations", "samples", "passes")
+STRONG, STUDENT = "sft_strong", "mcts"
+# What learns from no tree of the weak model, and so is the same in all cells of the same places (and samples).
+OF_PLACES, OF_SAMPLES = ("again", "expert"), ("own",)
+ANY = 0  # the level of an axis on which a control does not depend
+LEAST_SPREAD = 1e-9
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -38,6 +44,12 @@ class Cell:
     demonstrations: int
     samples: int
 
+    def home(self, model: str) -> "Cell":
+        """Where a model stands: here, or with the controls of all cells that are alike for it."""
+        if model in OF_PLACES:
+            return Cell(self.places, ANY, ANY)
+        return Cell(self.places, ANY, self.samples) if model in OF_SAMPLES else self
+
 
 @dataclass(frozen=True, slots=True)
 class Played(Row):
@@ -45,6 +57,7 @@ class Played(Row):
 
     Attributes:
         passes: over its data; 0 for a model that the cell starts from.
+        updates: of its training in the cell.
         tasks: those that it is judged on.
         scores: G of each.
         steps: of the expert's demonstrations, mean number.
@@ -52,6 +65,7 @@ class Played(Row):
         solved: share of the explored tasks that it solves in M samples.
         complement: share that it solves so and SFT strong does not by its coolest sample.
         paths, pairs: that the tree gave.
+        settings: digest of all that is not varied.
         commit: that the cell was played at.
     """
 
@@ -61,6 +75,7 @@ class Played(Row):
     samples: int
     model: str
     passes: int
+    updates: int
     tasks: Sequence[str]
     scores: Sequence[float]
     steps: float
@@ -69,6 +84,7 @@ class Played(Row):
     complement: float
     paths: int
     pairs: int
+    settings: str
     commit: str
 
     SCHEMA: ClassVar[pa.Schema] = pa.schema(
@@ -79,6 +95,7 @@ class Played(Row):
             ("samples", pa.int64()),
             ("model", pa.string()),
             ("passes", pa.int64()),
+            ("updates", pa.int64()),
             ("tasks", pa.list_(pa.string())),
             ("scores", pa.list_(pa.float64())),
             ("steps", pa.float64()),
@@ -87,6 +104,7 @@ class Played(Row):
             ("complement", pa.float64()),
             ("paths", pa.int64()),
             ("pairs", pa.int64()),
+            ("settings", pa.string()),
             ("commit", pa.string()),
         ]
     )
@@ -106,19 +124,24 @@ class Played(Row):
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What comes of a change, over all cells that are alike but for it.
+    """What comes of a change, with all else alike.
 
     Attributes:
         name: what is changed, for people.
-        difference: in task score.
-        p_value: of the stricter test; None for one seed where tasks cannot be paired.
+        mean: in task score.
+        interval: None where a single seed gives none.
+        p_value: of the stricter test; None with the interval.
         adjusted: after Holm's correction for all effects.
     """
 
     name: str
-    difference: Interval
+    mean: float
+    interval: Interval | None
     p_value: float | None
     adjusted: float | None = None
+
+
+Place = tuple[Cell, int]  # a cell and a dose
 
 
 class RegimeMap:
@@ -129,157 +152,139 @@ class RegimeMap:
         resampling: of intervals over tasks and seeds.
 
     Raises:
-        ValueError: no cell is common to all seeds.
+        UserError: no cell is common to all seeds, or seeds were played with other settings or tasks.
     """
 
     def __init__(self, played: Iterable[Played], *, resampling: Resampling) -> None:
         self._resampling = resampling
-        found: dict[Cell, dict[int, list[Played]]] = {}
-        for each in played:
-            found.setdefault(each.cell, {}).setdefault(each.seed, []).append(each)
-        self.seeds = sorted({seed for own in found.values() for seed in own})
-        self._played = {cell: own for cell, own in sorted(found.items()) if sorted(own) == self.seeds}
-        if not self._played:
-            raise ValueError(f"seeds {', '.join(map(str, self.seeds))} have no cell in common")
-        self.cells = list(self._played)
-        rows = [each for own in self._played.values() for each in own[self.seeds[0]]]
-        self.passes = sorted({each.passes for each in rows if each.passes})
+        rows = list(played)
+        self.seeds = sorted({row.seed for row in rows})
+        for what, of in (("settings", lambda row: row.settings), ("tasks", lambda row: tuple(row.tasks))):
+            first = next(row for row in rows if row.seed == self.seeds[0])
+            if other := [row.seed for row in rows if of(row) != of(first)]:
+                raise UserError(f"seed {other[0]}: played with other {what} than seed {first.seed}; play it again")
+        self._rows: dict[tuple[Cell, str, int], dict[int, Played]] = {}
+        for row in rows:
+            self._rows.setdefault((row.cell, row.model, row.passes), {})[row.seed] = row
+        wanted = {cell for cell, model, _ in self._rows if model == STRONG}
+        self.cells = sorted(cell for cell in wanted if self.there(cell, STRONG, 0))
+        if not self.cells:
+            raise UserError(f"seeds {', '.join(map(str, self.seeds))}: no cell is common to them; play the same levels")
+        self.left_out = sorted(wanted - {*self.cells})
+        self.passes = sorted({passes for cell, model, passes in self._rows if model == STUDENT and cell in self.cells})
         self.tasks = len(rows[0].tasks)
 
+    @property
+    def middle(self) -> int:
+        """The dose at which controls are compared."""
+        return middle_of(self.passes)
+
+    @property
+    def confidence(self) -> float:
+        """Coverage of the intervals."""
+        return self._resampling.confidence
+
     def levels(self, axis: str) -> list[int]:
-        """Of one of AXES, ascending."""
-        return self.passes if axis == "passes" else sorted({getattr(cell, axis) for cell in self.cells})
+        """Of places, demonstrations or samples, ascending."""
+        return sorted({getattr(cell, axis) for cell in self.cells})
+
+    def doses(self, cell: Cell, model: str) -> list[int]:
+        """Passes with which all seeds have a model, ascending."""
+        home = cell.home(model)
+        return sorted(
+            passes for at, name, passes in self._rows if (at, name) == (home, model) and self.there(cell, model, passes)
+        )
 
     def there(self, cell: Cell, model: str, passes: int) -> bool:
         """Whether all seeds have such a model."""
-        return all(self._find(own, model, passes) for own in self._played[cell].values())
+        return sorted(self._rows.get((cell.home(model), model, passes), ())) == self.seeds
+
+    def updates(self, cell: Cell, model: str, passes: int) -> float:
+        """Of its training, mean over seeds."""
+        return float(np.mean([row.updates for row in self._rows[cell.home(model), model, passes].values()]))
+
+    def matched(self, cell: Cell, passes: int, control: str) -> int | None:
+        """The dose of a control whose number of updates is nearest to MCTS's, as a ratio; None if there is none."""
+        wanted = self.updates(cell, STUDENT, passes)
+        doses = self.doses(cell, control)
+        return min(doses, key=lambda dose: abs(log(self.updates(cell, control, dose) / wanted)), default=None)
 
     def standing(self, cell: Cell, name: str) -> float:
         """Mean over the seeds of one of the figures of Played that describe a cell."""
-        return float(np.mean([getattr(own[0], name) for own in self._played[cell].values()]))
+        return float(np.mean([getattr(row, name) for row in self._rows[cell, STRONG, 0].values()]))
 
     def score(self, cell: Cell, model: str, passes: int = 0) -> Interval:
-        """Task score of a model of a cell."""
-        values = list(self._values(cell, model, passes).values())
-        how = self._resampling
+        """Task score of a model."""
+        values, how = self._values(cell, model, passes), self._resampling
         return statistics.interval(values, resamples=how.resamples, confidence=how.confidence, rng=how.rng())
 
-    def gain(self, cell: Cell, passes: int, *, model: str, over: str = STRONG, over_passes: int = 0) -> Interval:
-        """A model's task score less another's, of the same cell."""
-        return self._compared([(cell, passes)], model, over, over_passes).difference
+    def gain(self, cell: Cell, passes: int, *, model: str) -> Interval:
+        """A model's task score less SFT strong's."""
+        found = self.difference("", [((cell, passes), (cell, 0))], model=model, over=STRONG).interval
+        assert found is not None
+        return found
 
-    def difference(
-        self, name: str, *, model: str, over: str, passes: int | None = None, over_passes: int | None = None
-    ) -> Effect:
-        """A model less another with the same dose, over all cells and doses that have both.
+    def difference(self, name: str, places: Sequence[tuple[Place, Place]], *, model: str, over: str) -> Effect:
+        """A model less another, the mean over places: of each the cell and dose of the one and of the other."""
+        ours = np.mean([self._values(cell, model, passes) for (cell, passes), _ in places], axis=0)
+        theirs = np.mean([self._values(cell, over, passes) for _, (cell, passes) in places], axis=0)
+        return self._compared(name, ours, theirs)
 
-        Args:
-            passes: this dose alone.
-            over_passes: the other's dose, where it is not the same.
-        """
-        places = [
-            (cell, each)
-            for cell in self.cells
-            for each in (self.passes if passes is None else [passes])
-            if self.there(cell, model, each) and self.there(cell, over, each if over_passes is None else over_passes)
-        ]
-        found = self._compared(places, model, over, over_passes)
-        return Effect(name, found.difference, found.strict_p)
+    def effect(self, name: str, low: Sequence[Place], high: Sequence[Place], *, control: str = STRONG) -> Effect:
+        """MCTS's gain over SFT strong, or over a control with as many updates, at some places less that at others."""
+        sides = [np.mean([self._gains(place, control) for place in places], axis=0) for places in (high, low)]
+        return self._compared(name, *sides)
 
-    def effect(self, name: str, axis: str, low: int, high: int, *, model: str, over: str = STRONG) -> Effect:
-        """The gain of a model at one level of an axis less that at another, all others alike.
+    def slope(self, name: str, figure: str, passes: int) -> Effect | None:
+        """What a tenth more of a figure of the cells adds to MCTS's gain; None where all have the same. t over seeds.
 
-        Games with other places are other games, so there seeds alone are paired, and t tests over them.
-
-        Args:
-            over: what it gains over: SFT strong, or a model with the same dose, so that this one's change is taken off.
-        """
-        sides = [self._gains(axis, level, model, over) for level in (high, low)]
-        how = self._resampling
-        if axis == "places":
-            more, less = (np.mean(list(side.values()), axis=0) for side in sides)  # over tasks: one value a seed
-            return self._over_seeds(name, np.asarray(more - less))
-        found = statistics.paired_difference(
-            sides[0], sides[1], resamples=how.resamples, confidence=how.confidence, rng=how.rng()
-        )
-        return Effect(name, found.difference, found.strict_p)
-
-    def slope(self, name: str, of: Callable[[Cell, int], float], *, model: str, passes: int) -> Effect:
-        """Points of gain for a tenth more of a figure of the cells, by least squares within each seed; t over seeds.
-
-        Args:
-            of: the figure of a cell under a seed.
+        By least squares under each seed, among cells of the same places, which differ from others in more than that.
         """
         slopes = []
         for place, seed in enumerate(self.seeds):
-            figures = np.array([of(cell, seed) for cell in self.cells])
-            gains = np.array([np.mean(self._gain_by_task(cell, model, passes)[:, place]) for cell in self.cells])
-            centred = figures - figures.mean()
-            if not (spread := float(centred @ centred)):
-                return Effect(name, Interval(0.0, -1.0, 1.0), None)
-            slopes.append(0.1 * float(centred @ gains) / spread)
-        return self._over_seeds(name, np.array(slopes))
+            figures = np.array([float(getattr(self._rows[cell, STRONG, 0][seed], figure)) for cell in self.cells])
+            gains = np.array([self._gains((cell, passes), STRONG)[:, place].mean() for cell in self.cells])
+            for level in self.levels("places"):
+                here = [cell.places == level for cell in self.cells]
+                figures[here] -= figures[here].mean()
+            if (spread := float(figures @ figures)) < LEAST_SPREAD:
+                return None
+            slopes.append(0.1 * float(figures @ gains) / spread)
+        fitted, mean = mixed.fit(slopes), float(np.mean(slopes))
+        if fitted is None:
+            return Effect(name, mean, None, None)
+        return Effect(name, mean, Interval(mean, *fitted.bounds(self.confidence)), fitted.p_value)
 
-    def _over_seeds(self, name: str, values: NDArray[np.float64]) -> Effect:
-        """Mean and Student's t of one value a seed; nothing can be said of a single one."""
-        fitted = mixed.fit(values)
-        low, high = fitted.bounds(self._resampling.confidence) if fitted else (-1.0, 1.0)
-        return Effect(name, Interval(float(values.mean()), low, high), fitted.p_value if fitted else None)
-
-    def figure(self, cell: Cell, seed: int, name: str) -> float:
-        """One of the figures of Played that describe a cell, under one seed."""
-        return float(getattr(self._played[cell][seed][0], name))
-
-    def _find(self, own: Sequence[Played], model: str, passes: int) -> Played | None:
-        return next((each for each in own if (each.model, each.passes) == (model, passes)), None)
-
-    def _values(self, cell: Cell, model: str, passes: int) -> dict[str, list[float]]:
-        """By task, which is another one where there are other places, and in the order of the seeds."""
-        found: dict[str, list[float]] = {}
-        for seed in self.seeds:
-            own = self._find(self._played[cell][seed], model, passes)
-            assert own is not None, (cell, model, passes)
-            for task, score in zip(own.tasks, own.scores, strict=True):
-                found.setdefault(f"{cell.places}/{task}", []).append(score)
-        return found
-
-    def _gain_by_task(self, cell: Cell, model: str, passes: int, over: str = STRONG) -> NDArray[np.float64]:
+    def _values(self, cell: Cell, model: str, passes: int) -> NDArray[np.float64]:
         """Of shape (tasks, seeds)."""
-        ours, theirs = self._values(cell, model, passes), self._values(cell, over, 0 if over == STRONG else passes)
-        return np.subtract([ours[task] for task in ours], [theirs[task] for task in ours], dtype=np.float64)
+        rows = self._rows[cell.home(model), model, passes]
+        return np.array([rows[seed].scores for seed in self.seeds], dtype=np.float64).T
 
-    def _gains(self, axis: str, level: int, model: str, over: str) -> dict[str, list[float]]:
-        """By task and in the order of the seeds, mean gains over the cells and doses of a level."""
-        found: dict[str, list[list[float]]] = {}
-        for cell in self.cells:
-            for passes in self.passes:
-                at = passes if axis == "passes" else getattr(cell, axis)
-                dose = 0 if over == STRONG else passes
-                if at == level and self.there(cell, model, passes) and self.there(cell, over, dose):
-                    gains = self._gain_by_task(cell, model, passes, over).tolist()
-                    for task, gain in zip(self._values(cell, model, passes), gains, strict=True):
-                        found.setdefault(task, []).append(gain)
-        return {task: np.mean(gains, axis=0).tolist() for task, gains in found.items()}
+    def _gains(self, place: Place, control: str) -> NDArray[np.float64]:
+        """Of shape (tasks, seeds)."""
+        cell, passes = place
+        dose = 0 if control == STRONG else self.matched(cell, passes, control)
+        assert dose is not None
+        return self._values(cell, STUDENT, passes) - self._values(cell, control, dose)
 
-    def _compared(
-        self, places: Sequence[tuple[Cell, int]], model: str, over: str, over_passes: int | None
-    ) -> statistics.PairedDifference:
-        """Means over places, task by task and seed by seed."""
-        sides: tuple[dict[str, list[list[float]]], dict[str, list[list[float]]]] = ({}, {})
-        for cell, passes in places:
-            other = passes if over_passes is None else over_passes
-            for side, name, dose in zip(sides, (model, over), (passes, other), strict=True):
-                for task, values in self._values(cell, name, dose).items():
-                    side.setdefault(task, []).append(values)
-        ours, theirs = ({task: np.mean(values, axis=0).tolist() for task, values in side.items()} for side in sides)
+    def _compared(self, name: str, ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Effect:
         how = self._resampling
-        return statistics.paired_difference(
-            ours, theirs, resamples=how.resamples, confidence=how.confidence, rng=how.rng()
+        found = statistics.paired_difference(
+            {str(task): values for task, values in enumerate(ours.tolist())},
+            {str(task): values for task, values in enumerate(theirs.tolist())},
+            resamples=how.resamples,
+            confidence=how.confidence,
+            rng=how.rng(),
         )
+        return Effect(name, found.difference.mean, found.difference, found.strict_p)
+
+
+def middle_of(doses: Sequence[int]) -> int:
+    """Of several, in their order, the one in the middle; the later one of two."""
+    return sorted(doses)[len(doses) // 2]
 
 
 def corrected(effects: Sequence[Effect]) -> list[Effect]:
     """Holm's correction over those that have a p-value."""
-    tested = [each.p_value for each in effects if each.p_value is not None]
-    adjusted = iter(holm(tested))
+    adjusted = iter(holm([each.p_value for each in effects if each.p_value is not None]))
     return [each if each.p_value is None else replace(each, adjusted=next(adjusted)) for each in effects]
