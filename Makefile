@@ -10,6 +10,7 @@
 # make study STUDY=dose  TreeDPO by dose and labels, one seed: params/dose.yaml, docs/dose
 # make credit RUN=.scratch  what single steps of a finished run's paths are worth, and luck; into docs/credit
 # make iterate RUN=.study SEEDS=0  a second round on a finished run, the student exploring; in .iterate/, into docs/iteration
+# make study STUDY=middle; make iterate RUN=.study ITERATE="--explorer .middle"  weak to middle to strong; into docs/middle, docs/chain
 # make map RUN=.study SEEDS=0      where learning from trees pays: gap, samples, hidden places, dose; in .map/, into docs/map
 # make chaos         a run on params/smoke.yaml that is killed KILLS times gives the bytes of an undisturbed one
 # make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/

@@ -33,7 +33,7 @@ def run(tmp_path: Path) -> Path:
 
 def test_its_models_are_the_first_rounds_and_nothing_is_tuned_on_demonstrations(run: Path) -> None:
     values = overlays.merged(run / "params.yaml").values
-    made = iterate.second(values, run=run, environment=NAME, seed=0)
+    made = iterate.second(values, iterate.ITERATION, run, None, NAME, 0)
     assert made["seeds"] == [0] and list(made["environments"]) == [NAME]
     assert made["sft"]["optimization"] is None
     for role, model in (("weak", layout.imitation(NAME, 0, "w2s_mcts")), ("strong", layout.sft(NAME, 0, "strong"))):
@@ -58,15 +58,35 @@ def test_folders_and_numbers_of_tasks_are_those_of_its_environment(run: Path) ->
     values["outside"] = {NAME: "../games", "webshop": "../shop"}
     values["environments"][NAME]["tasks"] = {"train": 30, "seen": 8, "unseen": 12}
     values["evaluate"]["unseen"] = 40
-    made = iterate.second(values, run=run, environment=NAME, seed=0)
+    made = iterate.second(values, iterate.ITERATION, run, None, NAME, 0)
     data = made["environments"][NAME]["data_dir"]
     assert (iterate.WORKSPACES / f"{NAME}-0" / data).resolve() == (run.parent / "games").resolve()
     assert made["outside"][NAME] == data and set(made["outside"]) == {NAME, "weak", "strong"}
     assert made["evaluate"]["unseen"] == 12
 
 
+def test_the_explorer_may_be_another_runs_student(run: Path, tmp_path: Path) -> None:
+    """Weak to middle to strong: the middle model explores, SFT strong is the first run's."""
+    values = overlays.merged(run / "params.yaml").values
+    other = tmp_path / "middle"
+    with pytest.raises(
+        UserError, match=rf"middle/models/imitation/{NAME}-0/w2s_mcts: missing; finish the run of seed 0"
+    ):
+        iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
+    for path in (layout.imitation(NAME, 0, "w2s_mcts"), layout.episodes(NAME, 0, "sft")):
+        (other / path).mkdir(parents=True)
+    made = iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
+    for role, model in (
+        ("weak", other / layout.imitation(NAME, 0, "w2s_mcts")),
+        ("strong", run / layout.sft(NAME, 0, "strong")),
+    ):
+        base = made["models"][role]["base"]
+        assert (iterate.WORKSPACES / f"{NAME}-0-chain" / base).resolve() == model.resolve()
+    assert list(made["imitation"]) == ["w2s_mcts"] and made["imitation"]["w2s_mcts"]["init"] == "sft_strong"
+
+
 def options(run: Path, **changed: object) -> Namespace:
-    return Namespace(**({"run": run, "environments": None, "seeds": None, "cores": "1"} | changed))
+    return Namespace(**({"run": run, "explorer": None, "environments": None, "seeds": None, "cores": "1"} | changed))
 
 
 def test_what_cannot_be_a_second_round_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -104,6 +124,7 @@ def test_the_page_of_made_up_episodes(tmp_path: Path, monkeypatch: pytest.Monkey
     iterate_page.write(
         tmp_path,
         GroupedEpisodes(episodes),
+        page=iterate_page.ITERATION,
         run=Path("some/.run"),
         seeds=[0, 1],
         explored=explored,
@@ -120,6 +141,16 @@ def test_the_page_of_made_up_episodes(tmp_path: Path, monkeypatch: pytest.Monkey
     assert numbers[0] < 1 / 3
     assert rows["student_mcts", "student"]["verdict"] == "no task differs"
     page = (tmp_path / "README.md").read_text()
+    assert page.startswith("# A second round\n")
     assert "| The student (W2S MCTS) | 50.0 [" in page and "of the run in `.run`" in page and "40 unseen tasks" in page
     assert "| SFT strong, from the student's tree: TreeDPO | – |" in page
     assert "| SFT weak | mean 10.0, best 20.0, both 30.0 % |" in page
+
+
+def test_every_model_of_a_plan_has_a_label() -> None:
+    """So that no row is lost, and none stands for nothing."""
+    for plan in (iterate.ITERATION, iterate.CHAIN):
+        named = {*plan.first.values(), *plan.second.values(), *plan.before.values()}
+        assert named == {*plan.page.labels}
+        assert {name for pair in plan.page.contrasts for name in pair} <= named >= {*plan.page.explorers}
+        assert {*plan.methods} <= {*plan.second}

@@ -6,14 +6,17 @@ weak model is the student, what w2s_mcts has trained, and the strong one SFT str
 model's, and the student goes on from where it is: with its own tree, with the best of its samples, or with the
 demonstrations again. Writes docs/iteration.
 
+With `--explorer RUN` the explorer is another run's student, a middle model that the same weak one has taught
+(params/middle.yaml): weak to middle to strong, beside weak to strong. Writes docs/chain.
+
 Stopped, the same call goes on: the workspaces stay, and share the project's DVC cache.
 """
 
 import argparse
 import contextlib
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,27 +30,73 @@ from w2sg.contracts.errors import UserError, told
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
-KEPT, WORKSPACES = Path("docs/iteration"), Path(".iterate")
+WORKSPACES = Path(".iterate")
 STUDENT = "w2s_mcts"
-FIRST, SECOND = ("sft", "preference", "imitation"), ("preference", "imitation")  # groups of models that are asked for
-# Who starts where and learns from what; sft_weak is the student here.
+FIRST = ("sft", "preference", "imitation")  # groups of models that are asked for
+# Who starts where and learns from what; sft_weak is the explorer here.
 PREFERENCE = {"init": "sft_strong", "data": "tree", "reference": "sft_weak", "pairs": None, "dpo": None}
 AGAIN, ALONE = "demonstrations", {"expert_share": 0.0}
-METHODS = {
-    "w2s_mcts": ("sft_strong", "mcts"),
-    "student_mcts": ("sft_weak", "mcts"),
-    "student_best": ("sft_weak", "best_of_m"),
-    "student_sft": ("sft_weak", AGAIN),
-}
-# What models of either round are called where both stand side by side; others of the first are left out.
-OF_FIRST = {"sft_weak": "sft_weak", "sft_strong": "sft_strong", STUDENT: "student", "w2s_dpo": "first_dpo"}
-OF_SECOND = {name: name for name in METHODS} | {"w2s_mcts": "second_mcts", "w2s_dpo": "second_dpo"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is played with an explorer that an earlier round has taught.
+
+    Attributes:
+        kept: folder of the page.
+        suffix: of the names of workspaces.
+        methods: of imitation, each with its start and its paths.
+        groups: of models that are asked for.
+        first, second: what models of either round are called where both stand side by side; others are left out.
+        before: the same of the run that the explorer comes from, where it is another one.
+    """
+
+    kept: Path
+    suffix: str
+    methods: Mapping[str, tuple[str, str]]
+    groups: Sequence[str]
+    first: Mapping[str, str]
+    second: Mapping[str, str]
+    before: Mapping[str, str]
+    page: iterate_page.Page
+
+
+ITERATION = Plan(
+    kept=Path("docs/iteration"),
+    suffix="",
+    methods={
+        "w2s_mcts": ("sft_strong", "mcts"),
+        "student_mcts": ("sft_weak", "mcts"),
+        "student_best": ("sft_weak", "best_of_m"),
+        "student_sft": ("sft_weak", AGAIN),
+    },
+    groups=("preference", "imitation"),
+    first={"sft_weak": "sft_weak", "sft_strong": "sft_strong", STUDENT: "student", "w2s_dpo": "first_dpo"},
+    second={
+        "w2s_mcts": "second_mcts",
+        "w2s_dpo": "second_dpo",
+        **{name: name for name in ("student_mcts", "student_best", "student_sft")},
+    },
+    before={},
+    page=iterate_page.ITERATION,
+)
+CHAIN = Plan(
+    kept=Path("docs/chain"),
+    suffix="-chain",
+    methods={"w2s_mcts": ("sft_strong", "mcts")},
+    groups=FIRST,
+    first={"sft_weak": "sft_weak", "sft_strong": "sft_strong", STUDENT: "direct", "w2s_dpo": "direct_dpo"},
+    second={"sft_weak": "middle", "w2s_mcts": "chain", "w2s_dpo": "chain_dpo"},
+    before={"sft_strong": "sft_middle"},
+    page=iterate_page.CHAIN,
+)
 
 
 def main() -> int:
     """Parse the command line, play, write the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("--run", type=Path, default=Path(), help="workspace of a finished run; this folder")
+    parser.add_argument("--explorer", type=Path, metavar="RUN", help="workspace of another run, whose student explores")
     parser.add_argument("--environments", nargs="+", metavar="NAME", help="of the run; all")
     parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="that the run has played; its own")
     parser.add_argument("--cores", default="all", help="as of snakemake")
@@ -77,68 +126,81 @@ def follow(options: argparse.Namespace) -> int:
     if STUDENT not in first.imitation:
         raise UserError(f"{options.run / 'params.yaml'}: imitation: no {STUDENT}, which is the student")
     rounds = [(name, seed) for name in options.environments or names for seed in options.seeds or first.seeds]
-    for environment, seed in rounds:  # all of them before the first is played
-        second(values, run=options.run, environment=environment, seed=seed)
+    plan = CHAIN if options.explorer else ITERATION
+    made = {round_: second(values, plan, options.run, options.explorer, *round_) for round_ in rounds}
     episodes: list[Episode] = []
-    for environment, seed in rounds:
-        folder = WORKSPACES / layout.run_name(environment, seed)
-        made = second(values, run=options.run, environment=environment, seed=seed)
-        targets = [f"evaluate-{group}" for group in SECOND]
-        if code := derived.play(folder, made, targets=targets, cores=options.cores):
+    for round_, parameters in made.items():
+        folder = workspace(plan, *round_)
+        targets = [f"evaluate-{group}" for group in plan.groups]
+        if code := derived.play(folder, parameters, targets=targets, cores=options.cores):
             print(f"iterate: {folder}: not complete; call again to go on from here", file=sys.stderr)
             return code
         of_rounds = [
-            list(played(options.run, environment, seed, FIRST, OF_FIRST)),
-            list(played(folder, environment, seed, SECOND, OF_SECOND)),
+            list(played(options.run, *round_, FIRST, plan.first)),
+            list(played(folder, *round_, plan.groups, plan.second)),
         ]
-        before, after = ({(each.split, each.trajectory.task_id) for each in own} for own in of_rounds)
-        if before != after:
+        if plan.before:
+            of_rounds.append(list(played(options.explorer, *round_, ("sft",), plan.before)))
+        judged = [{(each.split, each.trajectory.task_id) for each in own} for own in of_rounds]
+        if any(tasks != judged[0] for tasks in judged):
+            environment, seed = round_
             raise UserError(
                 f"{options.run}: {environment}, seed {seed}: judged on other tasks than params.yaml says; run it anew"
             )
         episodes += [episode for own in of_rounds for episode in own]
     resampling = Resampling(first.report.resamples, first.report.confidence, first.seeds[0])
     iterate_page.write(
-        KEPT,
+        plan.kept,
         GroupedEpisodes(episodes),
+        page=plan.page,
         run=options.run,
         seeds=sorted({seed for _, seed in rounds}),
-        explored=explored(options.run, rounds),
+        explored=explored(plan, options.run, rounds),
         resampling=resampling,
     )
-    print(f"{KEPT}: {len(rounds)} second rounds")
+    print(f"{plan.kept}: {len(rounds)} second rounds")
     return 0
 
 
-def second(values: dict[str, Any], *, run: Path, environment: str, seed: int) -> dict[str, Any]:
+def workspace(plan: Plan, environment: str, seed: int) -> Path:
+    """Where a second round is played."""
+    return WORKSPACES / f"{layout.run_name(environment, seed)}{plan.suffix}"
+
+
+def second(
+    values: dict[str, Any], plan: Plan, run: Path, explorer: Path | None, environment: str, seed: int
+) -> dict[str, Any]:
     """The parameters of a second round.
 
     Args:
         values: of the first.
+        explorer: the run whose student explores; the first where it is None.
 
     Raises:
-        UserError: the first round has not trained a model that this one needs.
+        UserError: a run has not trained or played what this one needs.
     """
-    workspace = WORKSPACES / layout.run_name(environment, seed)
-    models = {"weak": layout.imitation(environment, seed, STUDENT), "strong": layout.sft(environment, seed, "strong")}
-    needed = [*models.values(), *(layout.episodes(environment, seed, group) for group in FIRST)]
-    needed.append(layout.tree_quality(environment, seed))
-    if missing := [path for path in needed if not (run / path).exists()]:
-        raise UserError(f"{run / missing[0]}: missing; finish the run of seed {seed} first")
-    places = {role: run / folder for role, folder in models.items()}
-    made = derived.alone(values, run=run, workspace=workspace, environment=environment, seed=seed, models=places)
+    folder, source = workspace(plan, environment, seed), explorer or run
+    models = {
+        "weak": source / layout.imitation(environment, seed, STUDENT),
+        "strong": run / layout.sft(environment, seed, "strong"),
+    }
+    needed = [*models.values(), *(run / layout.episodes(environment, seed, group) for group in FIRST)]
+    needed += [source / layout.episodes(environment, seed, "sft"), run / layout.tree_quality(environment, seed)]
+    if missing := [path for path in needed if not path.exists()]:
+        raise UserError(f"{missing[0]}: missing; finish the run of seed {seed} first")
+    made = derived.alone(values, run=run, workspace=folder, environment=environment, seed=seed, models=models)
     made |= {
         "sft": {**values["sft"], "optimization": None},
         "explore": {**made["explore"], "roles": ["weak"], "diversity": None},
         "preference": {"w2s_dpo": {**PREFERENCE, **own_of(values["preference"].get("w2s_dpo") or {})}},
         "imitation": {
             name: {**values["imitation"][STUDENT], "init": init, "data": data, **(ALONE if data == AGAIN else {})}
-            for name, (init, data) in METHODS.items()
+            for name, (init, data) in plan.methods.items()
         },
         "inference": {},
         "theorem": {**values["theorem"], "method": "w2s_dpo", "superior": "w2s_dpo"},
     }
-    derived.check(made, run=run, workspace=workspace)
+    derived.check(made, run=run, workspace=folder)
     return made
 
 
@@ -148,7 +210,7 @@ def own_of(method: dict[str, Any]) -> dict[str, Any]:
 
 
 def played(
-    folder: Path, environment: str, seed: int, groups: Sequence[str], names: dict[str, str]
+    folder: Path, environment: str, seed: int, groups: Sequence[str], names: Mapping[str, str]
 ) -> Iterator[Episode]:
     """The episodes of some models of a workspace, by the names that they get here."""
     for group in groups:
@@ -157,12 +219,12 @@ def played(
                 yield replace(episode, model=names[episode.model])
 
 
-def explored(run: Path, rounds: Sequence[tuple[str, int]]) -> list[iterate_page.Explored]:
+def explored(plan: Plan, run: Path, rounds: Sequence[tuple[str, int]]) -> list[iterate_page.Explored]:
     """What the explorer of either round found, tree by tree."""
     found = []
     for environment, seed in rounds:
-        places = (("sft_weak", run), ("student", WORKSPACES / layout.run_name(environment, seed)))
-        for explorer, folder in places:
+        places = (run, workspace(plan, environment, seed))
+        for explorer, folder in zip(plan.page.explorers, places, strict=True):
             path = folder / layout.tree_quality(environment, seed)
             found.append(iterate_page.Explored(environment, seed, explorer, files.read_object(path)))
     return found

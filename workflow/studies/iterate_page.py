@@ -1,6 +1,6 @@
-"""docs/iteration: the page of second rounds, its tables, and the figures behind them."""
+"""docs/iteration and docs/chain: the pages of second rounds, their tables, and the figures behind them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,33 +17,86 @@ from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.table import NO, Table
 
-LABELS = {
-    "sft_weak": "SFT weak",
-    "sft_strong": "SFT strong",
-    "first_dpo": "W2S TreeDPO",
-    "student": "The student (W2S MCTS)",
-    "second_mcts": "SFT strong, from the student's tree: MCTS",
-    "second_dpo": "SFT strong, from the student's tree: TreeDPO",
-    "student_mcts": "The student, from its own tree: MCTS",
-    "student_best": "The student, from its own best of M",
-    "student_sft": "The student, from demonstrations again",
-}
-CONTRASTS = (
-    ("second_mcts", "student"),
-    ("second_mcts", "sft_strong"),
-    ("second_dpo", "sft_strong"),
-    ("student_mcts", "student"),
-    ("student_mcts", "student_best"),
-    ("student_mcts", "student_sft"),
-)
-PAGE = """# A second round
+HEAD = """# {title}
 
 Made by `make iterate` of the run in `{run}`: commit {commit}, seeds {seeds}.
-The student, what W2S MCTS has trained in the first round, explores the same tasks in the weak model's place
-([what is done](../results.md#commands)).
+{about}
 Figures: `scores.csv`, `comparisons.csv`, `explored.csv`.
 
 {tables}"""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a page says.
+
+    Attributes:
+        labels: of models, in the order of the table.
+        contrasts: models, each with what it is held against.
+        explorers: of the first round and of the second, by the names that labels have.
+    """
+
+    title: str
+    about: str
+    labels: Mapping[str, str]
+    contrasts: Sequence[tuple[str, str]]
+    explorers: tuple[str, str]
+
+
+ITERATION = Page(
+    title="A second round",
+    about=(
+        "The student, what W2S MCTS has trained in the first round, explores the same tasks in the weak model's place\n"
+        "([what is done](../results.md#commands))."
+    ),
+    labels={
+        "sft_weak": "SFT weak",
+        "sft_strong": "SFT strong",
+        "first_dpo": "W2S TreeDPO",
+        "student": "The student (W2S MCTS)",
+        "second_mcts": "SFT strong, from the student's tree: MCTS",
+        "second_dpo": "SFT strong, from the student's tree: TreeDPO",
+        "student_mcts": "The student, from its own tree: MCTS",
+        "student_best": "The student, from its own best of M",
+        "student_sft": "The student, from demonstrations again",
+    },
+    contrasts=(
+        ("second_mcts", "student"),
+        ("second_mcts", "sft_strong"),
+        ("second_dpo", "sft_strong"),
+        ("student_mcts", "student"),
+        ("student_mcts", "student_best"),
+        ("student_mcts", "student_sft"),
+    ),
+    explorers=("sft_weak", "student"),
+)
+CHAIN = Page(
+    title="Weak to middle to strong",
+    about=(
+        "The weak model teaches a middle one by W2S MCTS, and this one, exploring the same tasks, the strong one\n"
+        "([what is done](../results.md#commands))."
+    ),
+    labels={
+        "sft_weak": "SFT weak",
+        "sft_middle": "SFT middle",
+        "middle": "SFT middle, from the weak model's tree: MCTS",
+        "sft_strong": "SFT strong",
+        "direct": "SFT strong, from the weak model's tree: MCTS",
+        "direct_dpo": "SFT strong, from the weak model's tree: TreeDPO",
+        "chain": "SFT strong, from the middle model's tree: MCTS",
+        "chain_dpo": "SFT strong, from the middle model's tree: TreeDPO",
+    },
+    contrasts=(
+        ("middle", "sft_weak"),
+        ("middle", "sft_middle"),
+        ("direct", "sft_strong"),
+        ("chain", "sft_strong"),
+        ("chain", "middle"),
+        ("chain", "direct"),
+        ("chain_dpo", "direct_dpo"),
+    ),
+    explorers=("sft_weak", "middle"),
+)
 OF_SCORES = "Task score (100 x average reward), {tasks} {splits} tasks, {level:g}% intervals over tasks and seeds."
 OF_COMPARISONS = "Paired by task and seed; p of the stricter test, corrected for all rows and environments (Holm)."
 OF_EXPLORED = (
@@ -69,13 +122,14 @@ def write(
     folder: Path,
     episodes: GroupedEpisodes,
     *,
+    page: Page,
     run: Path,
     seeds: Sequence[int],
     explored: Sequence[Explored],
     resampling: Resampling,
 ) -> None:
     """Write the page and its figures."""
-    found = compared(episodes, resampling=resampling)
+    found = compared(episodes, page.contrasts, resampling=resampling)
     cells = [
         cell
         for cell in table_cells(episodes, resampling=resampling)
@@ -87,24 +141,29 @@ def write(
     splits = " or ".join(dict.fromkeys(cell.split for cell in cells))
     tables = [
         _table("Scores", OF_SCORES.format(tasks=tasks, splits=splits, level=100 * resampling.confidence), columns, [
-            [label, *(_score(scores.get((model, each))) for each in columns)] for model, label in LABELS.items()
+            [label, *(_score(scores.get((model, each))) for each in columns)] for model, label in page.labels.items()
         ]),
         _table("Differences", OF_COMPARISONS, columns, [
-            [f"{LABELS[model]} − {LABELS[baseline]}", *(_difference(found, each, model, baseline) for each in columns)]
-            for model, baseline in CONTRASTS
+            [
+                f"{page.labels[model]} − {page.labels[baseline]}",
+                *(_difference(found, each, model, baseline) for each in columns),
+            ]
+            for model, baseline in page.contrasts
         ]),
         _table("What the explorers found", OF_EXPLORED, columns, [
-            [LABELS[explorer], *(_found(explored, each, explorer) for each in columns)]
-            for explorer in ("sft_weak", "student")
+            [page.labels[explorer], *(_found(explored, each, explorer) for each in columns)]
+            for explorer in page.explorers
         ]),
     ]  # fmt: skip
-    page = PAGE.format(
+    text = HEAD.format(
+        title=page.title,
+        about=page.about,
         run=run.name or ".",
         commit=commit(),
         seeds=", ".join(map(str, seeds)),
         tables="\n".join(table.markdown() for table in tables),
     )
-    files.write_text(folder / "README.md", page)
+    files.write_text(folder / "README.md", text)
     rows = [
         {
             "environment": cell.environment,
@@ -127,12 +186,14 @@ def write(
     files.write_text(folder / "explored.csv", csv_rows.text(rows))
 
 
-def compared(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Comparison]:
-    """CONTRASTS in every environment on its last split, corrected for their number (Holm)."""
+def compared(
+    episodes: GroupedEpisodes, contrasts: Sequence[tuple[str, str]], *, resampling: Resampling
+) -> list[Comparison]:
+    """Contrasts in every environment on its last split, corrected for their number (Holm)."""
     found = [
         each
         for environment in episodes.environments
-        for model, baseline in CONTRASTS
+        for model, baseline in contrasts
         if (
             each := rewards_compared(
                 episodes,
