@@ -250,7 +250,9 @@ class Report:
 
 def compare(disturbed: Workspace, undisturbed: Workspace, report: Report) -> None:
     """What a complete round has left, beside what the undisturbed run has."""
-    left = disturbed.processes()
+    deadline = time.monotonic() + 20  # a warm parent ends a moment after the call that it was for
+    while (left := disturbed.processes()) and time.monotonic() < deadline:
+        time.sleep(0.1)
     report.faults += [f"process {process.pid} is left" for process in left]
     report.faults += [f"{name}: still locked" for name in disturbed.locked()]
     report.faults += [f"{name}: a temporary file is left" for name in disturbed.temporaries()]

@@ -65,6 +65,12 @@ class Toy:
             if process.info["cwd"] and Path(process.info["cwd"]).is_relative_to(self.path)
         ]
 
+    def left(self) -> list[psutil.Process]:
+        """What is at work though no command is under way; a warm parent ends a moment after the one that it was for."""
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not self.processes(), seconds=20)
+        return self.processes()
+
     def ran(self) -> list[str]:
         log = self.path / "runs.log"
         names = log.read_text().split() if log.exists() else []
@@ -111,10 +117,7 @@ def copy_of(original: Toy, path: Path) -> Iterator[Toy]:
     copy = Toy(path, Path(original.env["HOME"]))
     copy.ran()
     yield copy
-    # A warm parent ends a moment after the command that it was for.
-    with contextlib.suppress(AssertionError):
-        wait_until(lambda: not copy.processes(), seconds=20)
-    left = copy.processes()
+    left = copy.left()
     for process in left:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()

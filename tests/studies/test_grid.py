@@ -85,7 +85,7 @@ def project(tmp_path: Path) -> Iterator[Toy]:
     toy.run("git", "init", "--quiet")
     toy.run("dvc", "init", "--quiet")
     yield toy
-    assert not toy.processes()
+    assert not toy.left()
 
 
 def run_grid(toy: Toy, *arguments: str, check: bool = True) -> str:
