@@ -104,12 +104,17 @@ def test_tables_claims_figures_and_a_small_report_are_kept(results: Path) -> Non
     assert "report.html" in page and "explorer.html" in page
 
 
-def test_large_pages_are_not_kept(results: Path) -> None:
-    (results / "report.html").write_bytes(b" " * (keeping.LARGEST_REPORT + 1))
-    (results / "explorer/trees-alfworld-0-weak.js").touch()
+@pytest.mark.parametrize("large", ["data beside it", "a large file"])
+def test_large_pages_are_not_kept(results: Path, large: str) -> None:
+    (results / "report.html").write_bytes(b" " * (keeping.LARGEST_PAGE + 1))
+    if large == "a large file":
+        (results / "explorer.html").write_bytes(b" " * (keeping.LARGEST_PAGE + 1))
+    else:
+        (results / "explorer/trees-alfworld-0-weak.js").touch()
     keeping.keep(STUDY, results, PLAYED)
     assert not list(STUDY.kept.glob("*.html"))
-    assert ".html" not in (STUDY.kept / "README.md").read_text()
+    page = (STUDY.kept / "README.md").read_text()
+    assert "too large for git: `report.html`, `explorer.html`, in `.study/.pool/results` after the same command" in page
 
 
 def test_the_commit_says_when_files_differ_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ FILES = (
     "theorem.csv",
     "tree_gain.csv",
 )
-LARGEST_REPORT = 3_000_000  # bytes
+LARGEST_PAGE = 3_000_000  # bytes of what git is to keep each version of
 PAGE = """# {title}
 
 Made by `{command}` from `{params}`: the report at commit {commit}, of what these seeds have played.
@@ -104,11 +104,13 @@ def keep(study: Study, results: Path, played: Sequence[Record]) -> None:
     main_one = study == Study()
     if main_one:
         shutil.copytree(results / "figures", kept / "figures")
-        if (results / "report.html").stat().st_size <= LARGEST_REPORT:
-            shutil.copy2(results / "report.html", kept / "report.html")
-        if not any((results / "explorer").iterdir()):  # its data are in the page, so they are not too large
-            shutil.copy2(results / "explorer.html", kept / "explorer.html")
+        for name in ("report.html", "explorer.html"):
+            beside = name == "explorer.html" and any((results / "explorer").iterdir())  # data without which it is empty
+            if not beside and (results / name).stat().st_size <= LARGEST_PAGE:
+                shutil.copy2(results / name, kept / name)
     pages = [f"\n- `{name}`: {words}" for name, words in ABOUT.items() if (kept / name).exists()]
+    if pages and (large := [f"`{name}`" for name in ABOUT if not (kept / name).exists()]):
+        pages.append(f"\n- too large for git: {', '.join(large)}, in `{study.pool}/results` after the same command")
     page = PAGE.format(
         title=f"The study: {study.name}" if not main_one else "The study",
         command="make study" if main_one else f"make study STUDY={study.name}",
