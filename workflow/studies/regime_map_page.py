@@ -28,7 +28,7 @@ FEWEST = 5  # updates of a TreeDPO that is asked about; the first has a learning
 LIMIT = 40  # points at which the figure's colours end
 PAGE = """# The regime map
 
-Made by `make map` (seeds {seeds}; commit {commits}): ALFWorld, {tasks} unseen tasks.
+Made by `make map` ({seeds}; commit {commits}): ALFWorld, {tasks} unseen tasks.
 What is varied and who learns what: [results.md](../results.md#the-regime-map).
 Figures: `cells.csv`, `effects.csv`; `seeds` has every task's score.
 
@@ -75,7 +75,7 @@ def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
         Table("What each thing does", EFFECTS.format(**about), ["", "difference", "p"], list(map(_effect, asked))),
     ]  # fmt: skip
     page = PAGE.format(
-        seeds=", ".join(map(str, found.seeds)),
+        seeds=f"seed{'s' * (len(found.seeds) > 1)} {', '.join(map(str, found.seeds))}",
         commits=", ".join(commits),
         tasks=found.tasks,
         title=drawn.title,
