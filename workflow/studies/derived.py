@@ -52,6 +52,13 @@ def alone(
     return made
 
 
+def tree_dpo(values: Mapping[str, Any]) -> dict[str, Any]:
+    """TreeDPO from SFT strong on with what the run's own says of pairs and training, as an entry of the roster."""
+    own = values["preference"].get("w2s_dpo") or {}
+    plain = {"init": "sft_strong", "data": "tree", "reference": "sft_weak", "pairs": None, "dpo": None}
+    return plain | {key: own[key] for key in ("pairs", "dpo") if key in own}
+
+
 def check(values: dict[str, Any], *, run: Path, workspace: Path) -> None:
     """Refuse what the pipeline would.
 

@@ -33,8 +33,6 @@ from w2sg.evaluation.measures.episodes import GroupedEpisodes
 WORKSPACES = Path(".iterate")
 STUDENT = "w2s_mcts"
 FIRST = ("sft", "preference", "imitation")  # groups of models that are asked for
-# Who starts where and learns from what; sft_weak is the explorer here.
-PREFERENCE = {"init": "sft_strong", "data": "tree", "reference": "sft_weak", "pairs": None, "dpo": None}
 AGAIN, ALONE = "demonstrations", {"expert_share": 0.0}
 
 
@@ -45,7 +43,7 @@ class Plan:
     Attributes:
         kept: folder of the page.
         suffix: of the names of workspaces.
-        methods: of imitation, each with its start and its paths.
+        methods: of imitation, each with its start and its paths; sft_weak is the explorer here.
         groups: of models that are asked for.
         first, second: what models of either round are called where both stand side by side; others are left out.
         before: the same of the run that the explorer comes from, where it is another one.
@@ -192,7 +190,7 @@ def second(
     made |= {
         "sft": {**values["sft"], "optimization": None},
         "explore": {**made["explore"], "roles": ["weak"], "diversity": None},
-        "preference": {"w2s_dpo": {**PREFERENCE, **own_of(values["preference"].get("w2s_dpo") or {})}},
+        "preference": {"w2s_dpo": derived.tree_dpo(values)},
         "imitation": {
             name: {**values["imitation"][STUDENT], "init": init, "data": data, **(ALONE if data == AGAIN else {})}
             for name, (init, data) in plan.methods.items()
@@ -202,11 +200,6 @@ def second(
     }
     derived.check(made, run=run, workspace=folder)
     return made
-
-
-def own_of(method: dict[str, Any]) -> dict[str, Any]:
-    """What a method of the first round says of pairs and training for itself."""
-    return {key: method[key] for key in ("pairs", "dpo") if key in method}
 
 
 def played(

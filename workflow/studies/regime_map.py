@@ -157,9 +157,8 @@ class Playing:
                 if not base.exists():
                     raise UserError(f"{base}: missing; finish the run of seed {seed} first")
         for cell in self.levels.cells():
-            derived.check(
-                students(values, self.run, self.levels, cell, seeds[0]), run=self.run, workspace=PLACE / "0/0"
-            )
+            made = students(values, self.run, self.levels, cell, seeds[0])
+            derived.check(made, run=self.run, workspace=PLACE / str(seeds[0]) / "cells")
 
     def seed(self, seed: int) -> None:
         """Play a seed and keep it, with cells of other levels that an earlier call has kept of it.

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import derived
-from iterate import own_of
 from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import read_episodes
 from w2sg.contracts.pairs import Pair
@@ -18,7 +17,6 @@ from w2sg.evaluation.measures.regime_map import STUDENT, Cell, Played, middle_of
 ENVIRONMENT = "alfworld"
 PLACE = Path(".map")
 GROUPS = ("sft", "preference", "imitation")
-TREE_DPO = {"init": "sft_strong", "data": "tree", "reference": "sft_weak"}
 # Whose data: of the weak model's samples, of the strong one's, of none.
 DATA = {STUDENT: "mcts", "best": "best_of_m", "own": "strong", "again": "demonstrations", "expert": "expert"}
 # The first samples of a task, however many, are as warm as the others.
@@ -89,7 +87,7 @@ def students(values: Mapping[str, Any], run: Path, levels: Levels, cell: Cell, s
         "strong": agent(cell.places, own, "strong", seed),
     }
     made = _world(values, run, places=cell.places, seed=seed, folder=PLACE / str(seed) / "cells", models=models)
-    method, tree_dpo = values["imitation"]["w2s_mcts"], values["preference"].get("w2s_dpo") or {}
+    method = values["imitation"]["w2s_mcts"]
     training = method["imitate"] or values["imitate"]
     return made | {
         "experts": {**made["experts"], "tasks": own},
@@ -102,7 +100,7 @@ def students(values: Mapping[str, Any], run: Path, levels: Levels, cell: Cell, s
             "diversity": None,
         },
         "tree": {**values["tree"], "breadth": cell.samples},
-        "preference": {"dpo": {**TREE_DPO, "pairs": None, "dpo": None, **own_of(tree_dpo)}},
+        "preference": {"dpo": derived.tree_dpo(values)},
         "imitation": {
             f"{model}_{passes}": {
                 **method,
