@@ -151,7 +151,7 @@ def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
     for seed, places, demonstrations, samples in product((0, 1), (4, 8), (20, 60), (2, 6)):
         figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": samples / 20, "paths": 3, "pairs": 2}
         cell = Cell(places, demonstrations, samples)
-        solved = {("sft_weak", 0): 4, ("sft_strong", 0): 10, ("dpo", 1): 10 - 2 * (samples == 2), ("best", 3): 12}
+        solved = {("sft_weak", 0): 4, ("sft_strong", 0): 10, ("dpo", 2): 10 - 2 * (samples == 2), ("best", 3): 12}
         solved |= {("again", 1): 10, ("again", 9): 11}
         gains = {1: 0, 3: 2 * samples - places, 9: -5}
         solved |= {("mcts", passes): 10 + gain for passes, gain in gains.items()}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import derived
+from w2sg.config import params
 from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import read_episodes
 from w2sg.contracts.pairs import Pair
@@ -152,7 +153,9 @@ def collected(levels: Levels, cell: Cell, seed: int, **known: str) -> Iterator[P
     experts = read_trajectories(layout.experts(ENVIRONMENT))
     first = f"{STUDENT}_{levels.passes[0]}"
     homes = {f"{model}_{passes}": (model, passes, home) for (model, passes), home in levels.students(cell).items()}
-    homes |= {"dpo": ("dpo", 1, cell)}
+    made = params.load()
+    own = made.preference["dpo"].dpo or made.dpo
+    homes["dpo"] = ("dpo", max(1, round(own.optimization.epochs)), cell)
     found: dict[str, dict[str, float]] = {}
     for group in GROUPS:
         for episode in read_episodes(layout.episodes(ENVIRONMENT, seed, group)):

@@ -150,7 +150,7 @@ def effects(found: RegimeMap) -> list[Effect]:
         places = [
             (cell, passes)
             for cell in where
-            for passes in ([1] if model == "dpo" else [middle])
+            for passes in (found.doses(cell, "dpo") if model == "dpo" else [middle])
             if found.there(cell, model, passes) and (model != "dpo" or found.updates(cell, model, passes) >= FEWEST)
         ]
         if places:
@@ -246,7 +246,7 @@ def _standing(found: RegimeMap, cell: Cell) -> list[str]:
 
 def _models(found: RegimeMap, cell: Cell) -> list[tuple[str, int | None]]:
     """The columns of a cell: models and doses."""
-    doses = {"again": found.matched(cell, found.middle, "again"), "dpo": 1}
+    doses = {"again": found.matched(cell, found.middle, "again"), "dpo": next(iter(found.doses(cell, "dpo")), None)}
     columns: list[tuple[str, int | None]] = [(STUDENT, passes) for passes in found.passes]
     return columns + [(name, doses.get(name, found.middle)) for name in LABELS if name != STUDENT]
 
