@@ -47,7 +47,7 @@ ITERATION = Page(
     title="A second round",
     about=(
         "The student, what W2S MCTS has trained in the first round, explores the same tasks in the weak model's place\n"
-        "([what is done](../results.md#commands))."
+        "([what is done](../studies.md#the-second-round))."
     ),
     labels={
         "sft_weak": "SFT weak",
@@ -74,7 +74,7 @@ CHAIN = Page(
     title="Weak to middle to strong",
     about=(
         "The weak model teaches a middle one by W2S MCTS, and this one, exploring the same tasks, the strong one\n"
-        "([what is done](../results.md#commands))."
+        "([what is done](../studies.md#the-second-round))."
     ),
     labels={
         "sft_weak": "SFT weak",

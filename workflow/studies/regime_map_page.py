@@ -29,7 +29,7 @@ LIMIT = 40  # points at which the figure's colours end
 PAGE = """# The regime map
 
 Made by `make map` ({seeds}; commit {commits}): ALFWorld, {tasks} unseen tasks.
-What is varied and who learns what: [results.md](../results.md#the-regime-map).
+What is varied and who learns what: [results.md](../studies.md#the-regime-map).
 Figures: `cells.csv`, `effects.csv`; `seeds` has every task's score.
 
 ![{title}](map.svg)

@@ -66,7 +66,7 @@ class Explore(Section):
     """Samples of training tasks by the SFT models (section 3.1)."""
 
     roles: Annotated[tuple[Role, ...], Field(min_length=1)]
-    """Who explores: the weak model for the trees, the strong for eto and ceiling."""
+    """Who explores: the weak model for the trees, the strong for `eto`, `ceiling`, `strong` and `both`."""
     samples: Samples
     """M, samples of each task."""
     tasks: Count
