@@ -25,3 +25,9 @@ def test_behaviours_count_what_went_wrong() -> None:
     (row,) = behaviour.behaviours(GroupedEpisodes([episode]))
     assert (row.episodes, row.steps) == (1, 4.0)
     assert (row.unparsed, row.refused, row.repeated) == (0.25, 0.5, 0.25)
+
+
+def test_no_refusals_are_counted_where_the_environment_has_no_words_for_them() -> None:
+    episode = Episode("sft_weak", 0, "seen", trajectory(["click[Nowhere]"], environment="webshop"))
+    (row,) = behaviour.behaviours(GroupedEpisodes([episode]))
+    assert row.refused is None

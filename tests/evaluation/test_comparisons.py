@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from w2sg.contracts.episodes import Episode
-from w2sg.evaluation.measures import comparisons, shares
+from w2sg.evaluation.measures import comparisons, shares, statistics
 from w2sg.evaluation.measures.comparisons import Comparison, Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import Origin, origins
@@ -48,6 +48,7 @@ def test_a_method_is_held_against_its_start_and_ours_against_the_chosen_sides_al
         "w2s_dpo": Origin("sft_strong", "tree"),
         "no_losers": Origin("sft_strong", "tree_chosen", "of imitation"),
         "elsewhere": Origin("base_strong", "tree_chosen"),
+        "other_pairs": Origin("sft_strong", "tree_chosen", "of imitation", pairs="whole suffixes"),
         "paper_mcts": Origin("base_strong", "mcts"),
     }
     found = comparisons.contrasts(["sft_strong", "base_strong", "ceiling", *known], known)
@@ -75,6 +76,16 @@ def test_a_method_is_held_against_its_start_and_ours_against_the_chosen_sides_al
 )
 def test_verdicts(left: list[float], right: list[float], wording: str) -> None:
     assert compared(left, right).wording == wording
+
+
+def test_more_tasks_lost_than_won_do_not_bear_out_a_higher_mean() -> None:
+    left, right = [1.0] * 40 + [0.0] * 80, [0.0] * 40 + [0.02] * 80
+    found = statistics.paired_difference(
+        dict(zip(map(str, range(120)), left, strict=True)), dict(zip(map(str, range(120)), right, strict=True)),
+        resamples=400, confidence=0.95, rng=RESAMPLING.rng(),
+    )  # fmt: skip
+    assert found.p_value < 0.001, "the sign test speaks, for the other side"
+    assert Comparison("webshop", "unseen", "average_reward", "w2s_dpo", "sft_weak", found).wording == "higher, doubtful"
 
 
 def test_an_interval_that_touches_zero_decides_nothing() -> None:

@@ -24,7 +24,8 @@ def comparison(
 ) -> Comparison:
     model, baseline = pair.split()
     mean = round((low + high) / 2, 12)
-    result = PairedDifference(50, Interval(mean, low, high), wins=9, losses=1, p_value=p, detectable=0.1)
+    wins, losses = (1, 9) if mean < 0 else (9, 1)
+    result = PairedDifference(50, Interval(mean, low, high), wins=wins, losses=losses, p_value=p, detectable=0.1)
     return Comparison(environment, "unseen", "average_reward", model, baseline, result)
 
 
@@ -215,6 +216,14 @@ def test_failures_are_judged_by_the_chosen_sides_alone_at_the_same_dose() -> Non
     longer = replace(measured, updates={("webshop", "w2s_dpo"): 100, ("webshop", "winners"): 150})
     (first, *_) = test(longer)
     assert first.direction == "missing" and first.text.endswith("; not judged: 100 updates against 150")
+    # The row to the letter learns from other pairs: the twin is the recommended row's, and so is the verdict.
+    to_the_letter = replace(
+        measured,
+        compared=[*measured.compared, comparison(-0.2, -0.1, pair="paper_dpo winners")],
+        origins=twin | {"paper_dpo": Origin("sft_strong", "tree", pairs="whole suffixes")},
+    )
+    (first, *_) = test(to_the_letter)
+    assert first.direction == "for" and "W2S TreeDPO against winners" in first.text
 
 
 def test_one_episode_cannot_be_tested_and_the_repeats_stand_beside() -> None:

@@ -46,6 +46,14 @@ def test_table1_is_in_the_papers_order_with_seen_first() -> None:
         ([], "none found"),
         ([episode("sft_weak", task="a"), episode("sft_weak", task="a")], "task a occurs more than once"),
         ([episode("sft_weak", task="a"), episode("sft_strong", task="b")], "sft_strong.*other tasks"),
+        (
+            [
+                episode(model, seed=seed)
+                for model, seeds in (("sft_weak", "01"), ("sft_strong", "02"))
+                for seed in map(int, seeds)
+            ],
+            r"sft_strong on alfworld unseen: seeds \[0, 2\], sft_weak has \[0, 1\]",
+        ),
     ],
 )
 def test_unfit_episodes_are_refused(episodes: list[Episode], message: str) -> None:

@@ -10,7 +10,7 @@ import pytest
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import contrasts
 from w2sg.evaluation.measures.models import origins
-from w2sg.evaluation.paper import claims
+from w2sg.evaluation.paper import claims, paper
 from w2sg.evaluation.report import report
 
 from .builders import SKILL, evaluation, grid, inputs, task_table
@@ -166,7 +166,8 @@ def test_science_world_and_a_grid_bring_their_figures(tmp_path: Path) -> None:
 
 
 def test_a_grid_of_another_configuration_is_judged_and_named_but_not_drawn(tmp_path: Path) -> None:
-    report.build(replace(inputs(tasks=4), grid_of_another=grid({3: 0.4, 4: 0.5, 5: 0.3})), folder=tmp_path)
+    rows = [replace(row, environment=name) for name in paper.ENVIRONMENTS for row in grid({3: 0.4, 4: 0.5, 5: 0.3})]
+    report.build(replace(inputs(tasks=4), grid_of_another=rows), folder=tmp_path)
     claims = (tmp_path / "claims.md").read_text(encoding="utf-8")
     assert "best at 4" in claims and "(configuration 0123456789)" in claims
     assert "| supported (by a grid of another configuration) | Section 4.2, Figure 5 |" in claims

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
-_REFUSALS = ("Nothing happens", "No known action matches that input")  # ALFWorld, ScienceWorld
+# How an environment says that it would not do an action. WebShop has no words for it: its page stays as it was,
+# as it does when an option is chosen.
+_REFUSALS = {"alfworld": "Nothing happens", "scienceworld": "No known action matches that input"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +17,8 @@ class Behaviour:
     Attributes:
         steps: mean number of steps of an episode.
         unparsed: share of the steps whose response held no action.
-        refused: share of the steps that the environment answered with a refusal such as "Nothing happens".
+        refused: share of the steps that the environment answered with a refusal such as "Nothing happens"; None where
+            it has no words for that.
         repeated: share of the steps whose response is word for word the one before it.
     """
 
@@ -25,7 +28,7 @@ class Behaviour:
     episodes: int
     steps: float
     unparsed: float
-    refused: float
+    refused: float | None
     repeated: float
 
 
@@ -48,7 +51,7 @@ def behaviours(episodes: GroupedEpisodes) -> list[Behaviour]:
                         episodes=len(own),
                         steps=len(steps) / len(own),
                         unparsed=sum(not step.valid for step in steps) / total,
-                        refused=sum(refused(step) for step in steps) / total,
+                        refused=sum(map(refused, steps)) / total if environment in _REFUSALS else None,
                         repeated=sum(map(_repeats, own)) / total,
                     )
                 )
@@ -57,7 +60,7 @@ def behaviours(episodes: GroupedEpisodes) -> list[Behaviour]:
 
 def refused(step: Step) -> bool:
     """The action was read, and the environment would not do it."""
-    return step.valid and step.next_observation.startswith(_REFUSALS)
+    return step.valid and step.next_observation.startswith(tuple(_REFUSALS.values()))
 
 
 def repeated(trajectory: Trajectory) -> float:

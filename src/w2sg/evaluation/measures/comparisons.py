@@ -179,8 +179,9 @@ def without_rejected(method: str, origins: Mapping[str, Origin]) -> list[str]:
     """Methods that start where this one does and learn from the chosen sides of its pairs alone."""
     if method not in origins:
         return []
-    twin = (origins[method].start, origins[method].data + CHOSEN)
-    return [name for name, origin in origins.items() if (origin.start, origin.data) == twin]
+    own = origins[method]
+    twin = (own.start, own.data + CHOSEN, own.pairs)
+    return [name for name, each in origins.items() if (each.start, each.data, each.pairs) == twin]
 
 
 def comparisons(

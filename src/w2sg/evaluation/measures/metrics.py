@@ -44,6 +44,7 @@ def check(episodes: GroupedEpisodes) -> None:
     if not episodes.environments:
         raise UserError("episodes: none found; run the evaluate stage first")
     wanted: dict[tuple[str, str], set[str]] = {}
+    seeds: dict[tuple[str, str], dict[str, set[int]]] = {}
     for environment, model, seed, split, members in _by_seed(episodes):
         tasks = [episode.trajectory.task_id for episode in members]
         where = f"episodes of {model}, seed {seed}, on {environment} {split}"
@@ -53,6 +54,13 @@ def check(episodes: GroupedEpisodes) -> None:
             )
         if wanted.setdefault((environment, split), set(tasks)) != set(tasks):
             raise UserError(f"{where}: other tasks than the other models have, expected the same; evaluate again")
+        seeds.setdefault((environment, split), {}).setdefault(model, set()).add(seed)
+    for (environment, split), by_model in seeds.items():
+        first, own = next(iter(by_model.items()))
+        for model, others in by_model.items():
+            if others != own:
+                where = f"episodes of {model} on {environment} {split}"
+                raise UserError(f"{where}: seeds {sorted(others)}, {first} has {sorted(own)}; evaluate again")
 
 
 def table1(episodes: GroupedEpisodes) -> list[Table1Row]:

@@ -83,11 +83,13 @@ class Origin:
         data: the kind of data that it learns from, ended by CHOSEN where a beta of 0 leaves the rejected sides out;
             empty for a method that trains nothing.
         settings: all else that its entry says, as text: methods of equal settings differ in their data alone.
+        pairs: how its pairs are made, as text.
     """
 
     start: str
     data: str = ""
     settings: str = ""
+    pairs: str = ""
 
 
 def origins(params: Mapping[str, Any]) -> dict[str, Origin]:
@@ -97,5 +99,11 @@ def origins(params: Mapping[str, Any]) -> dict[str, Origin]:
     for name, entry in trained.items():
         rest = {key: value for key, value in entry.items() if key not in ("init", "data")}
         winners = CHOSEN if (entry.get("dpo") or {}).get("beta") == 0 else ""
-        found[name] = Origin(entry["init"], entry["data"] + winners, json.dumps(rest, sort_keys=True))
+        pairs = entry["pairs"] or params.get("pairs") if "pairs" in entry else None
+        found[name] = Origin(
+            entry["init"],
+            entry["data"] + winners,
+            settings=json.dumps(rest, sort_keys=True),
+            pairs=json.dumps(pairs, sort_keys=True) if pairs else "",
+        )
     return found | {name: Origin(entry["model"]) for name, entry in params.get("inference", {}).items()}

@@ -66,7 +66,12 @@ class PairedDifference:
 
     @property
     def strict_p(self) -> float:
-        """What decides: the exact test's p-value, and with several seeds the mixed model's where that is larger."""
+        """What decides: the exact test's p-value, and with several seeds the mixed model's where that is larger.
+
+        Tasks won and lost that point the other way than the mean do not bear it out: 1.
+        """
+        if (self.wins - self.losses) * self.difference.mean < 0:
+            return 1.0
         if self.seeds == 1 or self.mixed is None:
             return self.p_value
         return max(self.p_value, self.mixed.p_value)

@@ -44,11 +44,16 @@ def _row(measured: Measured, model: str) -> str:
 
 def _compared(measured: Measured, environment: str, of_paper: str, baseline_of_paper: str) -> Evidence:
     model, baseline = _row(measured, of_paper), _row(measured, baseline_of_paper)
+    gain = paper.gain(of_paper, baseline_of_paper, environment=environment)
+    return _contrast(measured, environment, model, baseline, gain=gain)
+
+
+def _contrast(measured: Measured, environment: str, model: str, baseline: str, *, gain: float | None) -> Evidence:
+    """One row against another; `gain` is what the paper reports of the two, as a fraction."""
     found = measured.comparison(environment, model, baseline)
     if found is None:
         return Evidence(f"{environment}: {label(model)} against {label(baseline)}: not run", "missing")
     text, speaks, excluded = _described(found), direction(found), 1.0
-    gain = paper.gain(of_paper, baseline_of_paper, environment=environment)
     if gain is not None and gain > 0 and found.result.difference.high < gain:
         excluded = found.result.p_of(gain)
         if excluded <= found.level:
@@ -146,11 +151,15 @@ def share_text(found: Recovered) -> str:
 
 
 def failures_matter(of_paper: str) -> Test:
-    """With against without rejected sides: the same pairs, start and number of updates, the chosen sides alone."""
+    """With against without rejected sides: the same pairs, start and number of updates, the chosen sides alone.
+
+    Of the row with the text's settings as a whole and the recommended one the first that has such a twin.
+    """
 
     def test(measured: Measured) -> list[Evidence]:
-        model = _row(measured, of_paper)
-        twins = without_rejected(model, measured.origins)
+        rows = dict.fromkeys((_row(measured, of_paper), of_paper))
+        found_twins = {row: twins for row in rows if (twins := without_rejected(row, measured.origins))}
+        model, twins = next(iter(found_twins.items()), (_row(measured, of_paper), []))
         if not twins:
             reason = f"no row of this roster learns from the chosen sides of {label(model)}'s pairs alone"
             return [Evidence(f"{reason}, from the same start", "untestable")]
@@ -158,7 +167,7 @@ def failures_matter(of_paper: str) -> Test:
         for twin in twins:
             for environment in paper.ENVIRONMENTS:
                 doses = [measured.updates.get((environment, each), 0) for each in (model, twin)]
-                found = _compared(measured, environment, model, twin)
+                found = _contrast(measured, environment, model, twin, gain=None)
                 if found.direction != "missing" and abs(doses[0] - doses[1]) > SAME_DOSE * max(doses):
                     text = f"{found.text}; not judged: {doses[0]} updates against {doses[1]}"
                     found = Evidence(text, "missing")

@@ -32,8 +32,9 @@ The verdicts follow six rules, applied alike to all, in this order. They are abo
    excludes 0 on the sentence's side and the tests agree: the exact test and, with several seeds, a mixed model in which
    tasks and seeds are both drawn at random. It speaks against it when that holds on the other side; else nothing is
    decided. A share that is undefined decides nothing either.
-2. A sentence about all environments is supported when each piece of evidence speaks for it: where all must, nothing is
-   to be corrected. It is not supported when one speaks against it after Holm's correction for the number of pieces.
+2. A sentence about all environments is supported when each piece of evidence speaks for it and none is missing: where
+   all must, nothing is to be corrected. It is not supported when one speaks against it after Holm's correction for the
+   number of pieces.
    A sentence about some ("up to", "can") is supported when one speaks for it after that correction, and not supported
    when all speak against it. So neither verdict comes about by chance in more than one of twenty sentences.
 3. What the student's starting point passes untouched follows from the start: where the model from which it was trained
@@ -45,7 +46,8 @@ The verdicts follow six rules, applied alike to all, in this order. They are abo
    that the paper reports, by an interval below it and a test of that amount; corrected as in rule 2, for a sentence
    about all environments one such gain is enough, for a sentence about some it takes all.
 5. Everything else is not decidable at this size.
-6. A sentence for which nothing was run is not measured here; one that no measurement of this kind, or no row of this
+6. A sentence for which nothing was run, or not all of what one about all environments needs and the rest does not
+   decide against it, is not measured here; one that no measurement of this kind, or no row of this
    roster, could decide is not testable."""
 
 
@@ -143,12 +145,13 @@ def verdict(evidence: Sequence[Evidence], *, everywhere: bool, level: float = 0.
     measured = [each for each in evidence if each.direction not in ("missing", "untestable")]
     if not measured:
         return "not testable" if any(each.direction == "untestable" for each in evidence) else "not measured here"
+    incomplete = everywhere and any(each.direction == "missing" for each in evidence)
     corrected = [p_value <= level for p_value in holm([each.p_value for each in measured])]
     size = [p_value <= level for p_value in holm([each.excluded for each in measured])]
     speaking = [each for each in measured if each.direction == "for"]
     against = [each.direction == "against" for each in measured]
     if everywhere:
-        carrying = speaking if len(speaking) == len(measured) else []
+        carrying = speaking if len(speaking) == len(measured) and not incomplete else []
         refuted = any(one and holds for one, holds in zip(against, corrected, strict=True))
         too_large = any(size)
     else:
@@ -163,7 +166,9 @@ def verdict(evidence: Sequence[Evidence], *, everywhere: bool, level: float = 0.
         return "follows from further training" if trained else "follows from the start"
     if refuted:
         return "not supported"
-    return "excluded at the paper's size" if too_large else "not decidable at this size"
+    if too_large:
+        return "excluded at the paper's size"
+    return "not measured here" if incomplete else "not decidable at this size"
 
 
 def tally(judged: Sequence[JudgedClaim]) -> list[tuple[Verdict, int]]:

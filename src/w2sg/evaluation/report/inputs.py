@@ -146,11 +146,11 @@ def _attempts(params: Params, environment: str, seed: int, *, trees: Mapping[str
 
 
 def _ledger(params: Params, environment: str, seed: int, *, curves: Sequence[LearningCurve]) -> list[Supervision]:
-    """Bases are trained once, for all environments and seeds."""
+    """Bases are trained once a seed, for all environments."""
     updates = {
         curve.model: int(curve.rows[-1]["step"])
         for curve in curves
-        if curve.rows and (curve.model.startswith("base") or (curve.name, curve.seed) == (environment, seed))
+        if curve.rows and curve.seed == seed and (curve.model.startswith("base") or curve.name == environment)
     }
     learned = lessons(params, environment=environment, seed=seed)
     return ledger(learned, updates=updates, environment=environment, seed=seed)
@@ -201,8 +201,12 @@ def _spread(tree: TrajectoryTree) -> float:
 
 
 def _one_each(roster: Mapping[str, PreferenceMethod] | Mapping[str, ImitationMethod]) -> list[str]:
-    """Of the methods that learn from the same kind of data, which is the same data, the first."""
+    """Of the methods that learn from one kind of data the first whose pairs or paths are the sections' own, if any."""
     first: dict[str, str] = {}
-    for method, entry in roster.items():
-        first.setdefault(entry.data, method)
-    return list(first.values())
+    for method in sorted(roster, key=lambda name: _makes_its_own(roster[name])):
+        first.setdefault(roster[method].data, method)
+    return [method for method in roster if method in first.values()]
+
+
+def _makes_its_own(entry: PreferenceMethod | ImitationMethod) -> bool:
+    return (entry.pairs if isinstance(entry, PreferenceMethod) else entry.mcts) is not None

@@ -16,14 +16,18 @@ def lessons(params: Params, *, environment: str, seed: int) -> dict[str, Lesson]
 
     Demonstrations that are mixed into paths are those of SFT: new only to a student that starts from a base.
     """
-    play = sum(len(each.steps) for each in read_trajectories(layout.play(environment)))
+    # A base reads the play of every environment.
+    play = sum(
+        len(each.steps) for name, _ in params.environments.items() for each in read_trajectories(layout.play(name))
+    )
     shown = sum(len(each.steps) for each in read_trajectories(layout.experts(environment)))
     found = {f"base_{role}": Lesson(init="", play=play) for role in ("weak", "strong")}
     found |= {f"sft_{role}": Lesson(init=f"base_{role}", expert=shown) for role in ("weak", "strong")}
     for method, entry in params.preference.items():
         pairs = Pair.read(layout.pairs(environment, seed, method))
         chosen = _turns(pair.chosen for pair in pairs)
-        rejected = _turns(pair.rejected for pair in pairs)
+        # With a beta of 0 nothing is learned from rejected sides.
+        rejected = _turns(pair.rejected for pair in pairs) if (entry.dpo or params.dpo).beta else 0
         by_expert = entry.data in ("ceiling", "expert")
         found[method] = Lesson(
             init=entry.init, expert=chosen if by_expert else 0, models=rejected + (0 if by_expert else chosen)

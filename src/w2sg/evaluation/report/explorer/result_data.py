@@ -74,7 +74,7 @@ def comparisons_data(compared: Sequence[Comparison]) -> list[dict[str, Any]]:
 
 
 def _rounded(value: Any) -> Any:
-    """As in the CSV files; JSON has no infinity, which degrees of freedom may be."""
+    """As in the CSV files; JSON has no infinity, which a share's bounds may be."""
     if isinstance(value, float):
         return float(f"{value:.{csv_rows.DIGITS}g}") if isfinite(value) else None
     return {name: _rounded(each) for name, each in value.items()} if isinstance(value, dict) else value
