@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-LABELS = {  # in the order of Table 1, then the controls that the paper does not have
+OF_THE_PAPER = {  # in the order of Table 1
     "sft_weak": "SFT weak",
     "w2s_dpo": "W2S TreeDPO",
     "w2s_mcts": "W2S MCTS",
@@ -13,6 +13,8 @@ LABELS = {  # in the order of Table 1, then the controls that the paper does not
     "eto": "ETO",
     "best_of_n": "Best of N (reward known)",
     "ceiling": "Ceiling",
+}
+CONTROLS = {  # that the paper does not have; below Table 1, in this order
     "paper_dpo": "TreeDPO to the letter",
     "paper_mcts": "MCTS to the letter",
     "shuffled_dpo": "TreeDPO, shuffled labels",
@@ -31,25 +33,7 @@ LABELS = {  # in the order of Table 1, then the controls that the paper does not
     "base_weak": "Base weak",
     "base_strong": "Base strong",
 }
-CONTROLS = (
-    "paper_dpo",
-    "paper_mcts",
-    "shuffled_dpo",
-    "expert_dpo",
-    "random_dpo",
-    "chosen_only",
-    "best_of_m",
-    "own_best",
-    "both_best",
-    "expert_paths",
-    "more_sft",
-    "naive",
-    "confident",
-    "alone",
-    "all_wins",
-    "base_weak",
-    "base_strong",
-)
+LABELS = OF_THE_PAPER | CONTROLS
 
 CHOSEN = "_chosen"  # ends the kind of data that is another's without the rejected sides
 ENVIRONMENTS = {"webshop": "WebShop", "scienceworld": "ScienceWorld", "alfworld": "ALFWorld"}
@@ -68,7 +52,7 @@ def label(model: str) -> str:
 def in_table_order(models: Iterable[str]) -> list[str]:
     """Distinct models in the order of Table 1; below it methods of other names as they come, then the controls."""
     given = list(dict.fromkeys(models))
-    of_the_paper = [model for model in LABELS if model in given and model not in CONTROLS]
+    of_the_paper = [model for model in OF_THE_PAPER if model in given]
     others = [model for model in given if model not in LABELS]
     controls = [model for model in CONTROLS if model in given]
     return [*of_the_paper, *others, *controls]

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from w2sg.evaluation.measures.comparisons import OURS
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.theorem_readings import BASELINE, held_out_rewards
@@ -27,7 +28,6 @@ FIGURES = {
     "mixed_share": "share of mixed tasks",
     "best_score": "mean score of the best samples",
 }
-METHODS = ("w2s_dpo", "w2s_mcts")  # those that learn from trees
 FEWEST = 5  # points; of four, one order in 24 is perfect by chance
 LEAST_SPREAD = 0.1  # standard deviation over mean: a tree "better" by less is the same tree, explored by another seed
 
@@ -102,7 +102,7 @@ def points(
     found = []
     for (environment, seed), quality in qualities.items():
         base = rewards.get((environment, seed, BASELINE))
-        here = {method: rewards.get((environment, seed, method)) for method in METHODS}
+        here = {method: rewards.get((environment, seed, method)) for method in OURS}
         gains = {method: value - base for method, value in here.items() if value is not None and base is not None}
         if gains:
             found.append(GainPoint(environment, seed, "", {name: float(quality[name]) for name in FIGURES}, gains))
@@ -122,7 +122,7 @@ def _grid_points(
     quality: dict[tuple[str, int], dict[str, float]] = {}
     for row in grid:
         bases = [value for (e, _, model), value in rewards.items() if (e, model) == (row.environment, BASELINE)]
-        wanted = row.beta == beta and row.breadth != breadth and row.model in METHODS
+        wanted = row.beta == beta and row.breadth != breadth and row.model in OURS
         if wanted and bases and row.split == episodes.last_split(row.environment):
             key = row.environment, row.breadth
             gains[key][row.model] = row.average_reward - fmean(bases)
@@ -173,4 +173,4 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def methods(found: Sequence[GainPoint]) -> list[str]:
     """Those that have a gain somewhere."""
-    return [method for method in METHODS if any(method in point.gains for point in found)]
+    return [method for method in OURS if any(method in point.gains for point in found)]

@@ -13,15 +13,6 @@ TABLE1: dict[str, dict[str, float]] = {  # average reward, times 100
     "best_of_n": {"webshop": 52.3, "scienceworld": 55.3, "alfworld": 55.2},
     "ceiling": {"webshop": 58.3, "scienceworld": 56.9, "alfworld": 59.0},
 }
-TABLE1_SUCCESS: dict[str, dict[str, float]] = {  # its "success" is our completion (A18); ALFWorld has one column (A19)
-    "sft_weak": {"webshop": 87.0, "scienceworld": 55.5},
-    "w2s_dpo": {"webshop": 97.0, "scienceworld": 61.1},
-    "w2s_mcts": {"webshop": 99.0, "scienceworld": 66.8},
-    "sft_strong": {"webshop": 94.0, "scienceworld": 59.2},
-    "eto": {"webshop": 97.5, "scienceworld": 61.1},
-    "best_of_n": {"webshop": 96.0, "scienceworld": 60.7},
-    "ceiling": {"webshop": 96.5, "scienceworld": 63.5},
-}
 TABLE2: dict[str, dict[str, float]] = {  # LLaMA3-8B, supervised by LLaMA2-13B
     "sft_strong": {"webshop": 60.8, "scienceworld": 59.5, "alfworld": 59.7},
     "w2s_dpo": {"webshop": 62.0, "scienceworld": 62.7, "alfworld": 61.9},

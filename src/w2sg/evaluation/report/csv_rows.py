@@ -6,13 +6,13 @@ from io import StringIO
 from math import inf
 from typing import Any
 
-from w2sg.evaluation.measures.comparisons import Comparison
+from w2sg.evaluation.measures.comparisons import OURS, Comparison
 from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.learning import Learning
 from w2sg.evaluation.measures.regime import Standing
 from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.theorem_readings import Reading
-from w2sg.evaluation.measures.tree_gain import METHODS, GainPoint
+from w2sg.evaluation.measures.tree_gain import GainPoint
 
 DIGITS = 6  # significant ones
 
@@ -166,7 +166,7 @@ def tree_gain(point: GainPoint) -> dict[str, Any]:
         "seed": point.seed,
         "condition": point.condition,
         **point.quality,
-        **{f"gain_{method}": point.gains.get(method) for method in METHODS},
+        **{f"gain_{method}": point.gains.get(method) for method in OURS},
     }
 
 

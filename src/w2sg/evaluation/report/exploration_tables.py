@@ -4,9 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from w2sg.evaluation.measures import explorations
+from w2sg.evaluation.measures.comparisons import OURS
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.models import label
-from w2sg.evaluation.measures.tree_gain import FIGURES, METHODS, Relation
+from w2sg.evaluation.measures.tree_gain import FIGURES, Relation
 from w2sg.evaluation.measures.wording import MINUS
 from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report.table import NO, Table
@@ -119,7 +120,7 @@ def merging_table(counts: Sequence[Mapping[str, Any]]) -> Table:
 
 def relation_table(found: Sequence[Relation]) -> Table:
     """Spearman's rho of every figure of the trees with every method's gain, or why there is none."""
-    shown = [method for method in METHODS if any(each.method == method for each in found)]
+    shown = [method for method in OURS if any(each.method == method for each in found)]
     of = {(each.figure, each.method): each for each in found}
     rows = [[name, *(_relation(of[figure, method]) for method in shown)] for figure, name in FIGURES.items()]
     note = (

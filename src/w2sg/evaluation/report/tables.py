@@ -207,7 +207,7 @@ def complement_table(found: Sequence[Complement]) -> Table:
         "Tasks that both SFT models played, by who solves them (G = 1). What the strong model can learn from the weak "
         "one's trajectories is in the column “only weak” where all samples of the weak model stand against one of the "
         f"strong one's. On {EXPLORED} tasks “once” is the sample of the lowest temperature, as nothing was played "
-        "greedily there. In brackets intervals over tasks and seeds."
+        "greedily there. In brackets intervals over tasks, and over seeds where there are several."
     )
     head = ["tasks", "weak", "strong", "number", *OUTCOMES]
     return Table("What each model solves that the other does not", note, head, rows)

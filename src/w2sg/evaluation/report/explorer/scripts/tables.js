@@ -73,7 +73,7 @@ function table1View({ query }) {
         h(
           "caption",
           {},
-          `${MEASURES[state.measure]}, per cent, with ${100 * index.confidence} % intervals over tasks and seeds`,
+          `${MEASURES[state.measure]}, per cent, with ${100 * index.confidence} % intervals over tasks, and over seeds where there are several`,
         ),
         h("thead", {}, head),
         h("tbody", {}, rows),
