@@ -12,7 +12,7 @@ import iterate
 import iterate_page
 from evaluation.builders import trajectory
 from w2sg.config import overlays
-from w2sg.contracts import layout
+from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import Resampling
@@ -66,7 +66,7 @@ def test_folders_and_numbers_of_tasks_are_those_of_its_environment(run: Path) ->
 
 
 def test_the_explorer_may_be_another_runs_student(run: Path, tmp_path: Path) -> None:
-    """Weak to middle to strong: the middle model explores, SFT strong is the first run's."""
+    """Weak to middle to strong: the middle model explores, SFT strong and the weak one are the first run's."""
     values = overlays.merged(run / "params.yaml").values
     other = tmp_path / "middle"
     with pytest.raises(
@@ -75,6 +75,17 @@ def test_the_explorer_may_be_another_runs_student(run: Path, tmp_path: Path) -> 
         iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
     for path in (layout.imitation(NAME, 0, "w2s_mcts"), layout.episodes(NAME, 0, "sft")):
         (other / path).mkdir(parents=True)
+    weak = layout.sft(NAME, 0, "weak")
+    (run / weak).mkdir()
+    with pytest.raises(UserError, match=rf"middle/{weak}: missing; finish the run of seed 0"):
+        iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
+    for folder, content in ((run, "taught"), (other, "taught by another")):
+        files.write_text(folder / weak / "model.safetensors", content)
+    with pytest.raises(
+        UserError, match=rf"middle/{weak}: another weak model than .*run/{weak}; --explorer wants a run"
+    ):
+        iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
+    files.write_text(other / weak / "model.safetensors", "taught")
     made = iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
     for role, model in (
         ("weak", other / layout.imitation(NAME, 0, "w2s_mcts")),
