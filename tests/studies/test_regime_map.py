@@ -165,6 +165,7 @@ def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
     regime_map_page.write(tmp_path, RegimeMap(found, resampling=RESAMPLING), commits=["abc"])
     page = (tmp_path / "README.md").read_text()
     assert "(seeds 0, 1; commit abc)" in page and "40 unseen tasks" in page
+    assert page.count("interval over tasks and seeds ") == page.count("intervals over tasks and seeds;") == 1
     assert "| 4, 20, 2 | 10.0 [" in page
     # 30 updates of MCTS lie as far from 10 of the demonstrations again as from 90: the lower dose is taken.
     assert "| 4, 20, 2 | 10 | 30 | 90 | 30 | – | 10 | – | 2 |" in page
@@ -182,7 +183,7 @@ def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
 
 
 def test_the_page_of_one_cell_and_one_seed(tmp_path: Path) -> None:
-    """Nothing is varied: no effects of axes, no slope, no controls."""
+    """Nothing is varied: no effects of axes, no slope, no controls; intervals are over tasks alone."""
     figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.1, "paths": 3, "pairs": 2}
     found = [
         Played(0, 4, 20, 2, model, passes, 9, ["a", "b"], scores, **figures, settings="s", commit="abc")  # type: ignore[arg-type]
@@ -196,6 +197,9 @@ def test_the_page_of_one_cell_and_one_seed(tmp_path: Path) -> None:
     rows = {row["effect"]: row for row in numbers(tmp_path / "effects.csv")}
     assert list(rows) == ["MCTS − SFT strong"]
     assert rows["MCTS − SFT strong"]["difference"] == "0.5"
+    page = (tmp_path / "README.md").read_text()
+    assert page.count("interval over tasks excludes") == page.count("intervals over tasks;") == 1
+    assert "tasks and seeds" not in page
 
 
 def numbers(path: Path) -> list[dict[str, str]]:

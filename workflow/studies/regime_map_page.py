@@ -6,6 +6,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keeping import over
 from w2sg.contracts import files
 from w2sg.evaluation.measures.regime_map import STRONG, STUDENT, Cell, Effect, Place, RegimeMap, corrected
 from w2sg.evaluation.measures.wording import MINUS, points, score
@@ -35,7 +36,7 @@ Figures: `cells.csv`, `effects.csv`; `seeds` has every task's score.
 ![{title}](map.svg)
 
 Each square is a cell: how many points SFT strong gains by imitating e* of the weak model's trees.
-A frame: the cell's own interval over tasks and seeds excludes 0, uncorrected; the last table is corrected.
+A frame: the cell's own interval over {over} excludes 0, uncorrected; the last table is corrected.
 
 {tables}"""
 STANDING = (
@@ -44,7 +45,7 @@ STANDING = (
     "Complement: explored tasks that it solves in M samples and SFT strong does not by its coolest one, percent."
 )
 GAINS = (
-    "Points above SFT strong, {level:g}% intervals over tasks and seeds; with {middle} passes where none are named. "
+    "Points above SFT strong, {level:g}% intervals over {over}; with {middle} passes where none are named. "
     "The demonstrations again: with the dose whose updates are nearest to MCTS's in number."
 )
 UPDATES = (
@@ -59,10 +60,18 @@ EFFECTS = (
 def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
     """Write the page, the figure and the tables of numbers."""
     drawn, asked = chart(found), effects(found)
+    files.write_text(folder / "README.md", page(found, asked, title=drawn.title, commits=commits))
+    files.write_text(folder / "map.svg", drawn.sheet() + "\n")
+    files.write_text(folder / "cells.csv", csv_rows.text(_cells(found)))
+    files.write_text(folder / "effects.csv", csv_rows.text([_row(each) for each in asked]))
+
+
+def page(found: RegimeMap, asked: Sequence[Effect], *, title: str, commits: Sequence[str]) -> str:
+    """The text of the page; `title` is the figure's."""
     head = "places, demonstrations, M"
     doses = [f"MCTS, {_passes(passes)}" for passes in found.passes]
     others = [LABELS[name] for name in LABELS if name != STUDENT]
-    about = {"level": 100 * found.confidence, "middle": found.middle}
+    about = {"level": 100 * found.confidence, "middle": found.middle, "over": over(found.seeds)}
     rows = [(cell, _models(found, cell)) for cell in found.cells]
     tables = [
         Table("What there was to learn from", STANDING, [
@@ -74,16 +83,19 @@ def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
               [[_name(cell), *(_updates(found, cell, *model) for model in models)] for cell, models in rows]),
         Table("What each thing does", EFFECTS.format(**about), ["", "difference", "p"], list(map(_effect, asked))),
     ]  # fmt: skip
-    page = PAGE.format(
+    return PAGE.format(
         seeds=f"seed{'s' * (len(found.seeds) > 1)} {', '.join(map(str, found.seeds))}",
         commits=", ".join(commits),
         tasks=found.tasks,
-        title=drawn.title,
+        title=title,
+        over=over(found.seeds),
         tables="\n".join(table.markdown() for table in tables),
     )
-    files.write_text(folder / "README.md", page)
-    files.write_text(folder / "map.svg", drawn.sheet() + "\n")
-    numbers = [
+
+
+def _cells(found: RegimeMap) -> list[dict[str, object]]:
+    """Every model of every cell that all seeds have played."""
+    return [
         {
             "places": cell.places,
             "demonstrations": cell.demonstrations,
@@ -100,19 +112,17 @@ def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
         for passes in found.doses(cell, model)
         for gain in [found.gain(cell, passes, model=model)]
     ]
-    files.write_text(folder / "cells.csv", csv_rows.text(numbers))
-    numbers = [
-        {
-            "effect": each.name,
-            "difference": each.mean,
-            "low": each.interval and each.interval.low,
-            "high": each.interval and each.interval.high,
-            "p": each.p_value,
-            "p_corrected": each.adjusted,
-        }
-        for each in asked
-    ]
-    files.write_text(folder / "effects.csv", csv_rows.text(numbers))
+
+
+def _row(each: Effect) -> dict[str, object]:
+    return {
+        "effect": each.name,
+        "difference": each.mean,
+        "low": each.interval and each.interval.low,
+        "high": each.interval and each.interval.high,
+        "p": each.p_value,
+        "p_corrected": each.adjusted,
+    }
 
 
 def effects(found: RegimeMap) -> list[Effect]:
