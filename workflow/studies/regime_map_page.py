@@ -1,8 +1,9 @@
 """docs/map: the page of the regime map, its figure, and the numbers behind both."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,10 @@ STANDING = (
     "Mean and solved: of the weak model's samples of the explored tasks, percent. "
     "Complement: explored tasks that it solves in M samples and SFT strong does not by its coolest one, percent."
 )
+LEFT_OUT = (
+    " Left out, as not all these seeds have played them (without a path or a pair in its trees a cell has no student)"
+    ": {cells}; below, what differs from one of them in one thing alone is left out of that difference."
+)
 GAINS = (
     "Points above SFT strong, {level:g}% intervals over {over}; with {middle} passes where none are named. "
     "The demonstrations again: with the dose whose updates are nearest to MCTS's in number."
@@ -73,8 +78,11 @@ def page(found: RegimeMap, asked: Sequence[Effect], *, title: str, commits: Sequ
     others = [LABELS[name] for name in LABELS if name != STUDENT]
     about = {"level": 100 * found.confidence, "middle": found.middle, "over": over(found.seeds)}
     rows = [(cell, _models(found, cell)) for cell in found.cells]
+    standing = STANDING + (
+        LEFT_OUT.format(cells="; ".join(map(_name, missing))) if (missing := _missing(found)) else ""
+    )
     tables = [
-        Table("What there was to learn from", STANDING, [
+        Table("What there was to learn from", standing, [
             head, "SFT weak", "SFT strong", "steps", "mean", "solved", "complement", "paths", "pairs",
         ], [_standing(found, cell) for cell in found.cells]),
         Table("Gains over SFT strong", GAINS.format(**about), [head, *doses, *others],
@@ -91,6 +99,12 @@ def page(found: RegimeMap, asked: Sequence[Effect], *, title: str, commits: Sequ
         over=over(found.seeds),
         tables="\n".join(table.markdown() for table in tables),
     )
+
+
+def _missing(found: RegimeMap) -> list[Cell]:
+    """Cells of the levels that there are which not all seeds have."""
+    every = product(*map(found.levels, ("places", "demonstrations", "samples")))
+    return sorted({*found.left_out, *(Cell(*each) for each in every)} - {*found.cells})
 
 
 def _cells(found: RegimeMap) -> list[dict[str, object]]:
@@ -128,19 +142,22 @@ def _row(each: Effect) -> dict[str, object]:
 def effects(found: RegimeMap) -> list[Effect]:
     """The registered questions (docs/log/30), corrected for their number."""
     middle, cells = found.middle, found.cells
-    everywhere = [(cell, passes) for cell in cells for passes in found.passes]
-    matched = [place for place in everywhere if found.matched(*place, "again")]
     asked = []
     for axis, unit in (("samples", "samples"), ("demonstrations", "demonstrations of the weak"), ("places", "places")):
         levels = found.levels(axis)
         if len(levels) == 1:
             continue
         low, high = levels[0], levels[-1]
-        ends = [[place for place in everywhere if getattr(place[0], axis) == level] for level in (low, high)]
-        asked.append(found.effect(f"MCTS: {high} {unit} − {low}", *ends))
-        over = [[place for place in end if place in matched] for end in ends]
-        if axis == "places" and all(over):
-            asked.append(found.effect(f"MCTS over {LABELS['again']}: {high} {unit} − {low}", *over, control="again"))
+        # All else alike: a cell counts if it has its like at the other end.
+        alike = [(cell, replace(cell, **{axis: high})) for cell in cells if getattr(cell, axis) == low]
+        pairs = [((one, passes), (other, passes)) for one, other in alike if other in cells for passes in found.passes]
+        if not pairs:
+            continue
+        asked.append(found.effect(f"MCTS: {high} {unit} − {low}", *zip(*pairs, strict=True)))
+        over = [pair for pair in pairs if all(found.matched(*place, "again") for place in pair)]
+        if axis == "places" and over:
+            name = f"MCTS over {LABELS['again']}: {high} {unit} − {low}"
+            asked.append(found.effect(name, *zip(*over, strict=True), control="again"))
     asked += [
         found.effect(f"MCTS: {_passes(high)} − {low}", *[[(cell, dose) for cell in cells] for dose in (low, high)])
         for low, high in pairwise(found.passes)
