@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import Resampling
-from w2sg.evaluation.measures.regime_map import Cell, Effect, Played, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_map import Effect, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.evaluation.measures.statistics import Interval
 
 RESAMPLING = Resampling(200, 0.95, 0)
@@ -27,7 +29,7 @@ def played(cell: Cell, seed: int, model: str, passes: int, solved: int, updates:
         passes=passes,
         updates=updates,
         scores=[float(number < solved) for number in range(4)],
-        **(figures | {"settings": "same", "commit": "abc"} | changed),  # type: ignore[arg-type]
+        **(figures | {"settings": "same", "bases": "these", "code": "this", "commit": "abc"} | changed),  # type: ignore[arg-type]
     )
 
 
@@ -156,3 +158,19 @@ def test_a_row_that_cannot_be_is_refused(tmp_path: Path) -> None:
     Played.write(path, [played(Cell(4, 20, 2), 0, "mcts", 1, 2, tasks=["a"])])
     with pytest.raises(UserError, match=r"row 0: has 1 tasks and 4 scores"):
         Played.read(path)
+
+
+def test_a_file_that_does_not_say_what_it_comes_from_is_of_an_older_layout(tmp_path: Path) -> None:
+    path = tmp_path / "0.parquet"
+    Played.write(path, [played(Cell(4, 20, 2), 0, "mcts", 1, 2)])
+    whole = pq.read_table(path)
+    pq.write_table(whole.drop_columns(["bases", "code"]), path)
+    with pytest.raises(
+        UserError, match=r"0\.parquet: of an older layout, without the columns bases and code; delete it"
+    ):
+        Played.read(path)
+    pq.write_table(whole.drop_columns(["code"]), path)
+    with pytest.raises(UserError, match=r"0\.parquet: wrong columns \(missing code\); rebuild it"):
+        Played.read(path)
+    with pytest.raises(UserError, match=r"no\.parquet: no such file"):
+        Played.read(tmp_path / "no.parquet")

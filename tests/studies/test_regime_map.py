@@ -22,7 +22,8 @@ from w2sg.config import overlays
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import Resampling
-from w2sg.evaluation.measures.regime_map import Cell, Played, RegimeMap
+from w2sg.evaluation.measures.regime_map import RegimeMap
+from w2sg.evaluation.measures.regime_played import Cell, Played
 
 RESAMPLING = Resampling(200, 0.95, 0)
 LEVELS = regime_map_cells.Levels((3, 4), (20, 300), (2, 3), (1, 2, 4), (1, 3))
@@ -125,7 +126,7 @@ def test_what_cannot_be_mapped_is_one_line(run: Path, monkeypatch: pytest.Monkey
 def made_up(cell: Cell, seed: int, score: float, **known: str) -> Played:
     """SFT strong's row of a cell, on a single task."""
     figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.1, "paths": 3, "pairs": 2}
-    known = {"settings": "same", "commit": "abc"} | known
+    known = {"settings": "same", "bases": "these", "code": "this", "commit": "abc"} | known
     return Played(seed, **asdict(cell), model="sft_strong", passes=0, updates=0, tasks=["a"], scores=[score],
                   **figures, **known)  # type: ignore[arg-type]  # fmt: skip
 
@@ -166,9 +167,9 @@ def playing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Calla
     monkeypatch.setattr(regime_map, "commit", lambda: "abc")
     played: list[Cell] = []
 
-    def collected(levels: object, cell: Cell, seed: int, **known: str) -> Iterator[Played]:
+    def collected(levels: object, cell: Cell, seed: int, *, origin: dict[str, str], commit: str) -> Iterator[Played]:
         played.append(cell)
-        yield made_up(cell, seed, 1.0, **known)
+        yield made_up(cell, seed, 1.0, **origin, commit=commit)
 
     monkeypatch.setattr(regime_map, "collected", collected)
 
@@ -207,16 +208,20 @@ def test_a_cell_that_fails_leaves_the_others_alone(
     assert {row.cell for row in Played.read(regime_map.KEPT / "seeds/0.parquet")} == {*LEVELS.cells()}
 
 
-def test_a_seed_keeps_cells_of_other_levels(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second call with one level replaces that one's cells; with other settings nothing stays."""
+def test_a_seed_keeps_cells_of_other_levels(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second call with one level replaces that one's cells; of other settings, bases or code nothing stays."""
     monkeypatch.setattr(regime_map, "KEPT", tmp_path / "kept")
 
-    def cell(self: regime_map.Playing, cell: Cell, seed: int, settings: str) -> list[Played]:
-        return [made_up(cell, seed, float(self.cores), settings=settings)]
+    def cell(self: regime_map.Playing, cell: Cell, seed: int, origin: dict[str, str]) -> list[Played]:
+        own = made_up(cell, seed, float(self.cores), **origin)
+        return [own, replace(own, demonstrations=0, model="own")]
 
     monkeypatch.setattr(regime_map.Playing, "_cell", cell)
 
-    def kept(levels: regime_map_cells.Levels, cores: str) -> dict[int, set[float]]:
+    def kept(levels: regime_map_cells.Levels, cores: str, code: str = "a") -> dict[int, set[float]]:
+        monkeypatch.setattr(regime_map, "code", lambda: code)
         regime_map.Playing(read(run), run, levels, cores).seed(5)
         found: dict[int, set[float]] = {}
         for row in Played.read(tmp_path / "kept/seeds/5.parquet"):
@@ -226,7 +231,18 @@ def test_a_seed_keeps_cells_of_other_levels(run: Path, tmp_path: Path, monkeypat
     one = regime_map_cells.Levels((4,), *list(asdict(LEVELS).values())[1:])
     assert kept(LEVELS, "0") == {3: {0.0}, 4: {0.0}}
     assert kept(one, "1") == {3: {0.0}, 4: {1.0}}
-    assert kept(regime_map_cells.Levels((4,), (20,), (2,), (1, 2), (1,)), "1") == {4: {1.0}}
+    assert capsys.readouterr().err == ""
+    cells = "3, 20, 2; 3, 20, 3; 3, 300, 2; 3, 300, 3"
+    assert kept(one, "2", code="b") == {4: {2.0}}
+    assert capsys.readouterr().err == f"map: seed 5: dropped, as of other code: {cells}\n"
+    assert kept(LEVELS, "3", code="b") == {3: {3.0}, 4: {3.0}}
+    (run / layout.base(5, "weak")).mkdir(parents=True)
+    (run / layout.base(5, "weak") / "model.safetensors").write_text("another")
+    assert kept(one, "4", code="b") == {4: {4.0}}
+    assert capsys.readouterr().err == f"map: seed 5: dropped, as of other bases: {cells}\n"
+    assert kept(LEVELS, "5", code="b") == {3: {5.0}, 4: {5.0}}
+    assert kept(regime_map_cells.Levels((4,), (20,), (2,), (1, 2), (1,)), "6") == {4: {6.0}}
+    assert "dropped, as of other settings and code: 3, 20, 2; " in capsys.readouterr().err
 
 
 def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
@@ -244,7 +260,7 @@ def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
             updates = samples if model == "dpo" else 10 * passes
             found.append(
                 Played(seed, **asdict(cell.home(model)), model=model, passes=passes, updates=updates, scores=scores,
-                       tasks=[f"{n:02}" for n in range(40)], **figures, settings="s", commit="abc")  # type: ignore[arg-type]
+                       tasks=[f"{n:02}" for n in range(40)], **figures, settings="s", bases="b", code="c", commit="abc")  # type: ignore[arg-type]
             )  # fmt: skip
     regime_map_page.write(tmp_path, RegimeMap(found, resampling=RESAMPLING), commits=["abc"])
     page = (tmp_path / "README.md").read_text()
@@ -286,7 +302,22 @@ def test_the_page_of_one_cell_and_one_seed(tmp_path: Path) -> None:
     """Nothing is varied: no effects of axes, no slope, no controls; intervals are over tasks alone."""
     figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.1, "paths": 3, "pairs": 2}
     found = [
-        Played(0, 4, 20, 2, model, passes, 9, ["a", "b"], scores, **figures, settings="s", commit="abc")  # type: ignore[arg-type]
+        Played(
+            0,
+            4,
+            20,
+            2,
+            model,
+            passes,
+            9,
+            ["a", "b"],
+            scores,
+            **figures,
+            settings="s",
+            bases="b",
+            code="c",
+            commit="abc",
+        )  # type: ignore[arg-type]
         for model, passes, scores in (
             ("sft_strong", 0, [0.0, 1.0]),
             ("sft_weak", 0, [0.0, 0.0]),

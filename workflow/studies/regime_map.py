@@ -20,7 +20,7 @@ import argparse
 import contextlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -48,7 +48,8 @@ from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
 from w2sg.contracts.errors import UserError, told
 from w2sg.evaluation.measures.comparisons import Resampling
-from w2sg.evaluation.measures.regime_map import Cell, Played, RegimeMap
+from w2sg.evaluation.measures.regime_map import RegimeMap
+from w2sg.evaluation.measures.regime_played import Cell, Played
 
 KEPT = Path("docs/map")
 LEVELS = Levels((4, 8), (20, 60, 240), (2, 6, 12), (1, 3, 9), (1, 2, 3, 5, 9))
@@ -177,12 +178,14 @@ class Playing:
         Returns:
             Snakemake's code at the first cell that failed; 0 where all were played.
         """
-        path, settings = KEPT / "seeds" / f"{seed}.parquet", settings_of(self.values, self.levels)
-        rows = [row for row in Played.read(path) if row.settings == settings] if path.exists() else []
+        path = KEPT / "seeds" / f"{seed}.parquet"
+        settings, bases = settings_of(self.values, self.levels), files.digest(*self._bases(seed))
+        origin = {"settings": settings, "bases": bases, "code": self.code}
+        rows = self._comparable(seed, Played.read(path), origin) if path.exists() else []
         failed = []
         for cell in self.levels.cells():
             try:
-                played = self._cell(cell, seed, settings)
+                played = self._cell(cell, seed, origin)
             except Stopped as stopped:
                 print(f"map: seed {seed}: {asdict(cell)}: {stopped}", file=sys.stderr)
                 failed.append(stopped.code)
@@ -192,11 +195,22 @@ class Playing:
             Played.write(path, rows)
         return failed[0] if failed else 0
 
-    def _cell(self, cell: Cell, seed: int, settings: str) -> list[Played]:
+    def _comparable(self, seed: int, kept: Sequence[Played], origin: Mapping[str, str]) -> list[Played]:
+        """The rows that come from the same things; says which others are dropped that this call does not play again."""
+        others = {what for row in kept for what, own in origin.items() if getattr(row, what) != own}
+        rows = [row for row in kept if all(getattr(row, what) == own for what, own in origin.items())]
+        # A row without demonstrations is a control of several cells.
+        cells = {row.cell for row in kept if row not in rows and row.demonstrations} - {*self.levels.cells()}
+        if names := [f"{each.places}, {each.demonstrations}, {each.samples}" for each in sorted(cells)]:
+            why = " and ".join(what for what in origin if what in others)
+            print(f"map: seed {seed}: dropped, as of other {why}: {'; '.join(names)}", file=sys.stderr)
+        return rows
+
+    def _cell(self, cell: Cell, seed: int, origin: dict[str, str]) -> list[Played]:
         """Play a cell under a seed, or read what an earlier call has played of the same things."""
         made = students(self.values, self.run, self.levels, cell, seed)
         place = PLACE / str(seed)
-        stamp = files.digest(*self._bases(seed), text=repr((made, self.levels.students(cell), settings, self.code)))
+        stamp = files.digest(text=repr((made, origin)))
         kept = place / "played" / f"{cell.places}-{cell.demonstrations}-{cell.samples}-{stamp}.parquet"
         if not kept.exists():
             print(f"map: seed {seed}: {asdict(cell)}", flush=True)
@@ -205,7 +219,7 @@ class Playing:
             self._play(place / "cells", made, [f"evaluate-{group}" for group in GROUPS])
             now = commit()
             with contextlib.chdir(place / "cells"):
-                rows = list(collected(self.levels, cell, seed, settings=settings, commit=now))
+                rows = list(collected(self.levels, cell, seed, origin=origin, commit=now))
             Played.write(kept, rows)
         return Played.read(kept)
 

@@ -14,7 +14,8 @@ from w2sg.contracts.pairs import Pair
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures.complement import attempts
-from w2sg.evaluation.measures.regime_map import STUDENT, Cell, Played, middle_of
+from w2sg.evaluation.measures.regime_map import STUDENT, middle_of
+from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.stages.code import texts
 from w2sg.stages.digests import Source, read_pins, tree_hash
 
@@ -154,14 +155,15 @@ def code() -> str:
         if stage not in SHOWING and of in wanted
     }
     own = [tree_hash(ast.parse(Path(module).read_bytes())) for module in (__file__, derived.__file__)]
-    return files.digest(text=repr((counted, own, source.module(attempts.__module__).hash)))
+    own += [source.module(used.__module__).hash for used in (attempts, Played)]
+    return files.digest(text=repr((counted, own)))
 
 
-def collected(levels: Levels, cell: Cell, seed: int, **known: str) -> Iterator[Played]:
+def collected(levels: Levels, cell: Cell, seed: int, *, origin: Mapping[str, str], commit: str) -> Iterator[Played]:
     """What the project in this folder has played.
 
     Args:
-        known: settings and commit.
+        origin: settings, bases and code, of Played.
     """
     explored = {role: read_trajectories(layout.explore(ENVIRONMENT, seed, role)) for role in derived.ROLES}
     tries = {
@@ -196,8 +198,10 @@ def collected(levels: Levels, cell: Cell, seed: int, **known: str) -> Iterator[P
             complement=_mean([each.ever and fails[each.task_id] for each in tries["weak"]]),
             paths=len(DemonstrationPath.read(layout.paths(ENVIRONMENT, seed, first))),
             pairs=len(Pair.read(layout.pairs(ENVIRONMENT, seed, "dpo"))),
-            settings=known["settings"],
-            commit=known["commit"],
+            settings=origin["settings"],
+            bases=origin["bases"],
+            code=origin["code"],
+            commit=commit,
         )
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from keeping import over
 from w2sg.contracts import files
-from w2sg.evaluation.measures.regime_map import STRONG, STUDENT, Cell, Effect, Place, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_map import STRONG, STUDENT, Effect, Place, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_played import Cell
 from w2sg.evaluation.measures.wording import MINUS, points, score
 from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.figures.canvas import INK, Chart, panel
