@@ -165,6 +165,7 @@ def test_the_student_explores_in_a_second_round(finished: Path) -> None:
 @pytest.mark.slow
 def test_a_regime_map_of_two_cells(finished: Path) -> None:
     """`make map`: trees of the first samples of one exploration, controls once, a second call that plays nothing."""
+    shutil.rmtree(finished / "docs/map/seeds", ignore_errors=True)  # of the default, which these are not compared with
     levels = ["--places", "3", "--demonstrations", "200", "--samples", "3", "4", "--passes", "1", "2", "--again", "1"]
     command = [sys.executable, "workflow/studies/regime_map.py", "--cores", "2", *levels]
     done = run(finished, *command)

@@ -106,6 +106,19 @@ def test_rows_and_resuming(default: dict, tmp_path: Path) -> None:
     assert (other.tasks, other.difference) == (1, 0.0)
 
 
+def test_a_reading_that_changes_something_else_now_is_measured_again(default: dict, tmp_path: Path) -> None:
+    """Its old row goes when the new one comes; rows of other readings stay."""
+    table, run = tmp_path / "sensitivity.csv", Recorder()
+    before = readings.Reading("A2", "gamma 0.2", {"mcts.gamma": 0.3}, ("w2s_mcts",))
+    other = READINGS["A2", "ties by visits, whatever the length"]
+    assert sensitivity.measure(default, [before, other], run=run, table=table) == []
+    run.calls.clear()
+    assert sensitivity.measure(default, [READINGS["A2", "gamma 0.2"], other], run=run, table=table) == []
+    assert [gamma for gamma, _ in run.calls] == [1.41, 0.2]
+    found = [(row.reading, row.changes) for row in sensitivity.read(table)]
+    assert found == [("gamma 0.2", '{"mcts.gamma": 0.2}'), (other.text, '{"mcts.ties": "visits"}')]
+
+
 def test_the_table_for_people(default: dict, tmp_path: Path) -> None:
     reading = READINGS["A2", "gamma 0.2"]
     better, same = episodes(1.0, 1.0, 1.0), episodes(1.0, 0.0, 0.0)

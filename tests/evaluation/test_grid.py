@@ -18,8 +18,12 @@ PARAMS = {
     "seeds": [0],
     "explore": {"samples": 6, "tasks": 9},
     "tree": {"breadth": 6, "similarity": 0.9},
+    "pairs": {"turns": 1},
     "dpo": {"beta": 0.1, "eq6": "dpo"},
-    "preference": {},
+    "mcts": {"gamma": 1.41},
+    "imitate": {"lora": None},
+    "preference": {"w2s_dpo": {"data": "tree", "pairs": None, "dpo": None}, "eto": {"data": "eto", "dpo": None}},
+    "imitation": {"w2s_mcts": {"data": "mcts", "mcts": None, "imitate": None}},
 }
 QUALITY = {
     "tasks": 4,
@@ -76,11 +80,38 @@ def test_a_grid_without_the_configurations_own_point_is_refused() -> None:
 def test_a_configuration_is_all_that_must_be_equal() -> None:
     name = grid.configuration(PARAMS)
     assert grid.configuration({**PARAMS, "tree": {"breadth": 3, "similarity": 0.9}}) == name
-    assert grid.configuration({**PARAMS, "dpo": {"beta": 0.5, "eq6": "dpo"}, "preference": {"w2s_dpo": 1}}) == name
+    assert grid.configuration({**PARAMS, "dpo": {"beta": 0.5, "eq6": "dpo"}}) == name
+    assert grid.configuration({**PARAMS, "dpo": {"beta": 0.1, "eq6": "literal"}}) != name
     assert grid.configuration({**PARAMS, "explore": {"samples": 10, "tasks": 9}}) == name
     assert grid.configuration({**PARAMS, "explore": {"samples": 6, "tasks": 8}}) != name
     assert grid.configuration({**PARAMS, "tree": {"breadth": 6, "similarity": 0.8}}) != name
     assert grid.configuration({**PARAMS, "seeds": [0, 1]}) != name
+
+
+@pytest.mark.parametrize(
+    ("roster", "method", "key", "value"),
+    [
+        ("preference", "w2s_dpo", "data", "shuffled"),
+        ("preference", "w2s_dpo", "pairs", {"turns": None}),
+        ("preference", "w2s_dpo", "dpo", {"beta": 0.1, "eq6": "literal"}),
+        ("imitation", "w2s_mcts", "mcts", {"gamma": 0.2}),
+        ("imitation", "w2s_mcts", "imitate", {"lora": 8}),
+    ],
+)
+def test_settings_of_the_grids_own_methods_are_a_configuration(
+    roster: str, method: str, key: str, value: object
+) -> None:
+    """Those of others are not."""
+    name = grid.configuration(PARAMS)
+    entries: dict[str, dict[str, object]] = PARAMS[roster]  # type: ignore[assignment]
+    assert grid.configuration({**PARAMS, roster: {**entries, method: {**entries[method], key: value}}}) != name
+    assert grid.configuration({**PARAMS, roster: {**entries, "other": {key: value}}}) == name
+
+
+def test_a_methods_own_settings_stand_for_those_of_the_section() -> None:
+    own = {**PARAMS, "imitation": {"w2s_mcts": {"data": "mcts", "mcts": {"gamma": 1.41}, "imitate": None}}}
+    assert grid.configuration(own) == grid.configuration(PARAMS)
+    assert grid.configuration({**own, "mcts": {"gamma": 9.0}}) == grid.configuration(PARAMS)
 
 
 def test_a_file_of_rows_comes_back(tmp_path: Path) -> None:

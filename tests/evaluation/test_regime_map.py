@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import Resampling
-from w2sg.evaluation.measures.regime_map import Cell, Effect, Played, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_map import Effect, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.evaluation.measures.statistics import Interval
 
 RESAMPLING = Resampling(200, 0.95, 0)
@@ -27,7 +29,7 @@ def played(cell: Cell, seed: int, model: str, passes: int, solved: int, updates:
         passes=passes,
         updates=updates,
         scores=[float(number < solved) for number in range(4)],
-        **(figures | {"settings": "same", "commit": "abc"} | changed),  # type: ignore[arg-type]
+        **(figures | {"settings": "same", "bases": "these", "code": "this", "commit": "abc"} | changed),  # type: ignore[arg-type]
     )
 
 
@@ -92,13 +94,18 @@ def test_an_effect_is_the_difference_of_gains_with_all_else_alike() -> None:
 
 
 def test_games_of_other_places_are_paired_by_task() -> None:
-    """0 points fewer under seed 0; 25 under seed 1, where 3 of 4 tasks stay as they are: p of one task lost is 1."""
+    """0 points fewer under seed 0; 25 under seed 1: with two samples the second task is lost, with six the third one.
+
+    The other two tasks stay as they are, so that two are worse and none is better: p is 2 / 2^2.
+    """
     found = RegimeMap(rows(), resampling=RESAMPLING)
     effect = found.effect("", of(3, places=4), of(3, places=8))
     assert effect.mean == pytest.approx(-0.125)
-    assert effect.interval is not None and effect.p_value is not None
+    assert effect.p_value == pytest.approx(0.5)
     one = RegimeMap(rows(seeds=(1,)), resampling=RESAMPLING).effect("", of(3, places=4), of(3, places=8))
-    assert one.mean == pytest.approx(-0.25) and one.p_value is not None
+    assert one.mean == pytest.approx(-0.25) and one.p_value == pytest.approx(0.5)
+    # In pairs, no draw of tasks comes out better.
+    assert one.interval is not None and one.interval.high == pytest.approx(0.0)
 
 
 def test_the_slope_is_that_of_least_squares_among_cells_of_the_same_places() -> None:
@@ -151,3 +158,19 @@ def test_a_row_that_cannot_be_is_refused(tmp_path: Path) -> None:
     Played.write(path, [played(Cell(4, 20, 2), 0, "mcts", 1, 2, tasks=["a"])])
     with pytest.raises(UserError, match=r"row 0: has 1 tasks and 4 scores"):
         Played.read(path)
+
+
+def test_a_file_that_does_not_say_what_it_comes_from_is_of_an_older_layout(tmp_path: Path) -> None:
+    path = tmp_path / "0.parquet"
+    Played.write(path, [played(Cell(4, 20, 2), 0, "mcts", 1, 2)])
+    whole = pq.read_table(path)
+    pq.write_table(whole.drop_columns(["bases", "code"]), path)
+    with pytest.raises(
+        UserError, match=r"0\.parquet: of an older layout, without the columns bases and code; delete it"
+    ):
+        Played.read(path)
+    pq.write_table(whole.drop_columns(["code"]), path)
+    with pytest.raises(UserError, match=r"0\.parquet: wrong columns \(missing code\); rebuild it"):
+        Played.read(path)
+    with pytest.raises(UserError, match=r"no\.parquet: no such file"):
+        Played.read(tmp_path / "no.parquet")

@@ -1,19 +1,21 @@
-"""`workflow/studies/grid.py` on the real `dvc exp`, over stand-ins for the stages that read the parameters."""
+"""`workflow/studies/grid.py`: what is planned; and on the real `dvc exp`, over stand-ins for stages."""
 
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
+import grid as study
 from toys import Toy
 from w2sg.config import overlays
+from w2sg.config.params import validated
+from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import grid
 
 ROOT = Path(__file__).parents[2]
-
-pytestmark = pytest.mark.slow
 
 STAND_IN = """
 import os, sys
@@ -97,6 +99,7 @@ def commit(toy: Toy) -> None:
     toy.run("git", "commit", "--quiet", "--message", "project")
 
 
+@pytest.mark.slow
 def test_grid_explores_again_only_for_broader_trees(project: Toy) -> None:
     assert "git repository with a commit" in run_grid(project, check=False)
     commit(project)
@@ -132,3 +135,29 @@ def test_grid_explores_again_only_for_broader_trees(project: Toy) -> None:
     assert ran.count("explore") == 1, "one exploration for all points"
     assert ran.count("trees") == 2
     assert {row.breadth for row in grid.read(project.path / "results/grid.csv")} == {own, samples + 2}
+
+
+def plan(values: dict[str, Any], breadths: list[int], betas: list[float]) -> list[tuple[int, float]]:
+    settings = validated(values, source=Path("params.yaml"))
+    return [(run.breadth, run.beta) for run in study.plan(settings, breadths=breadths, betas=betas)]
+
+
+def test_what_reaches_no_method_is_not_varied(values: dict[str, Any]) -> None:
+    """Along the other axis there is a grid all the same."""
+    assert plan(values, [3], [0.5]) == [(6, 0.1), (3, 0.1), (6, 0.5)]
+    values["preference"]["w2s_dpo"]["dpo"] = {**values["dpo"], "likelihood": 0.5}
+    with pytest.raises(
+        UserError, match=r"^params\.yaml: preference\.w2s_dpo\.dpo: .*; let it be null, .*--beta 0\.1\)$"
+    ):
+        plan(values, [3], [0.5])
+    assert plan(values, [3], [0.1]) == [(6, 0.1), (3, 0.1)]
+    values["preference"]["w2s_dpo"] |= {"dpo": None, "data": "eto"}
+    with pytest.raises(
+        UserError, match=r"^params\.yaml: preference\.w2s_dpo\.data: .* of eto; write tree, .*--breadth 6\)$"
+    ):
+        plan(values, [3], [0.5])
+    assert plan(values, [6], [0.5]) == [(6, 0.1), (6, 0.5)]
+    values["preference"]["w2s_dpo"]["data"] = "tree"
+    values["imitation"]["w2s_mcts"]["data"] = "first"
+    with pytest.raises(UserError, match=r"^params\.yaml: imitation\.w2s_mcts\.data: .* of first; write mcts"):
+        plan(values, [3], [0.5])

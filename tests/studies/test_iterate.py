@@ -3,6 +3,7 @@
 import contextlib
 import csv
 from argparse import Namespace
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ import iterate
 import iterate_page
 from evaluation.builders import trajectory
 from w2sg.config import overlays
-from w2sg.contracts import layout
+from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import Resampling
@@ -66,7 +67,7 @@ def test_folders_and_numbers_of_tasks_are_those_of_its_environment(run: Path) ->
 
 
 def test_the_explorer_may_be_another_runs_student(run: Path, tmp_path: Path) -> None:
-    """Weak to middle to strong: the middle model explores, SFT strong is the first run's."""
+    """Weak to middle to strong: the middle model explores, SFT strong and the weak one are the first run's."""
     values = overlays.merged(run / "params.yaml").values
     other = tmp_path / "middle"
     with pytest.raises(
@@ -75,6 +76,17 @@ def test_the_explorer_may_be_another_runs_student(run: Path, tmp_path: Path) -> 
         iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
     for path in (layout.imitation(NAME, 0, "w2s_mcts"), layout.episodes(NAME, 0, "sft")):
         (other / path).mkdir(parents=True)
+    weak = layout.sft(NAME, 0, "weak")
+    (run / weak).mkdir()
+    with pytest.raises(UserError, match=rf"middle/{weak}: missing; finish the run of seed 0"):
+        iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
+    for folder, content in ((run, "taught"), (other, "taught by another")):
+        files.write_text(folder / weak / "model.safetensors", content)
+    with pytest.raises(
+        UserError, match=rf"middle/{weak}: another weak model than .*run/{weak}; --explorer wants a run"
+    ):
+        iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
+    files.write_text(other / weak / "model.safetensors", "taught")
     made = iterate.second(values, iterate.CHAIN, run, other, NAME, 0)
     for role, model in (
         ("weak", other / layout.imitation(NAME, 0, "w2s_mcts")),
@@ -108,13 +120,13 @@ def test_what_cannot_be_a_second_round_is_one_line(run: Path, monkeypatch: pytes
         iterate.follow(options(run))
 
 
-def test_the_page_of_made_up_episodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def write_page(folder: Path, monkeypatch: pytest.MonkeyPatch, *, seeds: Sequence[int]) -> str:
     """Of 40 tasks the student solves the first 20, the second round 30, so it is 25 points above it."""
     solved = {"sft_weak": 10, "sft_strong": 15, "student": 20, "second_mcts": 30, "student_mcts": 20}
     episodes = [
         Episode(model, seed, "unseen", trajectory(["look"], task=f"{number:02}", score=float(number < count)))
         for model, count in solved.items()
-        for seed in (0, 1)
+        for seed in seeds
         for number in range(40)
     ]
     means = {"mean_score": 0.1, "best_score": 0.2, "mixed": 0.3, "merge_rate": 0.4, "nodes": 5.0}
@@ -122,14 +134,19 @@ def test_the_page_of_made_up_episodes(tmp_path: Path, monkeypatch: pytest.Monkey
     explored = [iterate_page.Explored(NAME, 0, explorer, quality) for explorer in ("sft_weak", "student")]
     monkeypatch.setattr(iterate_page, "commit", lambda: "abc")
     iterate_page.write(
-        tmp_path,
+        folder,
         GroupedEpisodes(episodes),
         page=iterate_page.ITERATION,
         run=Path("some/.run"),
-        seeds=[0, 1],
+        seeds=seeds,
         explored=explored,
         resampling=RESAMPLING,
     )
+    return (folder / "README.md").read_text()
+
+
+def test_the_page_of_made_up_episodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = write_page(tmp_path, monkeypatch, seeds=[0, 1])
     with contextlib.closing((tmp_path / "comparisons.csv").open()) as file:
         rows = {(row["model"], row["baseline"]): row for row in csv.DictReader(file)}
     assert set(rows) == {("second_mcts", "student"), ("second_mcts", "sft_strong"), ("student_mcts", "student")}
@@ -140,11 +157,16 @@ def test_the_page_of_made_up_episodes(tmp_path: Path, monkeypatch: pytest.Monkey
     assert float(least["p_corrected"]) == pytest.approx(3 * numbers[0], rel=1e-4)  # Holm: the least of three
     assert numbers[0] < 1 / 3
     assert rows["student_mcts", "student"]["verdict"] == "no task differs"
-    page = (tmp_path / "README.md").read_text()
     assert page.startswith("# A second round\n")
+    assert "95% intervals over tasks and seeds.\n" in page and "\nPaired by task and seed; " in page
     assert "| The student (W2S MCTS) | 50.0 [" in page and "of the run in `.run`" in page and "40 unseen tasks" in page
     assert "| SFT strong, from the student's tree: TreeDPO | – |" in page
     assert "| SFT weak | mean 10.0, best 20.0, both 30.0 % |" in page
+
+
+def test_one_seed_has_no_intervals_over_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = write_page(tmp_path, monkeypatch, seeds=[1])
+    assert "95% intervals over tasks.\n" in page and "\nPaired by task; " in page
 
 
 def test_every_model_of_a_plan_has_a_label() -> None:

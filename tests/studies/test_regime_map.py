@@ -2,15 +2,17 @@
 
 import csv
 import re
+import shutil
 from argparse import Namespace
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, replace
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from played import NAME, project
+from played import NAME, ROOT, project
 
 import derived
 import regime_map
@@ -20,7 +22,8 @@ from w2sg.config import overlays
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import Resampling
-from w2sg.evaluation.measures.regime_map import Cell, Played, RegimeMap
+from w2sg.evaluation.measures.regime_map import RegimeMap
+from w2sg.evaluation.measures.regime_played import Cell, Played
 
 RESAMPLING = Resampling(200, 0.95, 0)
 LEVELS = regime_map_cells.Levels((3, 4), (20, 300), (2, 3), (1, 2, 4), (1, 3))
@@ -120,19 +123,105 @@ def test_what_cannot_be_mapped_is_one_line(run: Path, monkeypatch: pytest.Monkey
     refused(r"is a part of a map; give the run that it was made of")
 
 
-def test_a_seed_keeps_cells_of_other_levels(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second call with one level replaces that one's cells; with other settings nothing stays."""
+def made_up(cell: Cell, seed: int, score: float, **known: str) -> Played:
+    """SFT strong's row of a cell, on a single task."""
+    figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.1, "paths": 3, "pairs": 2}
+    known = {"settings": "same", "bases": "these", "code": "this", "commit": "abc"} | known
+    return Played(seed, **asdict(cell), model="sft_strong", passes=0, updates=0, tasks=["a"], scores=[score],
+                  **figures, **known)  # type: ignore[arg-type]  # fmt: skip
+
+
+def test_the_code_of_a_row_is_what_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither comments nor other environments, nor what shows it; but what stages and this study compute."""
+    shutil.copytree(ROOT / "src", tmp_path / "src", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
+    for module in (regime_map_cells, derived):
+        shutil.copy(str(module.__file__), tmp_path)
+        monkeypatch.setattr(module, "__file__", str(tmp_path / Path(str(module.__file__)).name))
+    monkeypatch.chdir(tmp_path)
+
+    def added(line: str, *paths: str) -> str:
+        texts = {path: Path(path).read_text() for path in paths}
+        for path, text in texts.items():
+            Path(path).write_text(f"{text}\n{line}\n")
+        found = regime_map_cells.code()
+        for path, text in texts.items():
+            Path(path).write_text(text)
+        return found
+
+    own, src = regime_map_cells.code(), "src/w2sg"
+    counted = (f"{src}/trees/mcts.py", f"{src}/evaluation/measures/complement.py", "derived.py", "regime_map_cells.py")
+    assert added("# A comment.", *counted) == own
+    others = ("environments/webshop/world/goals.py", "evaluation/report/page.py", "stages/theorem.py")
+    assert added("another = 1", *(f"{src}/{path}" for path in others)) == own
+    assert len({own, *(added("another = 1", path) for path in counted)}) == 1 + len(counted)
+
+
+@pytest.fixture
+def playing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Cell]]:
+    """A function that plays seed 0 with some code and says which cells were played, not only read; some fail."""
+    for name in ("KEPT", "PLACE"):
+        monkeypatch.setattr(regime_map, name, tmp_path / name)
+    (tmp_path / "PLACE/0/cells").mkdir(parents=True)
+    monkeypatch.setattr(regime_map.Playing, "_tune", lambda *arguments: None)
+    monkeypatch.setattr(regime_map, "commit", lambda: "abc")
+    played: list[Cell] = []
+
+    def collected(levels: object, cell: Cell, seed: int, *, origin: dict[str, str], commit: str) -> Iterator[Played]:
+        played.append(cell)
+        yield made_up(cell, seed, 1.0, **origin, commit=commit)
+
+    monkeypatch.setattr(regime_map, "collected", collected)
+
+    def play(*, code: str = "a", fails: Callable[[dict[str, Any]], bool] | None = None) -> list[Cell]:
+        played.clear()
+        monkeypatch.setattr(regime_map, "code", lambda: code)
+        monkeypatch.setattr(derived, "play", lambda folder, made, **how: 3 if fails and fails(made) else 0)
+        assert regime_map.Playing(read(run), run, LEVELS, "1").seed(0) == (3 if fails else 0)
+        return list(played)
+
+    return play
+
+
+def test_a_cell_is_read_again_only_where_the_code_is_the_same(playing: Callable[..., list[Cell]]) -> None:
+    assert playing() == LEVELS.cells()
+    assert playing() == []
+    assert playing(code="b") == LEVELS.cells()
+
+
+def test_a_cell_that_fails_leaves_the_others_alone(
+    playing: Callable[..., list[Cell]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As where no tree has a path: it is told, the others are kept, and the next call goes on with it."""
+
+    def fails(made: dict[str, Any]) -> bool:
+        return (made["environments"][NAME]["max_receptacles"], made["tree"]["breadth"]) == (3, 2)
+
+    left = [cell for cell in LEVELS.cells() if (cell.places, cell.samples) == (3, 2)]
+    assert playing(fails=fails) == [cell for cell in LEVELS.cells() if cell not in left]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(left) == 2
+    assert "seed 0: {'places': 3, 'demonstrations': 20, 'samples': 2}: not played, " in lines[0]
+    assert "PLACE/0/cells/logs says why; without a path or a pair in its trees it has no student" in lines[0]
+    assert {row.cell for row in Played.read(regime_map.KEPT / "seeds/0.parquet")} == {*LEVELS.cells()} - {*left}
+    assert playing() == left
+    assert {row.cell for row in Played.read(regime_map.KEPT / "seeds/0.parquet")} == {*LEVELS.cells()}
+
+
+def test_a_seed_keeps_cells_of_other_levels(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A second call with one level replaces that one's cells; of other settings, bases or code nothing stays."""
     monkeypatch.setattr(regime_map, "KEPT", tmp_path / "kept")
 
-    def cell(self: regime_map.Playing, cell: Cell, seed: int, settings: str) -> list[Played]:
-        figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.1, "paths": 3, "pairs": 2}
-        scores = [float(self.cores)]
-        return [Played(seed, **asdict(cell), model="sft_strong", passes=0, updates=0, tasks=["a"], scores=scores,
-                       **figures, settings=settings, commit="abc")]  # type: ignore[arg-type]  # fmt: skip
+    def cell(self: regime_map.Playing, cell: Cell, seed: int, origin: dict[str, str]) -> list[Played]:
+        own = made_up(cell, seed, float(self.cores), **origin)
+        return [own, replace(own, demonstrations=0, model="own")]
 
     monkeypatch.setattr(regime_map.Playing, "_cell", cell)
 
-    def kept(levels: regime_map_cells.Levels, cores: str) -> dict[int, set[float]]:
+    def kept(levels: regime_map_cells.Levels, cores: str, code: str = "a") -> dict[int, set[float]]:
+        monkeypatch.setattr(regime_map, "code", lambda: code)
         regime_map.Playing(read(run), run, levels, cores).seed(5)
         found: dict[int, set[float]] = {}
         for row in Played.read(tmp_path / "kept/seeds/5.parquet"):
@@ -142,7 +231,18 @@ def test_a_seed_keeps_cells_of_other_levels(run: Path, tmp_path: Path, monkeypat
     one = regime_map_cells.Levels((4,), *list(asdict(LEVELS).values())[1:])
     assert kept(LEVELS, "0") == {3: {0.0}, 4: {0.0}}
     assert kept(one, "1") == {3: {0.0}, 4: {1.0}}
-    assert kept(regime_map_cells.Levels((4,), (20,), (2,), (1, 2), (1,)), "1") == {4: {1.0}}
+    assert capsys.readouterr().err == ""
+    cells = "3, 20, 2; 3, 20, 3; 3, 300, 2; 3, 300, 3"
+    assert kept(one, "2", code="b") == {4: {2.0}}
+    assert capsys.readouterr().err == f"map: seed 5: dropped, as of other code: {cells}\n"
+    assert kept(LEVELS, "3", code="b") == {3: {3.0}, 4: {3.0}}
+    (run / layout.base(5, "weak")).mkdir(parents=True)
+    (run / layout.base(5, "weak") / "model.safetensors").write_text("another")
+    assert kept(one, "4", code="b") == {4: {4.0}}
+    assert capsys.readouterr().err == f"map: seed 5: dropped, as of other bases: {cells}\n"
+    assert kept(LEVELS, "5", code="b") == {3: {5.0}, 4: {5.0}}
+    assert kept(regime_map_cells.Levels((4,), (20,), (2,), (1, 2), (1,)), "6") == {4: {6.0}}
+    assert "dropped, as of other settings and code: 3, 20, 2; " in capsys.readouterr().err
 
 
 def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
@@ -160,11 +260,12 @@ def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
             updates = samples if model == "dpo" else 10 * passes
             found.append(
                 Played(seed, **asdict(cell.home(model)), model=model, passes=passes, updates=updates, scores=scores,
-                       tasks=[f"{n:02}" for n in range(40)], **figures, settings="s", commit="abc")  # type: ignore[arg-type]
+                       tasks=[f"{n:02}" for n in range(40)], **figures, settings="s", bases="b", code="c", commit="abc")  # type: ignore[arg-type]
             )  # fmt: skip
     regime_map_page.write(tmp_path, RegimeMap(found, resampling=RESAMPLING), commits=["abc"])
     page = (tmp_path / "README.md").read_text()
     assert "(seeds 0, 1; commit abc)" in page and "40 unseen tasks" in page
+    assert page.count("interval over tasks and seeds ") == page.count("intervals over tasks and seeds;") == 1
     assert "| 4, 20, 2 | 10.0 [" in page
     # 30 updates of MCTS lie as far from 10 of the demonstrations again as from 90: the lower dose is taken.
     assert "| 4, 20, 2 | 10 | 30 | 90 | 30 | – | 10 | – | 2 |" in page
@@ -181,11 +282,42 @@ def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
     assert len(re.findall(r">\+21<", drawn)) == 2
 
 
+def test_a_cell_that_is_not_there_leaves_its_like_out_of_the_difference(tmp_path: Path) -> None:
+    """With 60 demonstrations, 6 samples win one task of two and 2 none; with 20, 6 win both and 2 were not played."""
+    cells = [Cell(4, 20, 6), Cell(4, 60, 2), Cell(4, 60, 6)]
+    found = []
+    for cell in cells:
+        solved = {("sft_strong", 0): [0.0, 0.0], ("sft_weak", 0): [0.0, 0.0]}
+        solved["mcts", 1] = [1.0, 1.0] if cell.demonstrations == 20 else [float(cell.samples == 6), 0.0]
+        for (model, passes), scores in solved.items():
+            row = made_up(cell, 0, 0.0)
+            found.append(replace(row, model=model, passes=passes, updates=9, tasks=["a", "b"], scores=scores))
+    regime_map_page.write(tmp_path, RegimeMap(found, resampling=RESAMPLING), commits=["abc"])
+    rows = {row["effect"]: float(row["difference"]) for row in numbers(tmp_path / "effects.csv")}
+    assert (rows["MCTS: 6 samples − 2"], rows["MCTS: 60 demonstrations of the weak − 20"]) == (0.5, -0.5)
+    assert "a cell has no student): 4, 20, 2; below," in (tmp_path / "README.md").read_text()
+
+
 def test_the_page_of_one_cell_and_one_seed(tmp_path: Path) -> None:
-    """Nothing is varied: no effects of axes, no slope, no controls."""
+    """Nothing is varied: no effects of axes, no slope, no controls; intervals are over tasks alone."""
     figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.1, "paths": 3, "pairs": 2}
     found = [
-        Played(0, 4, 20, 2, model, passes, 9, ["a", "b"], scores, **figures, settings="s", commit="abc")  # type: ignore[arg-type]
+        Played(
+            0,
+            4,
+            20,
+            2,
+            model,
+            passes,
+            9,
+            ["a", "b"],
+            scores,
+            **figures,
+            settings="s",
+            bases="b",
+            code="c",
+            commit="abc",
+        )  # type: ignore[arg-type]
         for model, passes, scores in (
             ("sft_strong", 0, [0.0, 1.0]),
             ("sft_weak", 0, [0.0, 0.0]),
@@ -196,6 +328,9 @@ def test_the_page_of_one_cell_and_one_seed(tmp_path: Path) -> None:
     rows = {row["effect"]: row for row in numbers(tmp_path / "effects.csv")}
     assert list(rows) == ["MCTS − SFT strong"]
     assert rows["MCTS − SFT strong"]["difference"] == "0.5"
+    page = (tmp_path / "README.md").read_text()
+    assert page.count("interval over tasks excludes") == page.count("intervals over tasks;") == 1
+    assert "tasks and seeds" not in page
 
 
 def numbers(path: Path) -> list[dict[str, str]]:

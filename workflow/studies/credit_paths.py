@@ -51,6 +51,7 @@ class Recorded:
 def chosen(settings: Params, *, environment: str, seed: int, most: int) -> list[Recorded]:
     """The best of M and e* of at most so many tasks that the strong model fails and the weak one solves in M samples.
 
+    They are the first ones that were explored, among which all kinds of tasks are; by name one kind would come first.
     M are the samples that the trees take. Of e* those are left out whose replay came out otherwise (A6).
 
     Raises:
@@ -66,8 +67,10 @@ def chosen(settings: Params, *, environment: str, seed: int, most: int) -> list[
         }
         for role, own in explored.items()
     }
-    only = [name for name, weak in solved["weak"].items() if weak.ever and name in solved["strong"]]
-    only = [name for name in only if not solved["strong"][name].once][:most]
+    in_order = [
+        name for name in dict.fromkeys(sample.task_id for sample in explored["weak"]) if name in solved["strong"]
+    ]
+    only = [name for name in in_order if solved["weak"][name].ever and not solved["strong"][name].once][:most]
     found = []
     for name, group in groupby(explored["weak"], key=lambda sample: sample.task_id):
         if name in only:

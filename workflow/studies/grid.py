@@ -15,7 +15,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
 BETAS = (0.05, 0.1, 0.5)
 LEAST_BREADTH = 3
+# What is learnt from no tree, or from the first sample of each.
+WITHOUT_TREES = ("eto", "ceiling", "first", "expert", "demonstrations")
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ def plan(settings: Params, *, breadths: Sequence[int] | None, betas: Sequence[fl
     """The points, the configuration's own first.
 
     Raises:
-        UserError: a breadth is out of range, or a method that the grid is about is missing.
+        UserError: a breadth is out of range, or a method that the grid is about is missing or not reached.
     """
     own, beta = settings.tree.breadth, settings.dpo.beta
     samples = settings.explore.samples
@@ -102,10 +104,32 @@ def plan(settings: Params, *, breadths: Sequence[int] | None, betas: Sequence[fl
         raise UserError(f"--breadth {wanted[0]}: must be at least 2")
     if any(value <= 0 for value in betas):
         raise UserError(f"--beta {min(betas):g}: must be above 0")
+    check_axes(settings, breadths={*wanted} - {own}, betas={*betas} - {beta})
     both = ("preference", "imitation")
     most = max(samples, wanted[-1])
     runs = [Run(most, breadth, beta, both) for breadth in sorted(wanted, key=lambda breadth: breadth != own)]
     return runs + [Run(most, own, value, both[:1]) for value in sorted(set(betas) - {beta})]
+
+
+def check_axes(settings: Params, *, breadths: Collection[int], betas: Collection[float]) -> None:
+    """Refuse points that could only repeat a model, because its own settings keep the parameter from it.
+
+    Raises:
+        UserError: there are some.
+    """
+    chosen = {name: method for name, method in settings.preference.items() if name in grid.MODELS}
+    for name, method in chosen.items() if betas else ():
+        if method.dpo:
+            wanted = f"let it be null, or vary the breadth alone (--beta {settings.dpo.beta:g})"
+            raise UserError(f"params.yaml: preference.{name}.dpo: dpo.beta does not reach its own training; {wanted}")
+    imitating = {name: method for name, method in settings.imitation.items() if name in grid.MODELS}
+    data: dict[str, tuple[str, str]] = {}
+    data |= {f"preference.{name}.data": (method.data, "tree") for name, method in chosen.items()}
+    data |= {f"imitation.{name}.data": (method.data, "mcts") for name, method in imitating.items()}
+    for key, (kind, right) in data.items() if breadths else ():
+        if kind in WITHOUT_TREES:
+            wanted = f"write {right}, or vary beta alone (--breadth {settings.tree.breadth})"
+            raise UserError(f"params.yaml: {key}: tree.breadth changes nothing of {kind}; {wanted}")
 
 
 def check_repository() -> None:

@@ -175,7 +175,7 @@ def second(
         explorer: the run whose student explores; the first where it is None.
 
     Raises:
-        UserError: a run has not trained or played what this one needs.
+        UserError: a run has not trained or played what this one needs, or the explorer was taught by another model.
     """
     folder, source = workspace(plan, environment, seed), explorer or run
     models = {
@@ -184,8 +184,12 @@ def second(
     }
     needed = [*models.values(), *(run / layout.episodes(environment, seed, group) for group in FIRST)]
     needed += [source / layout.episodes(environment, seed, "sft"), run / layout.tree_quality(environment, seed)]
-    if missing := [path for path in needed if not path.exists()]:
+    teachers = [each / layout.sft(environment, seed, "weak") for each in (run, source)] if explorer else []
+    if missing := [path for path in (*needed, *teachers) if not path.exists()]:
         raise UserError(f"{missing[0]}: missing; finish the run of seed {seed} first")
+    if len({files.digest(teacher) for teacher in teachers}) > 1:
+        wanted = "--explorer wants a run with the same weak base and sft settings"
+        raise UserError(f"{teachers[1]}: another weak model than {teachers[0]}; {wanted}")
     made = derived.alone(values, run=run, workspace=folder, environment=environment, seed=seed, models=models)
     made |= {
         "sft": {**values["sft"], "optimization": None},

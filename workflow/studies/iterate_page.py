@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from keeping import commit
+from keeping import commit, over
 from w2sg.contracts import files
-from w2sg.evaluation.measures.comparisons import Comparison, Resampling, rewards_compared, table_cells
+from w2sg.evaluation.measures.comparisons import Comparison, Resampling, TableCell, rewards_compared, table_cells
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import environment_label
 from w2sg.evaluation.measures.multiplicity import holm
@@ -97,8 +97,8 @@ CHAIN = Page(
     ),
     explorers=("sft_weak", "middle"),
 )
-OF_SCORES = "Task score (100 x average reward), {tasks} {splits} tasks, {level:g}% intervals over tasks and seeds."
-OF_COMPARISONS = "Paired by task and seed; p of the stricter test, corrected for all rows and environments (Holm)."
+OF_SCORES = "Task score (100 x average reward), {tasks} {splits} tasks, {level:g}% intervals over {over}."
+OF_COMPARISONS = "Paired by task{and_seed}; p of the stricter test, corrected for all rows and environments (Holm)."
 OF_EXPLORED = (
     "Explored tasks: mean score of the samples, of each task's best, and the share of tasks with both outcomes."
 )
@@ -135,15 +135,37 @@ def write(
         for cell in table_cells(episodes, resampling=resampling)
         if cell.measure == "average_reward" and cell.split == episodes.last_split(cell.environment)
     ]
-    columns = paper.in_order(episodes.environments)
+    text = _text(
+        page, cells, found, explored, run=run, seeds=seeds, environments=episodes.environments, resampling=resampling
+    )
+    files.write_text(folder / "README.md", text)
+    files.write_text(folder / "scores.csv", csv_rows.text([_scores(cell) for cell in cells]))
+    files.write_text(folder / "comparisons.csv", csv_rows.text([_row(each) for each in found]))
+    files.write_text(folder / "explored.csv", csv_rows.text([_means(each) for each in explored]))
+
+
+def _text(
+    page: Page,
+    cells: Sequence[TableCell],
+    found: Sequence[Comparison],
+    explored: Sequence[Explored],
+    *,
+    run: Path,
+    seeds: Sequence[int],
+    environments: Iterable[str],
+    resampling: Resampling,
+) -> str:
+    columns = paper.in_order(environments)
     scores = {(cell.model, cell.environment): cell.value for cell in cells}
     tasks = " or ".join(map(str, sorted({cell.tasks for cell in cells})))
     splits = " or ".join(dict.fromkeys(cell.split for cell in cells))
+    about = {"tasks": tasks, "splits": splits, "level": 100 * resampling.confidence, "over": over(seeds)}
+    and_seed = " and seed" if len(seeds) > 1 else ""
     tables = [
-        _table("Scores", OF_SCORES.format(tasks=tasks, splits=splits, level=100 * resampling.confidence), columns, [
+        _table("Scores", OF_SCORES.format(**about), columns, [
             [label, *(_score(scores.get((model, each))) for each in columns)] for model, label in page.labels.items()
         ]),
-        _table("Differences", OF_COMPARISONS, columns, [
+        _table("Differences", OF_COMPARISONS.format(and_seed=and_seed), columns, [
             [
                 f"{page.labels[model]} − {page.labels[baseline]}",
                 *(_difference(found, each, model, baseline) for each in columns),
@@ -155,7 +177,7 @@ def write(
             for explorer in page.explorers
         ]),
     ]  # fmt: skip
-    text = HEAD.format(
+    return HEAD.format(
         title=page.title,
         about=page.about,
         run=run.name or ".",
@@ -163,27 +185,25 @@ def write(
         seeds=", ".join(map(str, seeds)),
         tables="\n".join(table.markdown() for table in tables),
     )
-    files.write_text(folder / "README.md", text)
-    rows = [
-        {
-            "environment": cell.environment,
-            "model": cell.model,
-            "tasks": cell.tasks,
-            "value": cell.value.mean,
-            "low": cell.value.low,
-            "high": cell.value.high,
-        }
-        for cell in cells
-    ]
-    files.write_text(folder / "scores.csv", csv_rows.text(rows))
-    files.write_text(folder / "comparisons.csv", csv_rows.text([_row(each) for each in found]))
+
+
+def _scores(cell: TableCell) -> dict[str, object]:
+    return {
+        "environment": cell.environment,
+        "model": cell.model,
+        "tasks": cell.tasks,
+        "value": cell.value.mean,
+        "low": cell.value.low,
+        "high": cell.value.high,
+    }
+
+
+def _means(each: Explored) -> dict[str, object]:
     names = ("mean_score", "best_score", "mixed", "merge_rate", "nodes")
-    rows = [
-        {"environment": each.environment, "seed": each.seed, "explorer": each.explorer}
-        | {name: each.quality["summary"]["mean"][name] for name in names}
-        for each in explored
-    ]
-    files.write_text(folder / "explored.csv", csv_rows.text(rows))
+    means = each.quality["summary"]["mean"]
+    return {"environment": each.environment, "seed": each.seed, "explorer": each.explorer} | {
+        name: means[name] for name in names
+    }
 
 
 def compared(

@@ -122,6 +122,11 @@ def keep(study: Study, results: Path, played: Sequence[Record]) -> None:
     (kept / "README.md").write_text(page, encoding="utf-8")
 
 
+def over(seeds: Sequence[int]) -> str:
+    """What the intervals of a page are over: of a single seed nothing can be said of others."""
+    return "tasks and seeds" if len(seeds) > 1 else "tasks"
+
+
 def commit() -> str:
     """Short name of the commit; says so where files differ from it, but for docs and dvc.lock, which a run writes."""
     found = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)

@@ -12,29 +12,44 @@ and by TreeDPO. What does not depend on the weak model is played once: as many s
 and the demonstrations again, at several doses. What a seed has played is kept in docs/map/seeds, so that seeds may be
 played on several machines or days; the page is made of all that are kept.
 
-Stopped, the same call goes on with the cell where this one was.
+Stopped, the same call goes on with the cell where this one was. A cell that fails, as where no tree gives a path that
+is good enough, is told of and left out, and leaves the others alone.
 """
 
 import argparse
 import contextlib
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import derived
 import regime_map_page
 from keeping import commit
-from regime_map_cells import ENVIRONMENT, GROUPS, PLACE, Levels, agent, collected, demonstrated, left, students, tuning
+from regime_map_cells import (
+    ENVIRONMENT,
+    GROUPS,
+    PLACE,
+    Levels,
+    agent,
+    code,
+    collected,
+    demonstrated,
+    left,
+    students,
+    tuning,
+)
 from regime_map_cells import settings as settings_of
 from w2sg.config import params
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
 from w2sg.contracts.errors import UserError, told
 from w2sg.evaluation.measures.comparisons import Resampling
-from w2sg.evaluation.measures.regime_map import Cell, Played, RegimeMap
+from w2sg.evaluation.measures.regime_map import RegimeMap
+from w2sg.evaluation.measures.regime_played import Cell, Played
 
 KEPT = Path("docs/map")
 LEVELS = Levels((4, 8), (20, 60, 240), (2, 6, 12), (1, 3, 9), (1, 2, 3, 5, 9))
@@ -62,23 +77,19 @@ def main() -> int:
 
 
 def follow(options: argparse.Namespace) -> int:
-    """Play the seeds one after the other, and what the page says of all that are kept; Snakemake's code on failure.
+    """Play the seeds one after the other, write the page of all that are kept; Snakemake's code where a cell failed.
 
     Raises:
         UserError: the run lacks a base or a method, plays other games than generated ones, or no seed is kept.
     """
     with contextlib.chdir(options.run):
         settings = params.load()
+    codes: list[int] = []
     if not options.pool:
         playing = Playing(read_yaml(options.run / "params.yaml"), options.run, levels_of(options), options.cores)
         seeds = options.seeds or settings.seeds
         playing.check(seeds)
-        for seed in seeds:
-            try:
-                playing.seed(seed)
-            except Stopped as stopped:
-                print(f"map: seed {seed}: not complete; call again to go on from here", file=sys.stderr)
-                return stopped.code
+        codes = [playing.seed(seed) for seed in seeds]
     rows = [row for path in sorted((KEPT / "seeds").glob("[!.]*.parquet")) for row in Played.read(path)]
     if not rows:
         raise UserError(f"{KEPT / 'seeds'}: no seed is kept; play one (--seeds {settings.seeds[0]})")
@@ -93,7 +104,7 @@ def follow(options: argparse.Namespace) -> int:
         print(
             f"map: {len(found.left_out)} more are left out, which not all of these seeds have played", file=sys.stderr
         )
-    return 0
+    return next(filter(None, codes), 0)
 
 
 def levels_of(options: argparse.Namespace) -> Levels:
@@ -112,8 +123,9 @@ def levels_of(options: argparse.Namespace) -> Levels:
 class Stopped(Exception):
     """Snakemake has ended with a code other than 0."""
 
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
+    def __init__(self, folder: Path, code: int) -> None:
+        why = "without a path or a pair in its trees it has no student, else call again to go on from here"
+        super().__init__(f"not played, {folder / 'logs'} says why; {why}")
         self.code = code
 
 
@@ -160,24 +172,45 @@ class Playing:
             made = students(values, self.run, self.levels, cell, seeds[0])
             derived.check(made, run=self.run, workspace=PLACE / str(seeds[0]) / "cells")
 
-    def seed(self, seed: int) -> None:
-        """Play a seed and keep it, with cells of other levels that an earlier call has kept of it.
+    def seed(self, seed: int) -> int:
+        """Play a seed and keep each of its cells at once, beside those of other levels that an earlier call has kept.
 
-        Raises:
-            Stopped: a stage failed.
+        Returns:
+            Snakemake's code at the first cell that failed; 0 where all were played.
         """
-        path, settings = KEPT / "seeds" / f"{seed}.parquet", settings_of(self.values, self.levels)
-        rows = [row for cell in self.levels.cells() for row in self._cell(cell, seed, settings)]
-        cells = {row.cell for row in rows}
-        kept = [row for row in Played.read(path) if row.cell not in cells] if path.exists() else []
-        Played.write(path, [row for row in kept if row.settings == settings] + rows)
+        path = KEPT / "seeds" / f"{seed}.parquet"
+        settings, bases = settings_of(self.values, self.levels), files.digest(*self._bases(seed))
+        origin = {"settings": settings, "bases": bases, "code": self.code}
+        rows = self._comparable(seed, Played.read(path), origin) if path.exists() else []
+        failed = []
+        for cell in self.levels.cells():
+            try:
+                played = self._cell(cell, seed, origin)
+            except Stopped as stopped:
+                print(f"map: seed {seed}: {asdict(cell)}: {stopped}", file=sys.stderr)
+                failed.append(stopped.code)
+                continue
+            cells = {row.cell for row in played}
+            rows = [row for row in rows if row.cell not in cells] + played
+            Played.write(path, rows)
+        return failed[0] if failed else 0
 
-    def _cell(self, cell: Cell, seed: int, settings: str) -> list[Played]:
+    def _comparable(self, seed: int, kept: Sequence[Played], origin: Mapping[str, str]) -> list[Played]:
+        """The rows that come from the same things; says which others are dropped that this call does not play again."""
+        others = {what for row in kept for what, own in origin.items() if getattr(row, what) != own}
+        rows = [row for row in kept if all(getattr(row, what) == own for what, own in origin.items())]
+        # A row without demonstrations is a control of several cells.
+        cells = {row.cell for row in kept if row not in rows and row.demonstrations} - {*self.levels.cells()}
+        if names := [f"{each.places}, {each.demonstrations}, {each.samples}" for each in sorted(cells)]:
+            why = " and ".join(what for what in origin if what in others)
+            print(f"map: seed {seed}: dropped, as of other {why}: {'; '.join(names)}", file=sys.stderr)
+        return rows
+
+    def _cell(self, cell: Cell, seed: int, origin: dict[str, str]) -> list[Played]:
         """Play a cell under a seed, or read what an earlier call has played of the same things."""
         made = students(self.values, self.run, self.levels, cell, seed)
         place = PLACE / str(seed)
-        code = [*sorted(Path("src/w2sg").rglob("*.py")), Path("requirements.lock")]
-        stamp = files.digest(*self._bases(seed), *code, text=repr((made, settings)))
+        stamp = files.digest(text=repr((made, origin)))
         kept = place / "played" / f"{cell.places}-{cell.demonstrations}-{cell.samples}-{stamp}.parquet"
         if not kept.exists():
             print(f"map: seed {seed}: {asdict(cell)}", flush=True)
@@ -186,7 +219,7 @@ class Playing:
             self._play(place / "cells", made, [f"evaluate-{group}" for group in GROUPS])
             now = commit()
             with contextlib.chdir(place / "cells"):
-                rows = list(collected(self.levels, cell, seed, settings=settings, commit=now))
+                rows = list(collected(self.levels, cell, seed, origin=origin, commit=now))
             Played.write(kept, rows)
         return Played.read(kept)
 
@@ -203,8 +236,13 @@ class Playing:
         self.tuned.add(target)
 
     def _play(self, folder: Path, made: dict[str, Any], targets: Sequence[str]) -> None:
-        if code := derived.play(folder, made, targets=targets, cores=self.cores):
-            raise Stopped(code)
+        if failed := derived.play(folder, made, targets=targets, cores=self.cores):
+            raise Stopped(folder, failed)
+
+    @cached_property
+    def code(self) -> str:
+        """Digest of what rows come from."""
+        return code()
 
     def _bases(self, seed: int) -> list[Path]:
         return [self.run / layout.base(seed, role) for role in derived.ROLES]

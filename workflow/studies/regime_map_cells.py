@@ -1,5 +1,6 @@
 """What a cell of the regime map plays, and what it has come to (regime_map.py)."""
 
+import ast
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +14,15 @@ from w2sg.contracts.pairs import Pair
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures.complement import attempts
-from w2sg.evaluation.measures.regime_map import STUDENT, Cell, Played, middle_of
+from w2sg.evaluation.measures.regime_map import STUDENT, middle_of
+from w2sg.evaluation.measures.regime_played import Cell, Played
+from w2sg.stages.code import texts
+from w2sg.stages.digests import Source, read_pins, tree_hash
 
 ENVIRONMENT = "alfworld"
 PLACE = Path(".map")
 GROUPS = ("sft", "preference", "imitation")
+SHOWING = ("merging", "theorem", "report")  # stages that no row comes from
 # Whose data: of the weak model's samples, of the strong one's, of none.
 DATA = {STUDENT: "mcts", "best": "best_of_m", "own": "strong", "again": "demonstrations", "expert": "expert"}
 # The first samples of a task, however many, are as warm as the others.
@@ -138,11 +143,27 @@ def settings(values: Mapping[str, Any], levels: Levels) -> str:
     return files.digest(text=repr(kept))
 
 
-def collected(levels: Levels, cell: Cell, seed: int, **known: str) -> Iterator[Played]:
+def code() -> str:
+    """A digest of the code that rows come from, as the pipeline counts it: without comments and other environments."""
+    source = Source(Path("src"))
+    found = {str(place): text for place, text in texts(source, read_pins(Path("requirements.lock"))).items()}
+    wanted = ("", ENVIRONMENT, *derived.ROLES)
+    counted = {
+        name: text
+        for name, text in sorted(found.items())
+        for stage, _, of in [name.removesuffix(".txt").partition("/")]
+        if stage not in SHOWING and of in wanted
+    }
+    own = [tree_hash(ast.parse(Path(module).read_bytes())) for module in (__file__, derived.__file__)]
+    own += [source.module(used.__module__).hash for used in (attempts, Played)]
+    return files.digest(text=repr((counted, own)))
+
+
+def collected(levels: Levels, cell: Cell, seed: int, *, origin: Mapping[str, str], commit: str) -> Iterator[Played]:
     """What the project in this folder has played.
 
     Args:
-        known: settings and commit.
+        origin: settings, bases and code, of Played.
     """
     explored = {role: read_trajectories(layout.explore(ENVIRONMENT, seed, role)) for role in derived.ROLES}
     tries = {
@@ -177,8 +198,10 @@ def collected(levels: Levels, cell: Cell, seed: int, **known: str) -> Iterator[P
             complement=_mean([each.ever and fails[each.task_id] for each in tries["weak"]]),
             paths=len(DemonstrationPath.read(layout.paths(ENVIRONMENT, seed, first))),
             pairs=len(Pair.read(layout.pairs(ENVIRONMENT, seed, "dpo"))),
-            settings=known["settings"],
-            commit=known["commit"],
+            settings=origin["settings"],
+            bases=origin["bases"],
+            code=origin["code"],
+            commit=commit,
         )
 
 

@@ -1,13 +1,16 @@
 """docs/map: the page of the regime map, its figure, and the numbers behind both."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from keeping import over
 from w2sg.contracts import files
-from w2sg.evaluation.measures.regime_map import STRONG, STUDENT, Cell, Effect, Place, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_map import STRONG, STUDENT, Effect, Place, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_played import Cell
 from w2sg.evaluation.measures.wording import MINUS, points, score
 from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.figures.canvas import INK, Chart, panel
@@ -35,7 +38,7 @@ Figures: `cells.csv`, `effects.csv`; `seeds` has every task's score.
 ![{title}](map.svg)
 
 Each square is a cell: how many points SFT strong gains by imitating e* of the weak model's trees.
-A frame: the cell's own interval over tasks and seeds excludes 0, uncorrected; the last table is corrected.
+A frame: the cell's own interval over {over} excludes 0, uncorrected; the last table is corrected.
 
 {tables}"""
 STANDING = (
@@ -43,8 +46,12 @@ STANDING = (
     "Mean and solved: of the weak model's samples of the explored tasks, percent. "
     "Complement: explored tasks that it solves in M samples and SFT strong does not by its coolest one, percent."
 )
+LEFT_OUT = (
+    " Left out, as not all these seeds have played them (without a path or a pair in its trees a cell has no student)"
+    ": {cells}; below, what differs from one of them in one thing alone is left out of that difference."
+)
 GAINS = (
-    "Points above SFT strong, {level:g}% intervals over tasks and seeds; with {middle} passes where none are named. "
+    "Points above SFT strong, {level:g}% intervals over {over}; with {middle} passes where none are named. "
     "The demonstrations again: with the dose whose updates are nearest to MCTS's in number."
 )
 UPDATES = (
@@ -59,13 +66,24 @@ EFFECTS = (
 def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
     """Write the page, the figure and the tables of numbers."""
     drawn, asked = chart(found), effects(found)
+    files.write_text(folder / "README.md", page(found, asked, title=drawn.title, commits=commits))
+    files.write_text(folder / "map.svg", drawn.sheet() + "\n")
+    files.write_text(folder / "cells.csv", csv_rows.text(_cells(found)))
+    files.write_text(folder / "effects.csv", csv_rows.text([_row(each) for each in asked]))
+
+
+def page(found: RegimeMap, asked: Sequence[Effect], *, title: str, commits: Sequence[str]) -> str:
+    """The text of the page; `title` is the figure's."""
     head = "places, demonstrations, M"
     doses = [f"MCTS, {_passes(passes)}" for passes in found.passes]
     others = [LABELS[name] for name in LABELS if name != STUDENT]
-    about = {"level": 100 * found.confidence, "middle": found.middle}
+    about = {"level": 100 * found.confidence, "middle": found.middle, "over": over(found.seeds)}
     rows = [(cell, _models(found, cell)) for cell in found.cells]
+    standing = STANDING + (
+        LEFT_OUT.format(cells="; ".join(map(_name, missing))) if (missing := _missing(found)) else ""
+    )
     tables = [
-        Table("What there was to learn from", STANDING, [
+        Table("What there was to learn from", standing, [
             head, "SFT weak", "SFT strong", "steps", "mean", "solved", "complement", "paths", "pairs",
         ], [_standing(found, cell) for cell in found.cells]),
         Table("Gains over SFT strong", GAINS.format(**about), [head, *doses, *others],
@@ -74,16 +92,25 @@ def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
               [[_name(cell), *(_updates(found, cell, *model) for model in models)] for cell, models in rows]),
         Table("What each thing does", EFFECTS.format(**about), ["", "difference", "p"], list(map(_effect, asked))),
     ]  # fmt: skip
-    page = PAGE.format(
+    return PAGE.format(
         seeds=f"seed{'s' * (len(found.seeds) > 1)} {', '.join(map(str, found.seeds))}",
         commits=", ".join(commits),
         tasks=found.tasks,
-        title=drawn.title,
+        title=title,
+        over=over(found.seeds),
         tables="\n".join(table.markdown() for table in tables),
     )
-    files.write_text(folder / "README.md", page)
-    files.write_text(folder / "map.svg", drawn.sheet() + "\n")
-    numbers = [
+
+
+def _missing(found: RegimeMap) -> list[Cell]:
+    """Cells of the levels that there are which not all seeds have."""
+    every = product(*map(found.levels, ("places", "demonstrations", "samples")))
+    return sorted({*found.left_out, *(Cell(*each) for each in every)} - {*found.cells})
+
+
+def _cells(found: RegimeMap) -> list[dict[str, object]]:
+    """Every model of every cell that all seeds have played."""
+    return [
         {
             "places": cell.places,
             "demonstrations": cell.demonstrations,
@@ -100,37 +127,38 @@ def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
         for passes in found.doses(cell, model)
         for gain in [found.gain(cell, passes, model=model)]
     ]
-    files.write_text(folder / "cells.csv", csv_rows.text(numbers))
-    numbers = [
-        {
-            "effect": each.name,
-            "difference": each.mean,
-            "low": each.interval and each.interval.low,
-            "high": each.interval and each.interval.high,
-            "p": each.p_value,
-            "p_corrected": each.adjusted,
-        }
-        for each in asked
-    ]
-    files.write_text(folder / "effects.csv", csv_rows.text(numbers))
+
+
+def _row(each: Effect) -> dict[str, object]:
+    return {
+        "effect": each.name,
+        "difference": each.mean,
+        "low": each.interval and each.interval.low,
+        "high": each.interval and each.interval.high,
+        "p": each.p_value,
+        "p_corrected": each.adjusted,
+    }
 
 
 def effects(found: RegimeMap) -> list[Effect]:
     """The registered questions (docs/log/30), corrected for their number."""
     middle, cells = found.middle, found.cells
-    everywhere = [(cell, passes) for cell in cells for passes in found.passes]
-    matched = [place for place in everywhere if found.matched(*place, "again")]
     asked = []
     for axis, unit in (("samples", "samples"), ("demonstrations", "demonstrations of the weak"), ("places", "places")):
         levels = found.levels(axis)
         if len(levels) == 1:
             continue
         low, high = levels[0], levels[-1]
-        ends = [[place for place in everywhere if getattr(place[0], axis) == level] for level in (low, high)]
-        asked.append(found.effect(f"MCTS: {high} {unit} − {low}", *ends))
-        over = [[place for place in end if place in matched] for end in ends]
-        if axis == "places" and all(over):
-            asked.append(found.effect(f"MCTS over {LABELS['again']}: {high} {unit} − {low}", *over, control="again"))
+        # All else alike: a cell counts if it has its like at the other end.
+        alike = [(cell, replace(cell, **{axis: high})) for cell in cells if getattr(cell, axis) == low]
+        pairs = [((one, passes), (other, passes)) for one, other in alike if other in cells for passes in found.passes]
+        if not pairs:
+            continue
+        asked.append(found.effect(f"MCTS: {high} {unit} − {low}", *zip(*pairs, strict=True)))
+        over = [pair for pair in pairs if all(found.matched(*place, "again") for place in pair)]
+        if axis == "places" and over:
+            name = f"MCTS over {LABELS['again']}: {high} {unit} − {low}"
+            asked.append(found.effect(name, *zip(*over, strict=True), control="again"))
     asked += [
         found.effect(f"MCTS: {_passes(high)} − {low}", *[[(cell, dose) for cell in cells] for dose in (low, high)])
         for low, high in pairwise(found.passes)

@@ -3,7 +3,8 @@
 One alternative at a time is run on params.yaml with the two W2S methods alone, in the folder .sensitivity, which shares
 DVC's cache with this one: only what a reading invalidates runs, and nothing here changes but the two results.
 docs/sensitivity.csv gets a line as soon as a reading is done, so that a call that was stopped goes on where it was;
-docs/method.md gets the table. A line is kept as long as the parameters that it was measured against are the same.
+docs/method.md gets the table. A line is kept as long as the parameters that it was measured against are the same, and
+the reading changes what it changed then.
 """
 
 import argparse
@@ -31,6 +32,7 @@ from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import label
 from w2sg.evaluation.measures.scores import average_reward
 from w2sg.evaluation.measures.statistics import paired_difference
+from workspace import share_cache
 
 PARAMS = Path("params.yaml")
 FOLDER = Path(".sensitivity")
@@ -163,7 +165,8 @@ def measure(values: Values, readings: Sequence[Reading], *, run: Runner, table: 
     default: list[Episode] = []
     for reading in readings:
         rows = [row for row in read(table) if row.default == digest(values)]
-        if any((row.question, row.reading) == (reading.question, reading.text) for row in rows):
+        there = [row for row in rows if (row.question, row.reading) == (reading.question, reading.text)]
+        if any(json.loads(row.changes) == reading.changes for row in there):
             continue
         try:
             new = changed(values, reading.changes)
@@ -174,7 +177,7 @@ def measure(values: Values, readings: Sequence[Reading], *, run: Runner, table: 
         except UserError as error:
             failed.append(f"{reading.question}, {reading.text}: {error}")
             continue
-        write(table, [*rows, *found])
+        write(table, [*(row for row in rows if row not in there), *found])
     return failed
 
 
@@ -235,8 +238,7 @@ def page(text: str, rows: Sequence[SensitivityRow]) -> str:
 def prepare(folder: Path) -> None:
     """Make the folder a copy of the project as it is now, on the project's own DVC cache."""
     subprocess.run([sys.executable, "workflow/studies/workspace.py", str(PARAMS), str(folder)], check=True)
-    cache = subprocess.run(["dvc", "cache", "dir"], check=True, capture_output=True, text=True).stdout.strip()
-    subprocess.run(["dvc", "cache", "dir", "--quiet", "--local", str(Path(cache).resolve())], cwd=folder, check=True)
+    share_cache(folder)
 
 
 def main() -> int:

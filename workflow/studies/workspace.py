@@ -51,12 +51,15 @@ def main() -> int:
 
 
 def share_cache(folder: Path) -> None:
-    """Let a workspace keep its outputs in this project's own cache, and find there what others have computed.
+    """Let a workspace keep its outputs in this project's cache, its own or shared, and find what others have computed.
 
     Raises:
         UserError: DVC refuses it.
     """
-    cache = os.path.relpath(".dvc/cache", folder)
+    found = subprocess.run(["dvc", "cache", "dir"], capture_output=True, text=True)
+    if found.returncode:
+        raise UserError(f"{Path.cwd()}: DVC does not say where its cache is: {found.stderr.strip()}")
+    cache = os.path.relpath(found.stdout.strip(), folder)
     command = ["dvc", "cache", "dir", "--local", "--quiet", cache]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     if done.returncode:

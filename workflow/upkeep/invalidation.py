@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
+from dotted_keys import leaves
 from snakemake_dvc.patches import Repo
 from snakemake_dvc.stages import BridgeError, one_line_errors, open_repo
 
@@ -60,15 +61,6 @@ def effects(repo: Repo, values: Mapping[str, Any]) -> dict[str, Effect]:
         after = {later for stage in direct for later in nx.ancestors(graph, stage)}.difference(direct)
         found[key] = Effect(*(frozenset(stage.addressing for stage in stages) for stages in (direct, after)))
     return found
-
-
-def leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted keys of all values that are no sections."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
 
 
 def _names(stage: Any) -> Iterator[str]:

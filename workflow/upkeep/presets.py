@@ -6,11 +6,12 @@ Without --write nothing is changed; the exit code is 1 where the page differs (a
 
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from dotted_keys import leaves
 from w2sg.config.overlays import merged
 from w2sg.contracts.errors import UserError
 
@@ -120,15 +121,6 @@ def at(values: Values, key: str) -> Any:
             return "off"
         found = found[part]
     return found
-
-
-def leaves(values: Values, prefix: str = "") -> Iterator[str]:
-    """Dotted keys of all values that are no sections."""
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}"
 
 
 def shown(value: Any, *, names: bool = False) -> str:

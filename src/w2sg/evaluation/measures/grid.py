@@ -1,7 +1,7 @@
 """Grids over tree.breadth and dpo.beta (Table 3, Figure 5): results/grid.csv, which `make grid` writes.
 
 A row is one model at one point, over all seeds. Points belong to a configuration, which is all of params.yaml but the
-two parameters and what cannot change a method's training: the report's tables and figures show only those of its own.
+two parameters and what cannot change MODELS' training: the report's tables and figures show only those of its own.
 """
 
 import csv
@@ -22,6 +22,8 @@ from w2sg.evaluation.measures.scores import average_reward
 from w2sg.evaluation.measures.statistics import Interval
 
 MODELS = ("w2s_dpo", "w2s_mcts")
+ROSTERS = ("preference", "imitation")
+TRAINING = ("dpo", "mcts", "imitate")  # sections that nothing but methods has; trees' quality has `pairs`, too
 DIGITS = 6  # significant ones
 
 
@@ -88,12 +90,19 @@ class GridPoint:
 
 def configuration(params: Mapping[str, Any]) -> str:
     """Ten hexadecimal digits that stand for all parameters that must be equal for two points to be comparable."""
-    left_out = {"preference", "imitation", "inference", "report", "theorem", "merging", "outside"}
+    left_out = {*ROSTERS, "inference", "report", "theorem", "merging", "outside"}
     rest = {name: value for name, value in params.items() if name not in left_out}
     # More samples than the trees take change nothing but how many trees can take.
     rest["explore"] = {name: value for name, value in params["explore"].items() if name != "samples"}
     rest["tree"] = {name: value for name, value in params["tree"].items() if name != "breadth"}
     rest["dpo"] = {name: value for name, value in params["dpo"].items() if name != "beta"}
+    methods = {name: entry for roster in ROSTERS for name, entry in params[roster].items() if name in MODELS}
+    # A method has the section of the same name where it has no settings of its own; other methods' are no matter.
+    rest["methods"] = {
+        name: {key: rest[key] if value is None else value for key, value in entry.items()}
+        for name, entry in methods.items()
+    }
+    rest = {name: value for name, value in rest.items() if name not in TRAINING}
     return hashlib.sha256(json.dumps(rest, sort_keys=True, default=str).encode()).hexdigest()[:10]
 
 

@@ -10,116 +10,19 @@ so that they are paired task by task, too.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import log
-from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.rows import Row, in_unit_interval
 from w2sg.evaluation.measures import mixed, statistics
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.multiplicity import holm
+from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.evaluation.measures.statistics import Interval
 
 STRONG, STUDENT = "sft_strong", "mcts"
-# What learns from no tree of the weak model, and so is the same in all cells of the same places (and samples).
-OF_PLACES, OF_SAMPLES = ("again", "expert"), ("own",)
-ANY = 0  # the level of an axis on which a control does not depend
 LEAST_SPREAD = 1e-9
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class Cell:
-    """What a student learns from, but for the dose.
-
-    Attributes:
-        places: receptacles of a game at most.
-        demonstrations: that the weak model is tuned on.
-        samples: M, of each task.
-    """
-
-    places: int
-    demonstrations: int
-    samples: int
-
-    def home(self, model: str) -> "Cell":
-        """Where a model stands: here, or with the controls of all cells that are alike for it."""
-        if model in OF_PLACES:
-            return Cell(self.places, ANY, ANY)
-        return Cell(self.places, ANY, self.samples) if model in OF_SAMPLES else self
-
-
-@dataclass(frozen=True, slots=True)
-class Played(Row):
-    """How one model of a cell did under one seed, and what there was to learn from.
-
-    Attributes:
-        passes: over its data; 0 for a model that the cell starts from.
-        updates: of its training in the cell.
-        tasks: those that it is judged on.
-        scores: G of each.
-        steps: of the expert's demonstrations, mean number.
-        mean: mean G of the weak model's M samples of the explored tasks.
-        solved: share of the explored tasks that it solves in M samples.
-        complement: share that it solves so and SFT strong does not by its coolest sample.
-        paths, pairs: that the tree gave.
-        settings: digest of all that is not varied.
-        commit: that the cell was played at.
-    """
-
-    seed: int
-    places: int
-    demonstrations: int
-    samples: int
-    model: str
-    passes: int
-    updates: int
-    tasks: Sequence[str]
-    scores: Sequence[float]
-    steps: float
-    mean: float
-    solved: float
-    complement: float
-    paths: int
-    pairs: int
-    settings: str
-    commit: str
-
-    SCHEMA: ClassVar[pa.Schema] = pa.schema(
-        [
-            ("seed", pa.int64()),
-            ("places", pa.int64()),
-            ("demonstrations", pa.int64()),
-            ("samples", pa.int64()),
-            ("model", pa.string()),
-            ("passes", pa.int64()),
-            ("updates", pa.int64()),
-            ("tasks", pa.list_(pa.string())),
-            ("scores", pa.list_(pa.float64())),
-            ("steps", pa.float64()),
-            ("mean", pa.float64()),
-            ("solved", pa.float64()),
-            ("complement", pa.float64()),
-            ("paths", pa.int64()),
-            ("pairs", pa.int64()),
-            ("settings", pa.string()),
-            ("commit", pa.string()),
-        ]
-    )
-
-    def check(self) -> None:
-        """See Row.check."""
-        if len(self.tasks) != len(self.scores) or not self.tasks:
-            raise ValueError(f"has {len(self.tasks)} tasks and {len(self.scores)} scores")
-        for name in ("mean", "solved", "complement"):
-            in_unit_interval(name, getattr(self, name))
-
-    @property
-    def cell(self) -> Cell:
-        """Where it stands."""
-        return Cell(self.places, self.demonstrations, self.samples)
 
 
 @dataclass(frozen=True, slots=True)
