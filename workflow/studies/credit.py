@@ -24,7 +24,8 @@ from w2sg.agents.policies import TransformersPolicy
 from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import layout
-from w2sg.contracts.errors import UserError, told
+from w2sg.contracts.command_line import Once, Parser, from_zero, status, whole
+from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld import settings as alfworld
 from w2sg.environments.alfworld.redraw import Redraws
 from w2sg.environments.opener import opener
@@ -64,7 +65,11 @@ class Study:
             layout.games(environment),
             CODE / "agents",
             CODE / "environments" / environment,
-            settings=(own, settings.explore.cohort, settings.explore.max_new_tokens),
+            settings=(
+                own,
+                (settings.explore.cohort, settings.explore.max_new_tokens),
+                (options.tasks, options.samples, options.temperature, options.top_p),
+            ),
         )
         self.stores.append(store)
         hidden = isinstance(own, alfworld.Settings) and own.data_dir is None
@@ -95,53 +100,55 @@ class Study:
 def main() -> int:
     """Parse the command line, measure, write the tables."""
     options = _options()
+    return status("credit", lambda: follow(options))
+
+
+def follow(options: argparse.Namespace) -> int:
+    """Measure, write the tables, drop what is kept of the play.
+
+    Raises:
+        UserError: the run lacks an environment or what is to be judged.
+    """
     kept = options.output.absolute()
-    try:
-        with contextlib.chdir(options.run):
-            settings = params.load()
-            names = [name for name, _ in settings.environments.items()]
-            if unknown := [name for name in options.environments or () if name not in names]:
-                raise UserError(f"--environments {unknown[0]}: the run has {', '.join(names)}")
-            study = Study(settings, options)
-            paths = [
-                path
-                for name in options.environments or names
-                for seed in settings.seeds
-                for path in study.measure(name, seed)
-            ]
-            if not paths:
-                raise UserError(
-                    f"{options.run}: no task that the weak model alone solves, so there is no path to judge"
-                )
-            resampling = Resampling(settings.report.resamples, settings.report.confidence, settings.seeds[0])
-            found = credits(paths, resampling=resampling)
-        credit_page.write(kept, found, paths, options=options)
-        for store in study.stores:
-            shutil.rmtree(options.run / store, ignore_errors=True)
-    except (UserError, OSError) as error:
-        for line in told(error):
-            print(f"credit: {line}", file=sys.stderr)
-        return 2
+    with contextlib.chdir(options.run):
+        settings = params.load()
+        names = [name for name, _ in settings.environments.items()]
+        if unknown := [name for name in options.environments or () if name not in names]:
+            raise UserError(f"--environments {unknown[0]}: the run has {', '.join(names)}")
+        study = Study(settings, options)
+        paths = [
+            path
+            for name in options.environments or names
+            for seed in settings.seeds
+            for path in study.measure(name, seed)
+        ]
+        if not paths:
+            raise UserError(f"{options.run}: no task that the weak model alone solves, so there is no path to judge")
+        resampling = Resampling(settings.report.resamples, settings.report.confidence, settings.seeds[0])
+        found = credits(paths, resampling=resampling)
+    credit_page.write(kept, found, paths, options=options)
+    for store in study.stores:
+        shutil.rmtree(options.run / store, ignore_errors=True)
     print(f"{options.output}: {len(paths)} paths")
     return 0
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser = Parser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("--run", type=Path, default=Path(), help="workspace of a run; this folder")
-    parser.add_argument("--environments", nargs="+", metavar="NAME", help="of the run; all")
-    parser.add_argument("--tasks", type=int, default=40, help="most tasks an environment and seed; 40")
-    parser.add_argument("--samples", type=int, default=4, help="continuations from each place; 4")
+    parser.add_argument("--environments", nargs="+", action=Once, metavar="NAME", help="of the run; all")
+    parser.add_argument("--tasks", type=whole, default=40, help="most tasks an environment and seed; 40")
+    parser.add_argument("--samples", type=whole, default=4, help="continuations from each place; 4")
     parser.add_argument("--model", choices=MODELS, default="sft_weak", help="who plays on; sft_weak")
-    parser.add_argument("--temperature", type=float, default=1.0, help="of the sampling; 1")
-    parser.add_argument("--top-p", type=float, default=1.0, help="of the sampling; 1")
+    parser.add_argument("--temperature", type=from_zero, default=1.0, help="of the sampling; 1")
+    parser.add_argument("--top-p", type=from_zero, default=1.0, help="of the sampling; 1")
     parser.add_argument("--output", type=Path, default=KEPT, help=f"where the tables go; {KEPT}")
     options = parser.parse_args()
     if options.tasks < 1:
         parser.error(f"--tasks {options.tasks}: allowed is 1 or more")
     if not 1 <= options.samples <= MOST_SAMPLES:
         parser.error(f"--samples {options.samples}: allowed is 1 to {MOST_SAMPLES}")
-    if options.temperature <= 0 or not 0 < options.top_p <= 1:
+    if not options.temperature or not 0 < options.top_p <= 1:
         parser.error(
             f"--temperature {options.temperature} --top-p {options.top_p}: allowed are above 0, and above 0 to 1"
         )

@@ -26,6 +26,7 @@ import snakemake_dvc
 from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import files, layout
+from w2sg.contracts.command_line import NUMBERS, Once, Parser, from_zero, status
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import grid
@@ -72,19 +73,26 @@ class Run:
 
 def main() -> int:
     """Queue, run, wait, collect."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
-    parser.add_argument("--breadth", type=int, nargs="+", metavar="N", help="tree breadths; 3 to explore.samples")
-    parser.add_argument("--beta", type=float, nargs="+", metavar="B", default=BETAS, help="values of dpo.beta")
+    parser = Parser(description=(__doc__ or "").split(":")[0])
+    parser.add_argument("--breadth", **NUMBERS, help="tree breadths; 3 to explore.samples")
+    parser.add_argument(
+        "--beta", type=from_zero, nargs="+", action=Once, metavar="B", default=BETAS, help="values of dpo.beta"
+    )
     chosen = parser.parse_args()
-    try:
-        settings = params.load()
-        runs = plan(settings, breadths=chosen.breadth, betas=chosen.beta)
-        check_repository()
-        run_all(runs, settings)
-        collect(runs, settings)
-    except UserError as error:
-        print(f"grid: {error}", file=sys.stderr)
-        return 2
+    return status("grid", lambda: follow(chosen))
+
+
+def follow(chosen: argparse.Namespace) -> int:
+    """Check, run, collect.
+
+    Raises:
+        UserError: see `plan`, `check_repository`; an experiment failed.
+    """
+    settings = params.load()
+    runs = plan(settings, breadths=chosen.breadth, betas=chosen.beta)
+    check_repository()
+    run_all(runs, settings)
+    collect(runs, settings)
     print(f"{layout.GRID}: {len(runs)} points")
     return 0
 

@@ -25,8 +25,9 @@ import iterate_page
 from w2sg.config import params
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
+from w2sg.contracts.command_line import NUMBERS, Once, Parser, cores, status
 from w2sg.contracts.episodes import Episode, read_episodes
-from w2sg.contracts.errors import UserError, told
+from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
@@ -92,19 +93,14 @@ CHAIN = Plan(
 
 def main() -> int:
     """Parse the command line, play, write the tables."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser = Parser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("--run", type=Path, default=Path(), help="workspace of a finished run; this folder")
     parser.add_argument("--explorer", type=Path, metavar="RUN", help="workspace of another run, whose student explores")
-    parser.add_argument("--environments", nargs="+", metavar="NAME", help="of the run; all")
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="that the run has played; its own")
-    parser.add_argument("--cores", default="all", help="as of snakemake")
+    parser.add_argument("--environments", nargs="+", action=Once, metavar="NAME", help="of the run; all")
+    parser.add_argument("--seeds", **NUMBERS, help="that the run has played; its own")
+    parser.add_argument("--cores", type=cores, default="all", help="as of snakemake")
     options = parser.parse_args()
-    try:
-        return follow(options)
-    except (UserError, OSError) as error:
-        for line in told(error):
-            print(f"iterate: {line}", file=sys.stderr)
-        return 2
+    return status("iterate", lambda: follow(options))
 
 
 def follow(options: argparse.Namespace) -> int:

@@ -28,6 +28,7 @@ from typing import Any
 import yaml
 
 from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts.command_line import Parser, status
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import write_text
 
@@ -45,23 +46,24 @@ READ_ONLY = 0o444  # as DVC keeps what it caches
 
 def main() -> int:
     """Do as told; 1 where what is compared differs."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser = Parser(description=(__doc__ or "").splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("fetch", help="from the store into the cache")
     publishing = commands.add_parser("publish", help="from the cache into the store")
     publishing.add_argument("study", type=Path, nargs="*", help="folder of a study on this cache: bases of other seeds")
     commands.add_parser("compare", help="with what another project has trained").add_argument("folder", type=Path)
     options = parser.parse_args()
-    try:
-        if options.command == "compare":
-            return compare(options.folder)
-        if options.command == "fetch":
-            fetch(cache())
-        else:
-            publish(cache(), options.study)
-    except UserError as error:
-        print(f"published: {error}", file=sys.stderr)
-        return 2
+    return status("published", lambda: follow(options))
+
+
+def follow(options: argparse.Namespace) -> int:
+    """Fetch, publish or compare; see there for errors."""
+    if options.command == "compare":
+        return compare(options.folder)
+    if options.command == "fetch":
+        fetch(cache())
+    else:
+        publish(cache(), options.study)
     return 0
 
 

@@ -46,7 +46,8 @@ from regime_map_cells import settings as settings_of
 from w2sg.config import params
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
-from w2sg.contracts.errors import UserError, told
+from w2sg.contracts.command_line import NUMBERS, Parser, cores, status
+from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.regime_map import RegimeMap
 from w2sg.evaluation.measures.regime_played import Cell, Played
@@ -58,22 +59,17 @@ LEAST = Levels((3,), (1,), (2,), (1,), (1,))
 
 def main() -> int:
     """Parse the command line, play, keep, write the page."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser = Parser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("--run", type=Path, default=Path(), help="workspace of a run that has bases; this folder")
-    parser.add_argument("--cores", default="all", help="as of snakemake")
+    parser.add_argument("--cores", type=cores, default="all", help="as of snakemake")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--seeds", type=int, nargs="+", metavar="N", help="whose bases the run has; its own")
+    which.add_argument("--seeds", **NUMBERS, help="whose bases the run has; its own")
     which.add_argument("--pool", action="store_true", help="play none, write the page of those that are kept")
     for name, levels in asdict(LEVELS).items():
         known = " ".join(map(str, levels))
-        parser.add_argument(f"--{name}", type=int, nargs="+", metavar="N", default=levels, help=f"levels; {known}")
+        parser.add_argument(f"--{name}", **NUMBERS, default=levels, help=f"levels; {known}")
     options = parser.parse_args()
-    try:
-        return follow(options)
-    except (UserError, OSError) as error:
-        for line in told(error):
-            print(f"map: {line}", file=sys.stderr)
-        return 2
+    return status("map", lambda: follow(options))
 
 
 def follow(options: argparse.Namespace) -> int:

@@ -11,7 +11,6 @@ page that says what made them; of `study`, the one that the report of other runs
 not too large to be versioned, report and explorer.
 """
 
-import argparse
 import json
 import os
 import platform
@@ -32,26 +31,23 @@ from keeping import Study, commit, keep, shown
 from w2sg.config.overlays import merged
 from w2sg.config.params import validated
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError, told
+from w2sg.contracts.command_line import NUMBERS, Parser, cores, status
+from w2sg.contracts.errors import UserError
 from workspace import share_cache
 
 
 def main() -> int:
     """Play, pack, report, copy; the exit code is Snakemake's or the report's where they fail."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser = Parser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("name", nargs="?", default="study", help="of the file in params, without .yaml")
-    parser.add_argument("--cores", default="all", help="as of snakemake")
+    parser.add_argument("--cores", type=cores, default="all", help="as of snakemake")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--seeds", type=int, nargs="+", metavar="N", help="play these; else those that are not kept")
+    which.add_argument("--seeds", **NUMBERS, help="play these; else those that are not kept")
     which.add_argument("--pool", action="store_true", help="play none")
     arguments = parser.parse_args()
     study = Study(arguments.name)
-    try:
-        return follow(study, [] if arguments.pool else arguments.seeds, cores=arguments.cores)
-    except (UserError, OSError) as error:
-        for line in told(error):
-            print(line, file=sys.stderr)
-        return 2
+    seeds = [] if arguments.pool else arguments.seeds
+    return status("study", lambda: follow(study, seeds, cores=arguments.cores))
 
 
 def follow(study: Study, wanted: Sequence[int] | None, *, cores: str) -> int:

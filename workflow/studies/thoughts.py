@@ -15,7 +15,8 @@ from pathlib import Path
 
 from w2sg.config import params
 from w2sg.contracts import layout
-from w2sg.contracts.errors import UserError, told
+from w2sg.contracts.command_line import NUMBERS, Parser, status
+from w2sg.contracts.errors import UserError
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.contracts.turns import parse_response
@@ -46,18 +47,22 @@ class Agreement:
 
 def main() -> int:
     """Read a run's paths and demonstrations, print how far they agree."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser = Parser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("run", type=Path, nargs="?", default=Path(), help="workspace of a run; this folder")
-    parser.add_argument("--seeds", type=int, nargs="+", metavar="N", help="that the run has played; its own")
+    parser.add_argument("--seeds", **NUMBERS, help="that the run has played; its own")
     parser.add_argument("--method", default="w2s_mcts", help="of the roster imitation; w2s_mcts")
     options = parser.parse_args()
-    try:
-        with contextlib.chdir(options.run):
-            found = list(agreements(options.method, options.seeds))
-    except (UserError, OSError) as error:
-        for line in told(error):
-            print(f"thoughts: {line}", file=sys.stderr)
-        return 2
+    return status("thoughts", lambda: show(options))
+
+
+def show(options: argparse.Namespace) -> int:
+    """Print the table.
+
+    Raises:
+        UserError: see `agreements`.
+    """
+    with contextlib.chdir(options.run):
+        found = list(agreements(options.method, options.seeds))
     print("| environment | seed | paths | turns | acts as the expert | of these thinks so, too |")
     print("|---|---:|---:|---:|---:|---:|")
     print("\n".join(each.row() for each in found))

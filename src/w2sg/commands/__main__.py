@@ -2,20 +2,17 @@
 
 import argparse
 import io
-import math
-import os
 import sys
 from pathlib import Path
 
 from w2sg.config.environments import FOLDER, NAMES
 from w2sg.config.packages import PACKAGES
 from w2sg.contracts import progress_bars
-from w2sg.contracts.command_line import Parser
-from w2sg.contracts.errors import UserError, named, told
+from w2sg.contracts.command_line import Parser, from_zero, status, whole
+from w2sg.contracts.errors import UserError
 from w2sg.contracts.tasks import SPLITS
 from w2sg.environments.optional import optional
 
-LONGEST_NUMBER = 18  # digits, of what generators and tables can hold
 REPLAYED = tuple(name for name in NAMES if (FOLDER / name / "replay.py").exists())
 
 
@@ -24,21 +21,7 @@ def main() -> int:
     progress_bars.hide()
     _take_any_text()
     arguments = parser().parse_args()
-    try:
-        status = _run(arguments)
-        sys.stdout.flush()
-        return status
-    except BrokenPipeError:  # the reader has seen enough, such as `head`
-        _drop_output()
-        return 0
-    except (UserError, OSError) as error:
-        if isinstance(error, OSError) and error.filename is None:  # standard output cannot be written to
-            _drop_output()
-        for line in told(error):
-            print(f"w2sg {arguments.command}: {line}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return status(f"w2sg {arguments.command}", lambda: _run(arguments))
 
 
 def _take_any_text() -> None:
@@ -46,29 +29,6 @@ def _take_any_text() -> None:
     for stream, errors in ((sys.stdin, "replace"), (sys.stdout, "backslashreplace")):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=errors)
-
-
-def _drop_output() -> None:
-    """What is still to be printed goes nowhere, or the interpreter would try once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _whole(text: str) -> int:
-    """A number that seeds a generator or counts."""
-    if not text.isdecimal() or len(text) > LONGEST_NUMBER:
-        raise argparse.ArgumentTypeError(f"{named(text)}: must be a whole number from 0")
-    return int(text)
-
-
-def _from_zero(text: str) -> float:
-    """A number from 0 that is finite."""
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not 0.0 <= value < math.inf:
-        raise argparse.ArgumentTypeError(f"{named(text)}: must be a number from 0")
-    return value
 
 
 def parser() -> argparse.ArgumentParser:
@@ -102,8 +62,8 @@ def parser() -> argparse.ArgumentParser:
     for each in (tree, episode):
         each.add_argument("environment", help="its name in params.yaml")
         each.add_argument("task", help="such as train-0903, or unseen-0378 of an episode")
-        each.add_argument("--seed", type=_whole, default=0, help="of the run")
-    tree.add_argument("--gap", type=_from_zero, default=0.5, help="a ◆ where mean G differs by this much or more")
+        each.add_argument("--seed", type=whole, default=0, help="of the run")
+    tree.add_argument("--gap", type=from_zero, default=0.5, help="a ◆ where mean G differs by this much or more")
     episode.add_argument(
         "--models", default="", help="names with commas between, such as sft_strong,w2s_mcts; else all"
     )
@@ -114,9 +74,9 @@ def parser() -> argparse.ArgumentParser:
     who.add_argument("--model", type=Path, metavar="DIR", help="checkpoint that plays; without it, the expert does")
     who.add_argument("--human", action="store_true", help="you play")
     play.add_argument("--split", choices=SPLITS, default="unseen")
-    play.add_argument("--number", type=_whole, default=0, help="task of the split, from 0")
-    play.add_argument("--temperature", type=_from_zero, default=0.0, help="of the model; 0 is greedy")
-    play.add_argument("--seed", type=_whole, default=0)
+    play.add_argument("--number", type=whole, default=0, help="task of the split, from 0")
+    play.add_argument("--temperature", type=from_zero, default=0.0, help="of the model; 0 is greedy")
+    play.add_argument("--seed", type=whole, default=0)
 
     replay = commands.add_parser("replay", help="replay recorded or expert episodes and compare")
     replay.add_argument("environment", choices=REPLAYED)
