@@ -1,8 +1,11 @@
 """The regime map: what its cells play, what is refused, and the page of made-up cells."""
 
 import csv
+import os
 import re
 import shutil
+import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -297,9 +300,18 @@ def test_what_is_kept_is_the_files_of_seeds(
         regime_map.follow(options(run, pool=True))
 
 
-def test_cells_with_other_doses_stand_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_others_say_of_dates_and_screens_is_not_asked(run: Path) -> None:
+    strong = made_up(Cell(4, 20, 2), 0, 0.5)
+    Played.write(run / "docs/map/seeds/0.parquet", [strong, replace(strong, model="mcts", passes=1, updates=9)])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "SOURCE_DATE_EPOCH": "x", "MPLBACKEND": "x"}
+    command = [sys.executable, str(ROOT / "workflow/studies/regime_map.py"), "--pool"]
+    done = subprocess.run(command, cwd=run, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "docs/map: 1 cells, seeds 0\n", "")
+    assert "<svg" in (run / "docs/map/map.svg").read_text()
+
+
+def test_cells_with_other_doses_stand_beside_each_other(tmp_path: Path) -> None:
     """A dash where a cell lacks a dose; differences are over the cells that have both."""
-    monkeypatch.setenv("SOURCE_DATE_EPOCH", "abc")
     found = {}
     for cell, doses in ((Cell(4, 20, 2), (1, 3)), (Cell(4, 20, 6), (1, 3, 9)), (Cell(8, 20, 6), (9,))):
         own = replace(made_up(cell, 0, 0.0), tasks=["a", "b"], scores=[0.0, 0.0])

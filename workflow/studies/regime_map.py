@@ -18,6 +18,7 @@ is good enough, is told of and left out, and leaves the others alone.
 
 import argparse
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,9 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+# Numpy's parts, when they are imported, and matplotlib, when it draws, take it for a number; the figure bears no date.
+os.environ.pop("SOURCE_DATE_EPOCH", None)
 
 import derived
 import regime_map_page

@@ -1,6 +1,5 @@
 """docs/map: the page of the regime map, its figure, and the numbers behind both."""
 
-import os
 from collections.abc import Sequence
 from functools import partial
 from itertools import product
@@ -24,7 +23,7 @@ LIMIT = 40  # points at which the figure's colours end
 PAGE = """# The regime map
 
 Made by `make map` ({seeds}; commit {commits}): ALFWorld, {tasks} unseen tasks.
-What is varied and who learns what: [results.md](../studies.md#the-regime-map).
+What is varied and who learns what: [studies.md](../studies.md#the-regime-map).
 Figures: `cells.csv`, `effects.csv`; `seeds` has every task's score.
 
 ![{title}](map.svg)
@@ -44,7 +43,7 @@ LEFT_OUT = (
 )
 GAINS = (
     "Points above SFT strong, {level:g}% intervals over {over}; with {middle} passes where none are named. "
-    "The demonstrations again: with the dose whose updates are nearest to MCTS's in number."
+    "The demonstrations again: with the dose whose updates are nearest to MCTS's in number. A dash: not played."
 )
 UPDATES = (
     "What the students were trained with, means over seeds: the more a weak model solves, the more there is to read."
@@ -134,7 +133,6 @@ def _row(each: Effect) -> dict[str, object]:
 
 def chart(found: RegimeMap) -> Chart:
     """Gains over SFT strong: a panel for each number of places and dose, samples across, demonstrations upwards."""
-    os.environ.pop("SOURCE_DATE_EPOCH", None)  # matplotlib reads it as a number; the figure bears no date
     places, passes = found.levels("places"), found.passes
     panels = [
         panel(
