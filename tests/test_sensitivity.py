@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import yaml
 
 import readings
 import sensitivity
+from sensitivity_table import BEGIN, END, PAGE, TABLE, markdown, page, read
 from w2sg.config import params
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
@@ -85,7 +87,7 @@ def test_rows_and_resuming(default: dict, tmp_path: Path) -> None:
     failed = sensitivity.measure(default, chosen, run=run, table=table)
     assert failed == ["A2, 100 iterations: snakemake failed"]
     assert run.calls == [(1.41, ("preference", "imitation")), (0.2, ("imitation",)), (1.41, ("imitation",))]
-    (row,) = sensitivity.read(table)
+    (row,) = read(table)
     assert (row.method, row.environment, row.tasks, row.reward, row.difference) == (
         "w2s_mcts",
         "alfworld",
@@ -101,7 +103,7 @@ def test_rows_and_resuming(default: dict, tmp_path: Path) -> None:
     assert again.calls == [], "what is there is not run again, nor is the default"
     default["seeds"] = [0, 1]
     assert sensitivity.measure(default, chosen[:1], run=lambda v, g: episodes(1.0, seeds=(0, 1)), table=table) == []
-    (other,) = sensitivity.read(table)
+    (other,) = read(table)
     assert other.default != row.default, "a row of another default is replaced"
     assert (other.tasks, other.difference) == (1, 0.0)
 
@@ -115,7 +117,7 @@ def test_a_reading_that_changes_something_else_now_is_measured_again(default: di
     run.calls.clear()
     assert sensitivity.measure(default, [READINGS["A2", "gamma 0.2"], other], run=run, table=table) == []
     assert [gamma for gamma, _ in run.calls] == [1.41, 0.2]
-    found = [(row.reading, row.changes) for row in sensitivity.read(table)]
+    found = [(row.reading, row.changes) for row in read(table)]
     assert found == [("gamma 0.2", '{"mcts.gamma": 0.2}'), (other.text, '{"mcts.ties": "visits"}')]
 
 
@@ -123,19 +125,88 @@ def test_the_table_for_people(default: dict, tmp_path: Path) -> None:
     reading = READINGS["A2", "gamma 0.2"]
     better, same = episodes(1.0, 1.0, 1.0), episodes(1.0, 0.0, 0.0)
     (row,) = sensitivity.compare(reading, better, same, values=default, confidence=0.95)
-    assert "| A2 | gamma 0.2 | W2S MCTS | 100.0 | +66.7 [+0.0, +100.0] | 2, 0 of 3 |" in sensitivity.markdown([row])
+    assert "| A2 | gamma 0.2 | W2S MCTS | 100.0 | +66.7 [+0.0, +100.0] | 2, 0 of 3 |" in markdown([row])
     (row,) = sensitivity.compare(reading, same, same, values=default, confidence=0.95)
-    assert "| 33.3 | no task differs | 0, 0 of 3 |" in sensitivity.markdown([row])
-    text = f"before\n{sensitivity.BEGIN}\nold\n{sensitivity.END}\nafter\n"
-    assert sensitivity.page(text, []).splitlines()[2] == "Not measured yet: `make sensitivity`."
-    assert sensitivity.page(sensitivity.page(text, [row]), [row]) == sensitivity.page(text, [row])
+    assert "| 33.3 | no task differs | 0, 0 of 3 |" in markdown([row])
+    text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
+    assert page(text, []).splitlines()[2] == "Not measured yet: `make sensitivity`."
+    assert page(page(text, [row]), [row]) == page(text, [row])
     with pytest.raises(UserError, match="marks"):
-        sensitivity.page("no marks", [row])
+        page("no marks", [row])
 
 
 def test_the_page_holds_the_table() -> None:
-    text = (ROOT / sensitivity.PAGE).read_text(encoding="utf-8")
-    assert text == sensitivity.page(text, sensitivity.read(ROOT / sensitivity.TABLE)), "run it with --table"
+    text = (ROOT / PAGE).read_text(encoding="utf-8")
+    assert text == page(text, read(ROOT / TABLE)), "run it with --table"
+
+
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that calls the command in a project in which nothing must run, and compares the one line it says."""
+    (tmp_path / "docs").mkdir()
+    for path in (sensitivity.PARAMS, TABLE, PAGE):
+        shutil.copy(ROOT / path, tmp_path / path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("prepare", "snakemake"):
+        monkeypatch.setattr(sensitivity, name, None)
+
+    def call(line: str, *, only: list[str] | None = None, table: bool = False) -> None:
+        before = PAGE.read_bytes() if PAGE.is_file() else None
+        with pytest.raises(UserError, match=line):
+            sensitivity.follow(Namespace(only=only, table=table, cores="1"))
+        assert before is None or PAGE.read_bytes() == before
+
+    return call
+
+
+@pytest.mark.parametrize("name", ["A99", "a11", "A3"])
+def test_a_question_without_readings_is_refused(refused: Callable[..., None], name: str) -> None:
+    for table in (True, False):
+        refused(
+            rf"^--only {name}: no reading of this question; there are A1, A2, .*eq\. 6", only=["A1", name], table=table
+        )
+
+
+def test_wrong_parameters_are_one_line(refused: Callable[..., None]) -> None:
+    right = yaml.safe_load(sensitivity.PARAMS.read_text())
+    for text, line in (
+        ("seeds: 5\n", r"^params\.yaml: seeds: "),
+        (yaml.safe_dump({**right, "preference": {}}), r"^params\.yaml: "),
+        (yaml.safe_dump({**right, "imitation": {"other": right["imitation"]["w2s_mcts"]}}), "imitation: no w2s_mcts"),
+    ):
+        sensitivity.PARAMS.write_text(text)
+        refused(line)
+
+
+def test_a_damaged_table_is_told_before_anything_runs(refused: Callable[..., None]) -> None:
+    right = TABLE.read_text()
+    first, second, *_ = right.splitlines()
+    remedy = "restore it from git, or delete it to measure again"
+    for text, reason in (
+        ("", "other columns"),
+        ("a,b\n1,2\n", "other columns"),
+        (right[: len(first) + 30], "row 1 has not a value for each column"),
+        (f"{first}\n{second},more\n", "row 1 has not a value for each column"),
+        (f"{first}\n{second.rpartition(',')[0]},\n", "row 1 has not a value for each column"),
+        (f"{first}\n{second.replace('120', 'many')}\n", "invalid literal for int.*"),
+        (f"{first}\n{second.replace('0.75', 'nan')}\n", "row 1 has a number that is not finite"),
+    ):
+        TABLE.write_text(text)
+        for table in (True, False):
+            refused(rf"^docs/sensitivity\.csv: not a table of readings \({reason}\); {remedy}$", table=table)
+
+
+def test_a_page_that_is_missing_or_none_is_told_before_anything_runs(refused: Callable[..., None]) -> None:
+    PAGE.write_bytes(b"\xff")
+    refused(r"^docs/method\.md: not a page \(.*\); restore it from git$")
+    PAGE.unlink()
+    refused(r"^docs/method\.md: no such file; restore it from git$")
+
+
+def test_a_workspace_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match=r"^folder: not made: .*workspace\.py"):
+        sensitivity.prepare(Path("folder"))
 
 
 STAND_IN = """
@@ -169,7 +240,7 @@ def test_with_the_real_commands(tmp_path: Path) -> None:
     (project / "tests").mkdir()
     shutil.copy(__file__, project / "tests")
     (project / "docs").mkdir()
-    (project / "docs/method.md").write_text(f"{sensitivity.BEGIN}\n{sensitivity.END}\n")
+    (project / "docs/method.md").write_text(f"{BEGIN}\n{END}\n")
     (project / "stand_in.py").write_text(STAND_IN)
     (project / ".gitignore").write_text("/.sensitivity/\n/results/\n/logs/\n/.snakemake/\n__pycache__/\n")
     out = "results/episodes/alfworld-0/{}.parquet"
@@ -203,7 +274,7 @@ def test_with_the_real_commands(tmp_path: Path) -> None:
         return sorted(names)
 
     assert measured() == ["imitation", "preference", "preference"]
-    (row,) = sensitivity.read(project / "docs/sensitivity.csv")
+    (row,) = read(project / "docs/sensitivity.csv")
     assert (row.reading, row.method, row.difference, row.tasks) == ("beta 0.5", "w2s_dpo", 0.5, 2)
     assert "| eq. 6 | beta 0.5 |" in (project / "docs/method.md").read_text()
     assert measured() == []

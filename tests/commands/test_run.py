@@ -267,6 +267,12 @@ def test_hashes_are_those_of_dvc(work: Path) -> None:
     assert lock_file.Contents().of("folder") == expected
 
 
+def test_what_dvc_is_to_ignore_must_be_a_text(work: Path) -> None:
+    (work / ".dvcignore").write_bytes(b"\xff")
+    with pytest.raises(UserError, match=r"^\.dvcignore: not a text \(.*\); restore it from git$"):
+        lock_file.Contents()
+
+
 def test_a_hash_of_digits_and_an_e_stays_a_text(work: Path) -> None:
     lock_file.write({"a": {"cmd": "x", "outs": [{"path": "y", "md5": lock_file._Hash("1" * 15 + "e" + "1" * 16)}]}})
     assert "md5: '111111111111111e1111111111111111'" in Path("dvc.lock").read_text()

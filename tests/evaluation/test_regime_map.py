@@ -1,8 +1,11 @@
 """What cells of a regime map come to, by hand."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import product
+from math import inf, nan
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -47,7 +50,7 @@ def rows(seeds: Iterable[int] = (0, 1)) -> list[Played]:
             found.append(played(cell, seed, "mcts", passes, 1 + better, updates=4 * passes))
         found.append(played(Cell(places, 0, samples), seed, "own", 3, 2))
         found += [played(Cell(places, 0, 0), seed, "again", *each) for each in ((1, 1, 4), (4, 2, 16))]
-    return found
+    return list({(row.seed, row.cell, row.model, row.passes): row for row in found}.values())
 
 
 def of(passes: int, **levels: int) -> list[tuple[Cell, int]]:
@@ -152,12 +155,44 @@ def test_a_row_that_cannot_be_is_refused(tmp_path: Path) -> None:
     good = played(Cell(4, 20, 2), 0, "mcts", 1, 2)
     Played.write(path, [good])
     assert Played.read(path) == [good]
-    Played.write(path, [played(Cell(4, 20, 2), 0, "mcts", 1, 2, mean=1.5)])
-    with pytest.raises(UserError, match=r"row 0: mean is 1\.5"):
-        Played.read(path)
-    Played.write(path, [played(Cell(4, 20, 2), 0, "mcts", 1, 2, tasks=["a"])])
-    with pytest.raises(UserError, match=r"row 0: has 1 tasks and 4 scores"):
-        Played.read(path)
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"mean": 1.5}, r"mean is 1\.5"),
+        ({"tasks": ["a"]}, "has 1 tasks and 4 scores"),
+        ({"tasks": ["a", "b", "c", "a"]}, "has a task twice"),
+        ({"scores": [0.0, 1.0, 7.0, 0.0]}, r"a score is 7\.0, allowed is 0 to 1"),
+        ({"scores": [0.0, nan, 1.0, 0.0]}, "a score is nan, allowed is 0 to 1"),
+        ({"steps": inf}, "steps is inf, allowed is a number from 0"),
+        ({"paths": -5}, "paths is -5, allowed is 0 and more"),
+        ({"seed": -1}, "seed is -1, allowed is 0 and more"),
+        ({"updates": 0}, "updates is 0, and passes 1: what was trained has updates"),
+    ]
+    for changed, line in wrong:
+        Played.write(path, [replace(good, **changed)])
+        with pytest.raises(UserError, match=f"row 0: {line}"):
+            Played.read(path)
+
+
+def test_what_is_there_twice_or_lacks_its_student_is_refused() -> None:
+    """Of two rows of one model neither is the right one."""
+    twice = [*rows(), played(Cell(4, 20, 2), 1, "mcts", 1, 0)]
+    with pytest.raises(UserError, match="seed 1: 4, 20, 2: mcts, 1: is there twice; play it again"):
+        RegimeMap(twice, resampling=RESAMPLING)
+    without = [row for row in rows() if row.model != "mcts" or row.passes == 1 + 2 * row.seed]
+    with pytest.raises(UserError, match="seeds 0, 1: no dose of MCTS is common to them; play the same passes"):
+        RegimeMap(without, resampling=RESAMPLING)
+
+
+def test_a_cell_that_lacks_a_dose_has_no_control_of_as_many_updates() -> None:
+    some = [row for row in rows() if row.cell != Cell(4, 20, 2) or row.passes != 3]
+    found = RegimeMap(some, resampling=RESAMPLING)
+    assert found.passes == [1, 3] and found.doses(Cell(4, 20, 2), "mcts") == [1]
+    assert found.matched(Cell(4, 20, 2), 3, "again") is None
+    assert found.slope("", "complement", 3) is not None
+
+
+def test_a_cell_without_its_start_is_left_out() -> None:
+    some = [row for row in rows() if row.cell != Cell(4, 20, 2) or row.model != "sft_strong"]
+    assert RegimeMap(some, resampling=RESAMPLING).left_out == [Cell(4, 20, 2)]
 
 
 def test_a_file_that_does_not_say_what_it_comes_from_is_of_an_older_layout(tmp_path: Path) -> None:

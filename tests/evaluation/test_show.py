@@ -106,6 +106,9 @@ def test_a_run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     assert code == 0 and "results/table1.md: not there yet" in out
     assert "alfworld-0: 1 trees, 1 with successes and failures; the first is t1" in out
     assert "alfworld-0: episodes of sft_weak, w2s_mcts, sft_strong" in out
+    layout.RESULTS.joinpath("table1.md").write_bytes(b"\xff")
+    code, out, err = call(monkeypatch, capsys, "run")
+    assert (code, out, err.count("\n")) == (2, "", 1) and err.startswith("w2sg show: results/table1.md: not a text (")
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,10 @@
 """`workflow/studies/grid.py`: what is planned; and on the real `dvc exp`, over stand-ins for stages."""
 
+import copy
 import sys
+from argparse import Namespace
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -140,6 +143,63 @@ def test_grid_explores_again_only_for_broader_trees(project: Toy) -> None:
 def plan(values: dict[str, Any], breadths: list[int], betas: list[float]) -> list[tuple[int, float]]:
     settings = validated(values, source=Path("params.yaml"))
     return [(run.breadth, run.beta) for run in study.plan(settings, breadths=breadths, betas=betas)]
+
+
+def test_values_of_beta_that_the_table_cannot_tell_apart_are_refused(values: dict[str, Any]) -> None:
+    """And those that are planned are trained with as they are, under names of their own."""
+    for betas in ([0.1234567, 0.12345672], [0.10000001]):
+        alike = r"^--beta: 0\.1\d* and 0\.1\d+, that of params.yaml counted: .*grid\.csv holds 6 digits"
+        with pytest.raises(UserError, match=alike):
+            plan(values, [6], betas)
+    settings = validated(values, source=Path("params.yaml"))
+    runs = study.plan(settings, breadths=[6], betas=[0.123456789, 0.12345])
+    assert [run.name for run in runs][1:] == ["grid-breadth6-beta0_12345", "grid-breadth6-beta0_123456789"]
+    assert "dpo.beta=0.123456789" in runs[2].command(settings)
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ({"breadth": [3, 100_000]}, r"^--breadth 100000 --beta 0\.1: explore\.samples: .*10000 \(found 100000\)$"),
+        ({"beta": [0.5, 1e7]}, r"^--breadth 6 --beta 10000000\.0: dpo\.beta: .*$"),
+    ],
+)
+def test_a_point_that_cannot_be_is_told_before_the_first_starts(
+    values: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: dict[str, Any], line: str
+) -> None:
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+    monkeypatch.chdir(tmp_path)
+    for name in ("check_repository", "run_all"):
+        monkeypatch.setattr(study, name, None)
+    with pytest.raises(UserError, match=line):
+        study.follow(Namespace(**({"breadth": None, "beta": study.BETAS} | words)))
+
+
+def test_the_points_of_the_command_are_those_that_are_checked(values: dict[str, Any]) -> None:
+    settings = validated(values, source=Path("params.yaml"))
+    runs = study.plan(settings, breadths=[3, 12], betas=study.BETAS)
+    study.check_points(runs, values)
+    for run in runs:
+        made = copy.deepcopy(values)
+        words = run.command(settings)
+        for change in (after for word, after in pairwise(words) if word == "--set-param"):
+            key, _, value = change.lstrip("~").partition("=")
+            section, name = key.split(".")
+            if value:
+                made[section][name] = yaml.safe_load(value)
+            else:
+                del made[section][name]
+        assert made == run.changed(values)
+
+
+def test_what_experiments_need_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("logs").touch()
+    with pytest.raises(UserError, match=r"^logs: a file, where experiments' output goes; move it elsewhere$"):
+        study.check_repository()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match=r"^git: not found, and experiments need it; install it"):
+        study.check_repository()
 
 
 def test_what_reaches_no_method_is_not_varied(values: dict[str, Any]) -> None:

@@ -130,8 +130,7 @@ def write_page(folder: Path, monkeypatch: pytest.MonkeyPatch, *, seeds: Sequence
         for number in range(40)
     ]
     means = {"mean_score": 0.1, "best_score": 0.2, "mixed": 0.3, "merge_rate": 0.4, "nodes": 5.0}
-    quality = {"summary": {"mean": means}}
-    explored = [iterate_page.Explored(NAME, 0, explorer, quality) for explorer in ("sft_weak", "student")]
+    explored = [iterate_page.Explored(NAME, 0, explorer, means) for explorer in ("sft_weak", "student")]
     monkeypatch.setattr(iterate_page, "commit", lambda: "abc")
     iterate_page.write(
         folder,
@@ -162,6 +161,23 @@ def test_the_page_of_made_up_episodes(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "| The student (W2S MCTS) | 50.0 [" in page and "of the run in `.run`" in page and "40 unseen tasks" in page
     assert "| SFT strong, from the student's tree: TreeDPO | – |" in page
     assert "| SFT weak | mean 10.0, best 20.0, both 30.0 % |" in page
+
+
+def test_means_of_trees_that_are_none_are_one_line(tmp_path: Path) -> None:
+    path, means = tmp_path / "trees.json", dict.fromkeys(iterate_page.MEANS, 0.5)
+    files.write_json(path, {"summary": {"mean": {**means, "other": "text"}}})
+    assert iterate_page.means_of(path) == means
+    for content, found in (
+        ({}, "mean_score is None"),
+        ({"summary": 5}, "mean_score is None"),
+        ({"summary": {"mean": {**means, "mixed": "x"}}}, "mixed is 'x'"),
+        ({"summary": {"mean": {**means, "nodes": True}}}, "nodes is True"),
+        ({"summary": {"mean": {**means, "nodes": 10**400}}}, "nodes is 1000"),
+    ):
+        files.write_json(path, content)
+        line = rf"trees\.json: summary\.mean\.{found}.*, expected a number; run the stage that writes it"
+        with pytest.raises(UserError, match=line):
+            iterate_page.means_of(path)
 
 
 def test_one_seed_has_no_intervals_over_seeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,11 @@
 """The regime map: what its cells play, what is refused, and the page of made-up cells."""
 
 import csv
+import os
 import re
 import shutil
+import subprocess
+import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
@@ -79,16 +82,19 @@ def test_what_does_not_depend_on_the_weak_model_is_played_once() -> None:
         assert where[control] == [Cell(3, 0, 0), Cell(4, 0, 0)]
 
 
-def test_settings_are_those_that_no_axis_varies(run: Path) -> None:
-    """Other levels leave them; other doses, trainings or bases do not."""
+def test_settings_are_those_that_no_axis_varies(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Levels and doses are in none of them; other trainings, methods, data or bases change them."""
     values = read(run)
-    own = regime_map_cells.settings(values, LEVELS)
-    fewer = regime_map_cells.Levels((4,), (20,), (2,), LEVELS.passes, LEVELS.again)
-    assert regime_map_cells.settings(values, fewer) == own
-    other = regime_map_cells.Levels((4,), (20,), (2,), (1, 2), LEVELS.again)
-    assert regime_map_cells.settings(values, other) != own
+    found = {regime_map_cells.settings(values)}
     values["pretrain"]["weak"]["play"]["epochs"] += 1
-    assert regime_map_cells.settings(values, LEVELS) != own
+    found.add(regime_map_cells.settings(values))
+    values["imitate"]["optimization"]["learning_rate"] /= 2
+    found.add(regime_map_cells.settings(values))
+    values["imitation"]["w2s_mcts"]["expert_share"] = 0.125
+    found.add(regime_map_cells.settings(values))
+    monkeypatch.setitem(regime_map_cells.DATA, "best", "first")
+    found.add(regime_map_cells.settings(values))
+    assert len(found) == 5
 
 
 def test_levels_are_taken_in_order_and_once(run: Path) -> None:
@@ -99,6 +105,7 @@ def test_levels_are_taken_in_order_and_once(run: Path) -> None:
 
 def test_what_cannot_be_mapped_is_one_line(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derived, "play", None)
+    monkeypatch.setattr(regime_map, "KEPT", run / "kept")
 
     def refused(line: str, **changed: object) -> None:
         with pytest.raises(UserError, match=line):
@@ -108,6 +115,9 @@ def test_what_cannot_be_mapped_is_one_line(run: Path, monkeypatch: pytest.Monkey
         (run / "params.yaml").write_text(yaml.safe_dump(read(run) | values, sort_keys=False))
 
     refused(r"models/base/7/weak: missing; finish the run of seed 7 first", seeds=[7])
+    for name, most in (("passes", 1_000_000), ("again", 1_000_000), ("samples", 10_000)):
+        too_many = rf"^--{name} 10000000: input should be less than or equal to {most} \(found 10000000\)$"
+        refused(too_many, **{name: [2, 10_000_000]})
     refused(r"--demonstrations 500: .*params\.yaml leaves 380 training tasks that are not", demonstrations=[500])
     values = read(run)
     said(imitation={"other": values["imitation"]["w2s_mcts"]})
@@ -211,18 +221,24 @@ def test_a_cell_that_fails_leaves_the_others_alone(
 def test_a_seed_keeps_cells_of_other_levels(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A second call with one level replaces that one's cells; of other settings, bases or code nothing stays."""
+    """A second call with one level replaces that one's cells; of other settings, bases or code nothing stays.
+
+    Other doses of a cell stand beside those that it has.
+    """
     monkeypatch.setattr(regime_map, "KEPT", tmp_path / "kept")
 
     def cell(self: regime_map.Playing, cell: Cell, seed: int, origin: dict[str, str]) -> list[Played]:
-        own = made_up(cell, seed, float(self.cores), **origin)
-        return [own, replace(own, demonstrations=0, model="own")]
+        own = made_up(cell, seed, float(self.cores) / 10, **origin)
+        students = [replace(own, model="mcts", passes=passes, updates=9) for passes in self.levels.passes]
+        return [own, *students, replace(own, demonstrations=0, model="own")]
 
     monkeypatch.setattr(regime_map.Playing, "_cell", cell)
 
-    def kept(levels: regime_map_cells.Levels, cores: str, code: str = "a") -> dict[int, set[float]]:
+    def kept(levels: regime_map_cells.Levels, cores: str, code: str = "a", rate: float = 1) -> dict[int, set[float]]:
         monkeypatch.setattr(regime_map, "code", lambda: code)
-        regime_map.Playing(read(run), run, levels, cores).seed(5)
+        values = read(run)
+        values["imitate"]["optimization"]["learning_rate"] *= rate
+        regime_map.Playing(values, run, levels, cores).seed(5)
         found: dict[int, set[float]] = {}
         for row in Played.read(tmp_path / "kept/seeds/5.parquet"):
             found.setdefault(row.places, set()).update(row.scores)
@@ -230,19 +246,85 @@ def test_a_seed_keeps_cells_of_other_levels(
 
     one = regime_map_cells.Levels((4,), *list(asdict(LEVELS).values())[1:])
     assert kept(LEVELS, "0") == {3: {0.0}, 4: {0.0}}
-    assert kept(one, "1") == {3: {0.0}, 4: {1.0}}
+    assert kept(one, "1") == {3: {0.0}, 4: {0.1}}
+    doses = replace(one, demonstrations=(20,), samples=(2,), passes=(2, 9))
+    assert kept(doses, "9") == {3: {0.0}, 4: {0.1, 0.9}}
+    own = {
+        (row.passes, *row.scores)
+        for row in Played.read(tmp_path / "kept/seeds/5.parquet")
+        if row.cell == Cell(4, 20, 2) and row.model == "mcts"
+    }
+    assert own == {(1, 0.1), (2, 0.9), (4, 0.1), (9, 0.9)}
+    assert kept(one, "1") == {3: {0.0}, 4: {0.1, 0.9}}
     assert capsys.readouterr().err == ""
     cells = "3, 20, 2; 3, 20, 3; 3, 300, 2; 3, 300, 3"
-    assert kept(one, "2", code="b") == {4: {2.0}}
+    assert kept(one, "2", code="b") == {4: {0.2}}
     assert capsys.readouterr().err == f"map: seed 5: dropped, as of other code: {cells}\n"
-    assert kept(LEVELS, "3", code="b") == {3: {3.0}, 4: {3.0}}
+    assert kept(LEVELS, "3", code="b") == {3: {0.3}, 4: {0.3}}
     (run / layout.base(5, "weak")).mkdir(parents=True)
     (run / layout.base(5, "weak") / "model.safetensors").write_text("another")
-    assert kept(one, "4", code="b") == {4: {4.0}}
+    assert kept(one, "4", code="b") == {4: {0.4}}
     assert capsys.readouterr().err == f"map: seed 5: dropped, as of other bases: {cells}\n"
-    assert kept(LEVELS, "5", code="b") == {3: {5.0}, 4: {5.0}}
-    assert kept(regime_map_cells.Levels((4,), (20,), (2,), (1, 2), (1,)), "6") == {4: {6.0}}
+    assert kept(LEVELS, "5", code="b") == {3: {0.5}, 4: {0.5}}
+    assert kept(regime_map_cells.Levels((4,), (20,), (2,), (1, 2), (1,)), "6", rate=0.5) == {4: {0.6}}
     assert "dropped, as of other settings and code: 3, 20, 2; " in capsys.readouterr().err
+
+
+def test_what_is_kept_is_the_files_of_seeds(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Told before anything is played."""
+    monkeypatch.setattr(regime_map, "KEPT", tmp_path)
+    monkeypatch.setattr(regime_map.Playing, "check", None)
+    folder, strong = tmp_path / "seeds", made_up(Cell(4, 20, 2), 0, 0.5)
+    good = [strong, replace(strong, model="mcts", passes=1, updates=9, scores=[1.0])]
+    Played.write(folder / "0.parquet", good)
+
+    def refused(name: str, rows: list[Played], line: str) -> None:
+        Played.write(folder / name, rows)
+        for pool in (True, False):
+            with pytest.raises(UserError, match=line):
+                regime_map.follow(options(run, pool=pool))
+        (folder / name).unlink()
+
+    for name in ("0_old.parquet", "00.parquet", "-1.parquet", "notes.txt"):
+        refused(name, good, rf"seeds/{name}: not the file of a seed, such as 2\.parquet; move it elsewhere")
+    refused("1.parquet", good, r"seeds/1\.parquet: has rows of seed 0; restore it from git, or delete it")
+    refused("1.parquet", [], r"seeds/1\.parquet: has rows of seed none; ")
+    Played.write(folder / ".1.parquet.9.tmp", good)
+    assert regime_map.follow(options(run, pool=True)) == 0
+    assert "1 cells, seeds 0\n" in capsys.readouterr().out
+    assert "| 4, 20, 2 | – | 50.0 [" in (tmp_path / "README.md").read_text()  # nobody has played SFT weak
+    Played.write(folder / "0.parquet", good + good[1:])
+    with pytest.raises(UserError, match=r"seeds: seed 0: 4, 20, 2: mcts, 1: is there twice; play it again"):
+        regime_map.follow(options(run, pool=True))
+
+
+def test_what_others_say_of_dates_and_screens_is_not_asked(run: Path) -> None:
+    strong = made_up(Cell(4, 20, 2), 0, 0.5)
+    Played.write(run / "docs/map/seeds/0.parquet", [strong, replace(strong, model="mcts", passes=1, updates=9)])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "SOURCE_DATE_EPOCH": "x", "MPLBACKEND": "x"}
+    command = [sys.executable, str(ROOT / "workflow/studies/regime_map.py"), "--pool"]
+    done = subprocess.run(command, cwd=run, env=environment, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "docs/map: 1 cells, seeds 0\n", "")
+    assert "<svg" in (run / "docs/map/map.svg").read_text()
+
+
+def test_cells_with_other_doses_stand_beside_each_other(tmp_path: Path) -> None:
+    """A dash where a cell lacks a dose; differences are over the cells that have both."""
+    found = {}
+    for cell, doses in ((Cell(4, 20, 2), (1, 3)), (Cell(4, 20, 6), (1, 3, 9)), (Cell(8, 20, 6), (9,))):
+        own = replace(made_up(cell, 0, 0.0), tasks=["a", "b"], scores=[0.0, 0.0])
+        rows = [own, replace(own, demonstrations=0, samples=0, model="again", passes=2, updates=5)]
+        rows += [replace(own, model="mcts", passes=dose, updates=9, scores=[1.0, float(dose > 1)]) for dose in doses]
+        found |= {(row.cell, row.model, row.passes): row for row in rows}
+    regime_map_page.write(tmp_path, RegimeMap(found.values(), resampling=RESAMPLING), commits=["abc"])
+    page = (tmp_path / "README.md").read_text()
+    assert "| 4, 20, 2 | 9 | 9 | – | – | – | 5 | – | – |" in page
+    assert "| 8, 20, 6 | – | – | 9 | – | – | – | – | – |" in page
+    rows = {row["effect"]: float(row["difference"]) for row in numbers(tmp_path / "effects.csv")}
+    assert (rows["MCTS: 3 passes − 1"], rows["MCTS: 9 passes − 3"]) == (0.5, 0.0)
+    assert (rows["MCTS: 6 samples − 2"], rows["MCTS: 8 places − 4"], rows["MCTS − SFT strong"]) == (0.0, 0.0, 1.0)
 
 
 def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
@@ -262,7 +344,8 @@ def test_the_page_of_made_up_cells(tmp_path: Path) -> None:
                 Played(seed, **asdict(cell.home(model)), model=model, passes=passes, updates=updates, scores=scores,
                        tasks=[f"{n:02}" for n in range(40)], **figures, settings="s", bases="b", code="c", commit="abc")  # type: ignore[arg-type]
             )  # fmt: skip
-    regime_map_page.write(tmp_path, RegimeMap(found, resampling=RESAMPLING), commits=["abc"])
+    once = {(row.seed, row.cell, row.model, row.passes): row for row in found}  # controls stand for several cells
+    regime_map_page.write(tmp_path, RegimeMap(once.values(), resampling=RESAMPLING), commits=["abc"])
     page = (tmp_path / "README.md").read_text()
     assert "(seeds 0, 1; commit abc)" in page and "40 unseen tasks" in page
     assert page.count("interval over tasks and seeds ") == page.count("intervals over tasks and seeds;") == 1

@@ -1,5 +1,7 @@
 """How far paths say what the expert says."""
 
+import os
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -42,3 +44,18 @@ def test_the_table_of_a_run(
     monkeypatch.setattr(sys, "argv", ["thoughts.py", str(folder)])
     assert thoughts.main() == 0
     assert capsys.readouterr().out.splitlines()[2] == "| ALFWorld | 0 | 0 | 0 | – | – |"
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "said"),
+    [
+        ("> /dev/full", 2, "thoughts: standard output: no space left on device; make room\n"),
+        ("| (exec 0<&-; sleep 2)", 0, ""),
+    ],
+)
+def test_where_the_table_cannot_be_written(tmp_path: Path, where: str, code: int, said: str) -> None:
+    folder = play(project(tmp_path / "run"), [0])
+    command = f"set -o pipefail; {sys.executable} {thoughts.__file__} {folder} {where}"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, env=environment, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (code, "", said)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import lock
+from w2sg.contracts.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,7 +42,7 @@ def test_the_closure_follows_extras_and_markers_and_stops_at_leaves(install: Cal
 
 
 def test_what_is_not_installed_is_named() -> None:
-    with pytest.raises(SystemExit, match=r"^no-such-package>=1 is not installed here: run `make install-test` first$"):
+    with pytest.raises(UserError, match=r"^no-such-package>=1 is not installed here: run `make install-test` first$"):
         lock.closure(["no-such-package>=1"])
 
 
@@ -56,6 +57,38 @@ def test_the_extra_of_the_tests_adds_to_what_a_run_needs(tmp_path: Path, install
     setuptools = f"setuptools=={distribution('setuptools').version}"
     assert run == [setuptools, "alfworld==0.4.2", "toy-run==3.0", "toy-shared==2.0"]
     assert test == ["toy-engine==1.0"]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (None, r"^pyproject\.toml: no such file; restore it from git$"),
+        ("x", r"^pyproject\.toml: not a file that says what this project needs \(.+\); restore it from git$"),
+        ("[project]\ndependencies = []\n", r"^pyproject\.toml: not a .+ \('optional-dependencies'\); restore"),
+        ("[project]\ndependencies = ['a b ==']\noptional-dependencies = {test = []}\n", r"^pyproject\.toml: not a "),
+        ("[project]\ndependencies = 5\noptional-dependencies = {test = []}\n", r"^pyproject\.toml: not a "),
+        (
+            "[project]\ndependencies = ['no-such-package']\noptional-dependencies = {test = []}\n",
+            r"^no-such-package is not installed here: ",
+        ),
+    ],
+)
+def test_a_wrong_pyproject_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str | None, line: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if text is not None:
+        Path("pyproject.toml").write_text(text)
+    with pytest.raises(UserError, match=line):
+        lock.write()
+    assert not Path("requirements.lock").exists()
+
+
+def test_it_has_no_options(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["lock.py", "--wirte"])
+    with pytest.raises(SystemExit, match=r"^2$"):
+        lock.main()
+    assert capsys.readouterr().err == "lock.py: unrecognized arguments: --wirte; see lock.py --help\n"
 
 
 def test_the_lock_files_are_what_is_installed_here() -> None:

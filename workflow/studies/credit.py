@@ -11,6 +11,7 @@ Stopped, the next call goes on where this one was: finished cohorts lie in the w
 
 import argparse
 import contextlib
+import os
 import shutil
 import sys
 from dataclasses import dataclass, field
@@ -107,9 +108,10 @@ def follow(options: argparse.Namespace) -> int:
     """Measure, write the tables, drop what is kept of the play.
 
     Raises:
-        UserError: the run lacks an environment or what is to be judged.
+        UserError: the run lacks an environment or what is to be judged, or the tables cannot be written.
     """
     kept = options.output.absolute()
+    _check_writable(options.output)
     with contextlib.chdir(options.run):
         settings = params.load()
         names = [name for name, _ in settings.environments.items()]
@@ -131,6 +133,19 @@ def follow(options: argparse.Namespace) -> int:
         shutil.rmtree(options.run / store, ignore_errors=True)
     print(f"{options.output}: {len(paths)} paths")
     return 0
+
+
+def _check_writable(folder: Path) -> None:
+    """Refuse where the tables could not be written, before hours of play.
+
+    Raises:
+        UserError: it is no folder, or may not be written to.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"--output {folder}: {there} is no folder that can be written to; name another one")
+    if taken := [folder / name for name in credit_page.FILES if (folder / name).is_dir()]:
+        raise UserError(f"--output {folder}: {taken[0]} is a folder, and a table is to have its place; move it away")
 
 
 def _options() -> argparse.Namespace:

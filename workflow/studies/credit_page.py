@@ -12,6 +12,7 @@ from w2sg.evaluation.measures.models import environment_label
 from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.table import NO, Table
 
+FILES = README, SUMMARY, DETAILS = "README.md", "credit.csv", "steps.csv"
 STEPS: tuple[Measure, ...] = ("right", "by chance", "above chance", "strictly right", "strictly by chance")
 GAINS: tuple[Measure, ...] = ("outcome", "start", "skill", "luck", "kind state")
 PAGE = """# What steps are worth, and luck
@@ -55,8 +56,8 @@ def write(folder: Path, found: Sequence[Credit], paths: Sequence[PathCredit], *,
         commit=commit(),
         tables="\n".join(table.markdown() for table in tables),
     )
-    files.write_text(folder / "README.md", page)
-    files.write_text(folder / "credit.csv", csv_rows.text([_row(each) for each in found]))
+    files.write_text(folder / README, page)
+    files.write_text(folder / SUMMARY, csv_rows.text([_row(each) for each in found]))
     steps = [
         {
             "environment": step.environment,
@@ -74,7 +75,7 @@ def write(folder: Path, found: Sequence[Credit], paths: Sequence[PathCredit], *,
         for path in paths
         for step in path.steps
     ]
-    files.write_text(folder / "steps.csv", csv_rows.text(steps))
+    files.write_text(folder / DETAILS, csv_rows.text(steps))
 
 
 def _row(each: Credit) -> dict[str, object]:

@@ -12,11 +12,13 @@ all points again, out of the cache where nothing has changed.
 """
 
 import argparse
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 import snakemake_dvc
 from w2sg.config import params
 from w2sg.config.params import Params
+from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import NUMBERS, Once, Parser, from_zero, status
 from w2sg.contracts.episodes import Episode, read_episodes
@@ -35,6 +38,8 @@ from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
 BETAS = (0.05, 0.1, 0.5)
 LEAST_BREADTH = 3
+ROSTERS = ("preference", "imitation")
+PARAMS, LOGS = Path("params.yaml"), Path("logs")
 # What is learnt from no tree, or from the first sample of each.
 WITHOUT_TREES = ("eto", "ceiling", "first", "expert", "demonstrations")
 
@@ -56,15 +61,26 @@ class Run:
 
     @property
     def name(self) -> str:
-        return f"grid-breadth{self.breadth}-beta{self.beta:g}".replace(".", "_")
+        return f"grid-breadth{self.breadth}-beta{self.beta!r}".replace(".", "_")
+
+    def changed(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters of the point: one method of each kind is left in the rosters."""
+        made = dict(values)
+        made["tree"] = {**values["tree"], "breadth": self.breadth}
+        made["dpo"] = {**values["dpo"], "beta": self.beta}
+        made["explore"] = {**values["explore"], "samples": self.samples}
+        for roster in ROSTERS:
+            made[roster] = {name: method for name, method in values[roster].items() if name in grid.MODELS}
+        made["theorem"] = {**values["theorem"], "method": "w2s_dpo", "superior": "w2s_dpo"}
+        return made
 
     def command(self, settings: Params) -> list[str]:
-        """The call that runs it. One method of each kind is left in the rosters."""
-        changes = [f"tree.breadth={self.breadth}", f"dpo.beta={self.beta:g}"]
+        """The call that runs it, with what `changed` changes."""
+        changes = [f"tree.breadth={self.breadth}", f"dpo.beta={self.beta!r}"]
         if self.samples != settings.explore.samples:
             changes.append(f"explore.samples={self.samples}")
-        changes += [f"~preference.{method}" for method in settings.preference if method not in grid.MODELS]
-        changes += [f"~imitation.{method}" for method in settings.imitation if method not in grid.MODELS]
+        for roster in ROSTERS:
+            changes += [f"~{roster}.{method}" for method in getattr(settings, roster) if method not in grid.MODELS]
         changes += ["theorem.method=w2s_dpo", "theorem.superior=w2s_dpo"]
         options = [word for change in changes for word in ("--set-param", change)]
         words = ["exp", "run", "--temp", "--name", self.name, *options, *(f"evaluate-{g}" for g in self.groups)]
@@ -86,10 +102,12 @@ def follow(chosen: argparse.Namespace) -> int:
     """Check, run, collect.
 
     Raises:
-        UserError: see `plan`, `check_repository`; an experiment failed.
+        UserError: see `plan`, `check_points`, `check_repository`; an experiment failed.
     """
-    settings = params.load()
+    values = read_yaml(PARAMS)
+    settings = params.validated(values, source=PARAMS)
     runs = plan(settings, breadths=chosen.breadth, betas=chosen.beta)
+    check_points(runs, values)
     check_repository()
     run_all(runs, settings)
     collect(runs, settings)
@@ -101,7 +119,8 @@ def plan(settings: Params, *, breadths: Sequence[int] | None, betas: Sequence[fl
     """The points, the configuration's own first.
 
     Raises:
-        UserError: a breadth is out of range, or a method that the grid is about is missing or not reached.
+        UserError: a breadth is out of range, two values of beta are too close to each other, or a method that the grid
+            is about is missing or not reached.
     """
     own, beta = settings.tree.breadth, settings.dpo.beta
     samples = settings.explore.samples
@@ -112,11 +131,15 @@ def plan(settings: Params, *, breadths: Sequence[int] | None, betas: Sequence[fl
         raise UserError(f"--breadth {wanted[0]}: must be at least 2")
     if any(value <= 0 for value in betas):
         raise UserError(f"--beta {min(betas):g}: must be above 0")
+    in_order = sorted({beta, *betas})
+    for one, other in pairwise(in_order):
+        if len({f"{each:.{grid.DIGITS}g}" for each in (one, other)}) == 1:
+            digits = f"{layout.GRID} holds {grid.DIGITS} digits, in which they are the same"
+            raise UserError(f"--beta: {one!r} and {other!r}, that of {PARAMS} counted: {digits}; leave one out")
     check_axes(settings, breadths={*wanted} - {own}, betas={*betas} - {beta})
-    both = ("preference", "imitation")
     most = max(samples, wanted[-1])
-    runs = [Run(most, breadth, beta, both) for breadth in sorted(wanted, key=lambda breadth: breadth != own)]
-    return runs + [Run(most, own, value, both[:1]) for value in sorted(set(betas) - {beta})]
+    runs = [Run(most, breadth, beta, ROSTERS) for breadth in sorted(wanted, key=lambda breadth: breadth != own)]
+    return runs + [Run(most, own, value, ROSTERS[:1]) for value in in_order if value != beta]
 
 
 def check_axes(settings: Params, *, breadths: Collection[int], betas: Collection[float]) -> None:
@@ -140,12 +163,32 @@ def check_axes(settings: Params, *, breadths: Collection[int], betas: Collection
             raise UserError(f"params.yaml: {key}: tree.breadth changes nothing of {kind}; {wanted}")
 
 
-def check_repository() -> None:
-    """Experiments start from a commit.
+def check_points(runs: Sequence[Run], values: Mapping[str, Any]) -> None:
+    """Refuse what an experiment would, before the first one starts.
 
     Raises:
-        UserError: there is none.
+        UserError: the parameters of a point are wrong.
     """
+    for run in runs:
+        # Each with samples enough for itself alone, so that the breadth that wants too many is the one that is named.
+        alone = replace(run, samples=max(values["explore"]["samples"], run.breadth))
+        try:
+            params.validated(alone.changed(values), source=PARAMS)
+        except UserError as error:
+            first = str(error).split("\n")[0].removeprefix(f"{PARAMS}: ")
+            raise UserError(f"--breadth {run.breadth} --beta {run.beta!r}: {first}") from None
+
+
+def check_repository() -> None:
+    """Experiments start from a commit, and write their output into a folder.
+
+    Raises:
+        UserError: there is none, or what makes them is not installed.
+    """
+    if missing := [name for name in ("git", "dvc") if shutil.which(name) is None]:
+        raise UserError(f"{missing[0]}: not found, and experiments need it; install it, or add its folder to PATH")
+    if LOGS.exists() and not LOGS.is_dir():
+        raise UserError(f"{LOGS}: a file, where experiments' output goes; move it elsewhere")
     done = subprocess.run(["git", "rev-parse", "--verify", "--quiet", "HEAD"], capture_output=True)
     if done.returncode:
         raise UserError("not in a git repository with a commit, which experiments start from; git init, add and commit")
@@ -158,12 +201,14 @@ def run_all(runs: Sequence[Run], settings: Params) -> None:
         UserError: one failed.
     """
     listed = subprocess.run(["dvc", "exp", "list", "--name-only"], capture_output=True, text=True).stdout.split()
-    Path("logs").mkdir(exist_ok=True)
+    LOGS.mkdir(exist_ok=True)
     for number, run in enumerate(runs, start=1):
         print(f"{run.name} ({number} of {len(runs)})", flush=True)
         if run.name in listed:  # of an earlier grid; what it computed stays in the cache
-            subprocess.run(["dvc", "exp", "remove", "--quiet", run.name], check=True)
-        log = Path("logs") / f"{run.name}.log"
+            removed = subprocess.run(["dvc", "exp", "remove", "--quiet", run.name], stderr=subprocess.PIPE, text=True)
+            if removed.returncode:
+                raise UserError(f"{run.name}: an earlier one cannot be removed: {removed.stderr.strip()}")
+        log = LOGS / f"{run.name}.log"
         with log.open("w", encoding="utf-8") as file:
             done = subprocess.run(run.command(settings), stdout=file, stderr=subprocess.STDOUT)
         if done.returncode:

@@ -213,13 +213,17 @@ def played(
 
 
 def explored(plan: Plan, run: Path, rounds: Sequence[tuple[str, int]]) -> list[iterate_page.Explored]:
-    """What the explorer of either round found, tree by tree."""
+    """What the explorer of either round found, in the mean over trees.
+
+    Raises:
+        UserError: a file does not say so.
+    """
     found = []
     for environment, seed in rounds:
         places = (run, workspace(plan, environment, seed))
         for explorer, folder in zip(plan.page.explorers, places, strict=True):
-            path = folder / layout.tree_quality(environment, seed)
-            found.append(iterate_page.Explored(environment, seed, explorer, files.read_object(path)))
+            means = iterate_page.means_of(folder / layout.tree_quality(environment, seed))
+            found.append(iterate_page.Explored(environment, seed, explorer, means))
     return found
 
 

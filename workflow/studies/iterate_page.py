@@ -1,5 +1,6 @@
 """docs/iteration and docs/chain: the pages of second rounds, their tables, and the figures behind them."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 from keeping import commit, over
 from w2sg.contracts import files
+from w2sg.contracts.errors import UserError, shown
 from w2sg.evaluation.measures.comparisons import Comparison, Resampling, TableCell, rewards_compared, table_cells
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import environment_label
@@ -102,20 +104,35 @@ OF_COMPARISONS = "Paired by task{and_seed}; p of the stricter test, corrected fo
 OF_EXPLORED = (
     "Explored tasks: mean score of the samples, of each task's best, and the share of tasks with both outcomes."
 )
+MEANS = ("mean_score", "best_score", "mixed", "merge_rate", "nodes")  # of the explorers' trees; the first three shown
 
 
 @dataclass(frozen=True, slots=True)
 class Explored:
-    """What an explorer found: `quality` is the file of its trees' quality."""
+    """What an explorer found: `means` over the tasks, those of MEANS."""
 
     environment: str
     seed: int
     explorer: str
-    quality: dict[str, Any]
+    means: Mapping[str, float]
 
-    def mean(self, name: str) -> float:
-        """Over the tasks, in points where it is a score or a share."""
-        return 100 * float(self.quality["summary"]["mean"][name])
+
+def means_of(path: Path) -> dict[str, float]:
+    """Those of a file of trees' quality.
+
+    Raises:
+        UserError: it has not all of them.
+    """
+    found: Any = files.read_object(path)
+    for key in ("summary", "mean"):
+        found = found.get(key) if isinstance(found, dict) else None
+    means = found if isinstance(found, dict) else {}
+    for name in MEANS:
+        value = means.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= sys.float_info.max:
+            what = f"summary.mean.{name} is {shown(value)}, expected a number"
+            raise UserError(f"{path}: {what}; {files.STAGE}")
+    return {name: float(means[name]) for name in MEANS}
 
 
 def write(
@@ -199,11 +216,7 @@ def _scores(cell: TableCell) -> dict[str, object]:
 
 
 def _means(each: Explored) -> dict[str, object]:
-    names = ("mean_score", "best_score", "mixed", "merge_rate", "nodes")
-    means = each.quality["summary"]["mean"]
-    return {"environment": each.environment, "seed": each.seed, "explorer": each.explorer} | {
-        name: means[name] for name in names
-    }
+    return {"environment": each.environment, "seed": each.seed, "explorer": each.explorer, **each.means}
 
 
 def compared(
@@ -267,5 +280,5 @@ def _difference(found: Sequence[Comparison], environment: str, model: str, basel
 
 def _found(explored: Sequence[Explored], environment: str, explorer: str) -> str:
     own = [each for each in explored if (each.environment, each.explorer) == (environment, explorer)]
-    means = [sum(each.mean(name) for each in own) / len(own) for name in ("mean_score", "best_score", "mixed")]
+    means = [100 * sum(each.means[name] for each in own) / len(own) for name in MEANS[:3]]
     return "mean {:.1f}, best {:.1f}, both {:.1f} %".format(*means)

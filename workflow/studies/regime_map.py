@@ -18,13 +18,17 @@ is good enough, is told of and left out, and leaves the others alone.
 
 import argparse
 import contextlib
+import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+# Numpy's parts, when they are imported, and matplotlib, when it draws, take it for a number; the figure bears no date.
+os.environ.pop("SOURCE_DATE_EPOCH", None)
 
 import derived
 import regime_map_page
@@ -76,8 +80,10 @@ def follow(options: argparse.Namespace) -> int:
     """Play the seeds one after the other, write the page of all that are kept; Snakemake's code where a cell failed.
 
     Raises:
-        UserError: the run lacks a base or a method, plays other games than generated ones, or no seed is kept.
+        UserError: the run lacks a base or a method, plays other games than generated ones, or no seed is kept; what is
+            kept is wrong, which is told before anything is played.
     """
+    kept()
     with contextlib.chdir(options.run):
         settings = params.load()
     codes: list[int] = []
@@ -86,7 +92,7 @@ def follow(options: argparse.Namespace) -> int:
         seeds = options.seeds or settings.seeds
         playing.check(seeds)
         codes = [playing.seed(seed) for seed in seeds]
-    rows = [row for path in sorted((KEPT / "seeds").glob("[!.]*.parquet")) for row in Played.read(path)]
+    rows = kept()
     if not rows:
         raise UserError(f"{KEPT / 'seeds'}: no seed is kept; play one (--seeds {settings.seeds[0]})")
     resampling = Resampling(settings.report.resamples, settings.report.confidence, settings.seeds[0])
@@ -101,6 +107,32 @@ def follow(options: argparse.Namespace) -> int:
             f"map: {len(found.left_out)} more are left out, which not all of these seeds have played", file=sys.stderr
         )
     return next(filter(None, codes), 0)
+
+
+def kept() -> list[Played]:
+    """The rows of all seeds that are kept.
+
+    Raises:
+        UserError: a file is not that of a seed, or is none.
+    """
+    # A dot: what a killed call had begun to write.
+    return [row for path in sorted((KEPT / "seeds").glob("[!.]*")) for row in of_seed(path)]
+
+
+def of_seed(path: Path) -> list[Played]:
+    """The rows of a kept seed, 2.parquet.
+
+    Raises:
+        UserError: it has another name, or rows of another seed or none.
+    """
+    seed = path.name.removesuffix(".parquet")
+    if not seed.isdecimal() or path.name != f"{int(seed)}.parquet":
+        raise UserError(f"{path}: not the file of a seed, such as 2.parquet; move it elsewhere")
+    rows = Played.read(path)
+    if not rows or {row.seed for row in rows} != {int(seed)}:
+        found = ", ".join(map(str, sorted({row.seed for row in rows}))) or "none"
+        raise UserError(f"{path}: has rows of seed {found}; restore it from git, or delete it and play the seed again")
+    return rows
 
 
 def levels_of(options: argparse.Namespace) -> Levels:
@@ -164,20 +196,32 @@ class Playing:
             for base in self._bases(seed):
                 if not base.exists():
                     raise UserError(f"{base}: missing; finish the run of seed {seed} first")
-        for cell in self.levels.cells():
-            made = students(values, self.run, self.levels, cell, seeds[0])
-            derived.check(made, run=self.run, workspace=PLACE / str(seeds[0]) / "cells")
+        self._valid(LEAST, seeds[0])
+        for name, levels in asdict(self.levels).items():
+            for level in levels:
+                try:
+                    self._valid(replace(LEAST, **{name: (level,)}), seeds[0])
+                except UserError as error:
+                    reason = str(error).split("\n")[0].rpartition(": ")[2]  # without the keys that it is written to
+                    raise UserError(f"--{name} {level}: {reason}") from None
+        self._valid(self.levels, seeds[0])
+
+    def _valid(self, levels: Levels, seed: int) -> None:
+        """Refuse levels whose cells have parameters that the pipeline would refuse."""
+        for cell in levels.cells():
+            made = students(self.values, self.run, levels, cell, seed)
+            derived.check(made, run=self.run, workspace=PLACE / str(seed) / "cells")
 
     def seed(self, seed: int) -> int:
-        """Play a seed and keep each of its cells at once, beside those of other levels that an earlier call has kept.
+        """Play a seed and keep each of its cells at once, beside other levels and doses that an earlier call has kept.
 
         Returns:
             Snakemake's code at the first cell that failed; 0 where all were played.
         """
         path = KEPT / "seeds" / f"{seed}.parquet"
-        settings, bases = settings_of(self.values, self.levels), files.digest(*self._bases(seed))
+        settings, bases = settings_of(self.values), files.digest(*self._bases(seed))
         origin = {"settings": settings, "bases": bases, "code": self.code}
-        rows = self._comparable(seed, Played.read(path), origin) if path.exists() else []
+        rows = self._comparable(seed, of_seed(path), origin) if path.exists() else []
         failed = []
         for cell in self.levels.cells():
             try:
@@ -186,8 +230,8 @@ class Playing:
                 print(f"map: seed {seed}: {asdict(cell)}: {stopped}", file=sys.stderr)
                 failed.append(stopped.code)
                 continue
-            cells = {row.cell for row in played}
-            rows = [row for row in rows if row.cell not in cells] + played
+            models = {(row.cell, row.model, row.passes) for row in played}
+            rows = [row for row in rows if (row.cell, row.model, row.passes) not in models] + played
             Played.write(path, rows)
         return failed[0] if failed else 0
 

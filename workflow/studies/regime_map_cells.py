@@ -131,14 +131,16 @@ def _world(
     return made | {"evaluate": {**made["evaluate"], "seen": 1}}
 
 
-def settings(values: Mapping[str, Any], levels: Levels) -> str:
-    """A digest of what is the same in all cells and under all seeds."""
-    first = Cell(levels.places[0], levels.demonstrations[0], levels.samples[-1])
-    made = students(values, Path(), levels, first, 0)
+def settings(values: Mapping[str, Any]) -> str:
+    """A digest of what is the same in all cells, with all doses and under all seeds."""
+    levels = Levels((4,), (1,), (2,), (1,), (1,))  # any: nothing of them is left below
+    (cell,) = levels.cells()
+    made = students(values, Path(), levels, cell, 0)
     made["environments"][ENVIRONMENT].pop("max_receptacles")
     made["explore"].pop("samples")
     for name in ("seeds", "outside", "models", "tree", "report"):
         made.pop(name)
+    made["imitation"] = (values["imitation"]["w2s_mcts"], DATA)  # and made["imitate"]; the roster has the doses
     kept = (made, values["models"], values["pretrain"], values["sft"], {**values["tree"], "breadth": None})
     return files.digest(text=repr(kept))
 

@@ -1,15 +1,15 @@
 """docs/map: the page of the regime map, its figure, and the numbers behind both."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import partial
-from itertools import pairwise, product
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keeping import over
+from regime_map_effects import LABELS, effects, passes_of
 from w2sg.contracts import files
-from w2sg.evaluation.measures.regime_map import STRONG, STUDENT, Effect, Place, RegimeMap, corrected
+from w2sg.evaluation.measures.regime_map import STRONG, STUDENT, Effect, RegimeMap
 from w2sg.evaluation.measures.regime_played import Cell
 from w2sg.evaluation.measures.wording import MINUS, points, score
 from w2sg.evaluation.report import csv_rows
@@ -19,20 +19,11 @@ from w2sg.evaluation.report.table import NO, Table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-LABELS = {
-    "mcts": "MCTS",
-    "best": "the best of the samples",
-    "own": "its own best of as many samples",
-    "again": "the demonstrations again",
-    "expert": "the expert's paths",
-    "dpo": "TreeDPO",
-}
-FEWEST = 5  # updates of a TreeDPO that is asked about; the first has a learning rate of 0
 LIMIT = 40  # points at which the figure's colours end
 PAGE = """# The regime map
 
 Made by `make map` ({seeds}; commit {commits}): ALFWorld, {tasks} unseen tasks.
-What is varied and who learns what: [results.md](../studies.md#the-regime-map).
+What is varied and who learns what: [studies.md](../studies.md#the-regime-map).
 Figures: `cells.csv`, `effects.csv`; `seeds` has every task's score.
 
 ![{title}](map.svg)
@@ -52,14 +43,14 @@ LEFT_OUT = (
 )
 GAINS = (
     "Points above SFT strong, {level:g}% intervals over {over}; with {middle} passes where none are named. "
-    "The demonstrations again: with the dose whose updates are nearest to MCTS's in number."
+    "The demonstrations again: with the dose whose updates are nearest to MCTS's in number. A dash: not played."
 )
 UPDATES = (
     "What the students were trained with, means over seeds: the more a weak model solves, the more there is to read."
 )
 EFFECTS = (
-    "Points of task score, all else alike and over all cells; {middle} passes where none are named. "
-    "p of the stricter test, corrected for all (Holm)."
+    "Points of task score, all else alike and over all cells that have their like; "
+    "{middle} passes where none are named. p of the stricter test, corrected for all (Holm)."
 )
 
 
@@ -75,7 +66,7 @@ def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
 def page(found: RegimeMap, asked: Sequence[Effect], *, title: str, commits: Sequence[str]) -> str:
     """The text of the page; `title` is the figure's."""
     head = "places, demonstrations, M"
-    doses = [f"MCTS, {_passes(passes)}" for passes in found.passes]
+    doses = [f"MCTS, {passes_of(passes)}" for passes in found.passes]
     others = [LABELS[name] for name in LABELS if name != STUDENT]
     about = {"level": 100 * found.confidence, "middle": found.middle, "over": over(found.seeds)}
     rows = [(cell, _models(found, cell)) for cell in found.cells]
@@ -140,68 +131,6 @@ def _row(each: Effect) -> dict[str, object]:
     }
 
 
-def effects(found: RegimeMap) -> list[Effect]:
-    """The registered questions (docs/log/30), corrected for their number."""
-    middle, cells = found.middle, found.cells
-    asked = []
-    for axis, unit in (("samples", "samples"), ("demonstrations", "demonstrations of the weak"), ("places", "places")):
-        levels = found.levels(axis)
-        if len(levels) == 1:
-            continue
-        low, high = levels[0], levels[-1]
-        # All else alike: a cell counts if it has its like at the other end.
-        alike = [(cell, replace(cell, **{axis: high})) for cell in cells if getattr(cell, axis) == low]
-        pairs = [((one, passes), (other, passes)) for one, other in alike if other in cells for passes in found.passes]
-        if not pairs:
-            continue
-        asked.append(found.effect(f"MCTS: {high} {unit} − {low}", *zip(*pairs, strict=True)))
-        over = [pair for pair in pairs if all(found.matched(*place, "again") for place in pair)]
-        if axis == "places" and over:
-            name = f"MCTS over {LABELS['again']}: {high} {unit} − {low}"
-            asked.append(found.effect(name, *zip(*over, strict=True), control="again"))
-    asked += [
-        found.effect(f"MCTS: {_passes(high)} − {low}", *[[(cell, dose) for cell in cells] for dose in (low, high)])
-        for low, high in pairwise(found.passes)
-    ]
-    if slope := found.slope("MCTS: 10 points more of complement", "complement", middle):
-        asked.append(slope)
-    asked += _against(found, cells, "", ("best", "own", "again"))
-    if len(levels := found.levels("demonstrations")) > 1:
-        taught = [cell for cell in cells if cell.demonstrations == levels[-1]]
-        asked += _against(found, taught, f", {levels[-1]} demonstrations of the weak", ("own",))
-    once = {cell.places: cell for cell in cells}.values()  # the expert's paths are the same in all of the same places
-    for label, model, where in (
-        ("MCTS", STUDENT, cells),
-        ("TreeDPO", "dpo", cells),
-        ("The expert's paths", "expert", once),
-    ):
-        places = [
-            (cell, passes)
-            for cell in where
-            for passes in (found.doses(cell, "dpo") if model == "dpo" else [middle])
-            if found.there(cell, model, passes) and (model != "dpo" or found.updates(cell, model, passes) >= FEWEST)
-        ]
-        if places:
-            few = f" (of {FEWEST} updates and more)" if model == "dpo" else ""
-            pairs = [(place, (place[0], 0)) for place in places]
-            asked.append(found.difference(f"{label}{few} − SFT strong", pairs, model=model, over=STRONG))
-    return corrected(asked)
-
-
-def _against(found: RegimeMap, cells: Sequence[Cell], where: str, others: Sequence[str]) -> list[Effect]:
-    """MCTS less what learns from other data, at the middle dose; the demonstrations again with as many updates."""
-    asked = []
-    for other in others:
-        places: list[tuple[Place, Place]] = []
-        for cell in cells:
-            dose = found.matched(cell, found.middle, other) if other == "again" else found.middle
-            if dose is not None and found.there(cell, other, dose):
-                places.append(((cell, found.middle), (cell, dose)))
-        if places:
-            asked.append(found.difference(f"MCTS − {LABELS[other]}{where}", places, model=STUDENT, over=other))
-    return asked
-
-
 def chart(found: RegimeMap) -> Chart:
     """Gains over SFT strong: a panel for each number of places and dose, samples across, demonstrations upwards."""
     places, passes = found.levels("places"), found.passes
@@ -241,7 +170,7 @@ def _squares(found: RegimeMap, places: int, passes: int, axis: "Axes") -> None:
             if decided:
                 axis.add_patch(Rectangle(corner, 0.92, 0.92, fill=False, edgecolor=INK, linewidth=1.6))
     axis.set(
-        title=f"{places} places, {_passes(passes)}",
+        title=f"{places} places, {passes_of(passes)}",
         xlabel="samples of each task",
         ylabel="demonstrations of the weak",
         xlim=(-0.5, len(columns) - 0.5),
@@ -256,15 +185,11 @@ def _name(cell: Cell) -> str:
     return f"{cell.places}, {cell.demonstrations}, {cell.samples}"
 
 
-def _passes(number: int) -> str:
-    return f"{number} pass{'es' * (number > 1)}"
-
-
 def _standing(found: RegimeMap, cell: Cell) -> list[str]:
     shares = [f"{100 * found.standing(cell, name):.0f}" for name in ("mean", "solved", "complement")]
     return [
         _name(cell),
-        score(found.score(cell, "sft_weak")),
+        score(found.score(cell, "sft_weak")) if found.there(cell, "sft_weak", 0) else NO,
         score(found.score(cell, STRONG)),
         f"{found.standing(cell, 'steps'):.1f}",
         *shares,

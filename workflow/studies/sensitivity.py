@@ -9,13 +9,11 @@ the reading changes what it changed then.
 
 import argparse
 import copy
-import csv
 import hashlib
 import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -23,56 +21,37 @@ import numpy as np
 import yaml
 
 from readings import GROUPS, READINGS, Reading
+from sensitivity_table import PAGE, TABLE, SensitivityRow, read, write, written
 from w2sg.config import params
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
+from w2sg.contracts.command_line import Once, Parser, cores, status
 from w2sg.contracts.episodes import Episode, read_episodes
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.models import label
 from w2sg.evaluation.measures.scores import average_reward
 from w2sg.evaluation.measures.statistics import paired_difference
 from workspace import share_cache
 
 PARAMS = Path("params.yaml")
 FOLDER = Path(".sensitivity")
-TABLE = Path("docs/sensitivity.csv")
-PAGE = Path("docs/method.md")
-BEGIN, END = "<!-- sensitivity: made by workflow/studies/sensitivity.py -->", "<!-- end of sensitivity -->"
 SPLIT = "unseen"
 Values: TypeAlias = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class SensitivityRow:
-    """One line of docs/sensitivity.csv.
-
-    Attributes:
-        default: digest of the parameters that `difference` is measured against.
-        tasks, wins, losses: held-out tasks, those on which the reading is better, worse than the default.
-        reward, difference, low, high: average reward under the reading, its gain over the default, and the interval.
-    """
-
-    question: str
-    reading: str
-    changes: str
-    environment: str
-    method: str
-    tasks: int
-    reward: float
-    difference: float
-    low: float
-    high: float
-    wins: int
-    losses: int
-    default: str
 
 
 Runner: TypeAlias = Callable[[Values, Sequence[str]], list[Episode]]
 
 
 def reduced(values: Values) -> Values:
-    """The parameters with the two W2S methods alone, so that no baseline runs again."""
+    """The parameters with the two W2S methods alone, so that no baseline runs again.
+
+    Raises:
+        UserError: the parameters are wrong, or lack one of the two.
+    """
+    params.validated(values, source=PARAMS)
+    for method, roster in GROUPS.items():
+        if method not in values[roster]:
+            raise UserError(f"{PARAMS}: {roster}: no {method}, whose readings are measured")
     less = copy.deepcopy(values)
     less["preference"] = {"w2s_dpo": values["preference"]["w2s_dpo"]}
     less["imitation"] = {"w2s_mcts": values["imitation"]["w2s_mcts"]}
@@ -181,89 +160,60 @@ def measure(values: Values, readings: Sequence[Reading], *, run: Runner, table: 
     return failed
 
 
-def read(table: Path) -> list[SensitivityRow]:
-    """The rows of the table; none where there is no file."""
-    if not table.exists():
-        return []
-    kinds: dict[str, Any] = {field.name: field.type for field in fields(SensitivityRow)}
-    with table.open(encoding="utf-8", newline="") as file:
-        return [
-            SensitivityRow(**{name: kinds[name](text) for name, text in line.items()}) for line in csv.DictReader(file)
-        ]
-
-
-def write(table: Path, rows: Sequence[SensitivityRow]) -> None:
-    """Write the table, rows in the order of READINGS."""
-    order = {(reading.question, reading.text): number for number, reading in enumerate(READINGS)}
-    kept = sorted(rows, key=lambda row: order.get((row.question, row.reading), len(order)))
-    with files.replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(SensitivityRow)], lineterminator="\n")
-        writer.writeheader()
-        for row in kept:
-            writer.writerow({k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in asdict(row).items()})
-
-
-def markdown(rows: Sequence[SensitivityRow]) -> str:
-    """The rows for people, in points of task score."""
-    if not rows:
-        return "Not measured yet: `make sensitivity`.\n"
-    several = len({row.environment for row in rows}) > 1
-    lines = [
-        f"| | reading | method |{' environment |' if several else ''} task score | against the default | won, lost |",
-        "|---|---|---|" + ("---|" if several else "") + "---:|---:|---:|",
-    ]
-    for row in rows:
-        place = f" {row.environment} |" if several else ""
-        gain = f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]".replace("-", "−")
-        gain = gain if row.wins or row.losses else "no task differs"
-        lines.append(
-            f"| {row.question} | {row.reading} | {label(row.method)} |{place} {100 * row.reward:.1f} | {gain} |"
-            f" {row.wins}, {row.losses} of {row.tasks} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-def page(text: str, rows: Sequence[SensitivityRow]) -> str:
-    """The page with the table between its marks.
+def prepare(folder: Path) -> None:
+    """Make the folder a copy of the project as it is now, on the project's own DVC cache.
 
     Raises:
-        UserError: the marks are missing.
+        UserError: it cannot be made.
     """
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise UserError(f"{PAGE}: the marks {BEGIN} and {END} must be there once each")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n{markdown(rows)}{END}{rest.split(END)[1]}"
-
-
-def prepare(folder: Path) -> None:
-    """Make the folder a copy of the project as it is now, on the project's own DVC cache."""
-    subprocess.run([sys.executable, "workflow/studies/workspace.py", str(PARAMS), str(folder)], check=True)
+    command = [sys.executable, "workflow/studies/workspace.py", str(PARAMS), str(folder)]
+    made = subprocess.run(command, stderr=subprocess.PIPE, text=True)
+    if made.returncode:
+        raise UserError(f"{folder}: not made: {made.stderr.strip()}")
     share_cache(folder)
+
+
+def chosen(questions: Sequence[str] | None) -> list[Reading]:
+    """The readings of some questions; all of them where none are named.
+
+    Raises:
+        UserError: there is no such question, or none of its readings is measured.
+    """
+    known = list(dict.fromkeys(reading.question for reading in READINGS))
+    if unknown := [name for name in questions or () if name not in known]:
+        raise UserError(f"--only {named(unknown[0])}: no reading of this question; there are {', '.join(known)}")
+    return [reading for reading in READINGS if not questions or reading.question in questions]
 
 
 def main() -> int:
     """Parse the command line, measure, write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cores", default="all", help="of snakemake")
-    parser.add_argument("--only", nargs="+", metavar="A11", help="readings of these questions alone")
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cores", type=cores, default="all", help="of snakemake")
+    parser.add_argument("--only", nargs="+", action=Once, metavar="A11", help="readings of these questions alone")
     parser.add_argument("--table", action="store_true", help="run nothing, write the table of what is there")
     options = parser.parse_args()
-    readings = [reading for reading in READINGS if not options.only or reading.question in options.only]
-    failed: list[str] = []
-    try:
-        if not options.table:
-            values = reduced(read_yaml(PARAMS))
-            prepare(FOLDER)
+    return status("sensitivity", lambda: follow(options))
 
-            def run(new: Values, groups: Sequence[str]) -> list[Episode]:
-                return snakemake(new, groups, folder=FOLDER, cores=options.cores)
 
-            failed = measure(values, readings, run=run, table=TABLE)
-        files.write_text(PAGE, page(PAGE.read_text(encoding="utf-8"), read(TABLE)))
-    except UserError as error:
-        failed.append(str(error))
+def follow(options: argparse.Namespace) -> int:
+    """Measure, write the table; 1 where a reading failed.
+
+    Raises:
+        UserError: see `chosen`, `reduced`, `prepare`, `written`.
+    """
+    readings, failed = chosen(options.only), []
+    written()  # what is wrong there is told before anything runs
+    if not options.table:
+        values = reduced(read_yaml(PARAMS))
+        prepare(FOLDER)
+
+        def run(new: Values, groups: Sequence[str]) -> list[Episode]:
+            return snakemake(new, groups, folder=FOLDER, cores=options.cores)
+
+        failed = measure(values, readings, run=run, table=TABLE)
+    files.write_text(PAGE, written())
     for line in failed:
-        print(f"Error: {line}", file=sys.stderr)
+        print(f"sensitivity: {line}", file=sys.stderr)
     return 1 if failed else 0
 
 

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import yaml
-
+import pages
 from dotted_keys import leaves
 from snakemake_dvc.patches import Repo
 from snakemake_dvc.stages import BridgeError, one_line_errors, open_repo
+from w2sg.config.params import validated
+from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts.errors import UserError
 
 PAGE = Path("docs/invalidation.md")
 PARAMS = Path("params.yaml")
@@ -116,9 +118,24 @@ def _sections(marks: Mapping[str, str]) -> dict[tuple[str, str], None]:
     return found
 
 
-def page(repo: Repo) -> str:
+def made() -> dict[Path, str]:
+    """The page with its text.
+
+    Raises:
+        UserError: the parameters or the stage table are wrong.
+    """
+    values = read_yaml(PARAMS)
+    validated(values, source=PARAMS)
+    try:
+        with one_line_errors(), open_repo() as repo:
+            return {PAGE: page(repo, values)}
+    except BridgeError as error:
+        raise UserError(str(error)) from None
+
+
+def page(repo: Repo, values: Mapping[str, Any]) -> str:
     """The text of docs/invalidation.md."""
-    found = effects(repo, yaml.safe_load(PARAMS.read_text(encoding="utf-8")))
+    found = effects(repo, values)
     names = list(dict.fromkeys(stage.addressing.partition("@")[0] for stage in repo.index.stages))
     always = {name for name in names if all(_mark(effect, name) == "●" for effect in found.values())}
     lines = [HEAD]
@@ -147,7 +164,7 @@ def _side_by_side(stages: Sequence[str]) -> list[list[str]]:
 def _matrices(names: Sequence[str]) -> dict[str, str]:
     """Entries of the stage table by the parameter that spans them; all but a few by what they are not."""
     found: dict[str, list[str]] = {}
-    for name, entry in yaml.safe_load(TABLE.read_text(encoding="utf-8"))["stages"].items():
+    for name, entry in (read_yaml(TABLE).get("stages") or {}).items():
         for axis in (entry.get("matrix") or {}).values():
             if isinstance(axis, str) and (key := re.fullmatch(r"\$\{(.+)\}", axis)):
                 found.setdefault(key[1].strip(), []).append(name)
@@ -160,21 +177,7 @@ def _matrices(names: Sequence[str]) -> dict[str, str]:
 
 def main() -> int:
     """Compare, or write."""
-    try:
-        with one_line_errors(), open_repo() as repo:
-            text = page(repo)
-    except BridgeError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    if "--write" in sys.argv:
-        PAGE.write_text(text, encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        print(
-            f"{PAGE}: differs from dvc.yaml and params.yaml; run `python workflow/upkeep/invalidation.py --write`",
-            file=sys.stderr,
-        )
-        return 1
-    return 0
+    return pages.main("invalidation", made, source="dvc.yaml and params.yaml", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ changes. conda's pip section knows no --no-deps, so what is used without its dep
 environment.post-deploy.sh, which Snakemake runs in the new environment.
 """
 
-import os
 import sys
 import tomllib
 from collections.abc import Collection, Iterable
@@ -19,6 +18,10 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+from w2sg.contracts import files
+from w2sg.contracts.command_line import Parser, status
+from w2sg.contracts.errors import UserError, named
 
 WITHOUT_DEPENDENCIES = ("alfworld",)
 """Packages of which a run uses data and constants alone; what they ask for (TextWorld) belongs to the tests."""
@@ -58,7 +61,7 @@ def closure(requirements: Iterable[str], *, leaves: Collection[str] = ()) -> dic
     """Names and versions of the installed packages that `requirements` lead to; `leaves` lead no further.
 
     Raises:
-        SystemExit: one of them is not installed.
+        UserError: one of them is not installed.
     """
     found: dict[str, str] = {}
     seen: set[tuple[str, str]] = set()
@@ -71,7 +74,7 @@ def closure(requirements: Iterable[str], *, leaves: Collection[str] = ()) -> dic
         try:
             package = distribution(name)
         except PackageNotFoundError:
-            raise SystemExit(f"{requirement} is not installed here: run `make install-test` first") from None
+            raise UserError(f"{named(str(requirement))} is not installed here: run `make install-test` first") from None
         found[name] = package.version.split("+")[0]
         for wanted in ("", *requirement.extras):
             if (name, wanted) not in seen and name not in leaves:
@@ -84,10 +87,17 @@ def find_pins(pyproject: Path = Path("pyproject.toml")) -> tuple[list[str], list
     """`name==version` of each package that a run needs, and of each that the extra `test` adds; names sorted.
 
     setuptools is first in the run's, as others are built with it.
+
+    Raises:
+        UserError: the file does not say what is needed, or it is not installed.
     """
-    project = tomllib.loads(pyproject.read_text())["project"]
-    run = closure(["setuptools", *project["dependencies"]], leaves=WITHOUT_DEPENDENCIES)
-    both = closure([*project["dependencies"], *project["optional-dependencies"]["test"]])
+    with files.reading(pyproject, "a file that says what this project needs", remedy="restore it from git"):
+        project = tomllib.loads(pyproject.read_text(encoding="utf-8"))["project"]
+        needed, tests = project["dependencies"], project["optional-dependencies"]["test"]
+        for text in (*needed, *tests):
+            Requirement(text)
+    run = closure(["setuptools", *needed], leaves=WITHOUT_DEPENDENCIES)
+    both = closure([*needed, *tests])
     names = ["setuptools", *sorted(run.keys() - {"setuptools"})]
     return [f"{name}=={run[name]}" for name in names], [f"{name}=={both[name]}" for name in sorted(both.keys() - run)]
 
@@ -119,8 +129,18 @@ def _alone(pin: str) -> bool:
     return pin.split("==")[0] in WITHOUT_DEPENDENCIES
 
 
-def main() -> None:
-    """Write the files into the working folder."""
+def main() -> int:
+    """Parse the command line, which has no options; write the files."""
+    Parser(description=(__doc__ or "").partition("\n")[0]).parse_args()
+    return status("lock", write)
+
+
+def write() -> int:
+    """Write the files into the working folder.
+
+    Raises:
+        UserError: see `find_pins`.
+    """
     run, test = find_pins()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     for name, text in {
@@ -129,10 +149,9 @@ def main() -> None:
         "environment.yml": format_environment(run, python=python),
         "environment.post-deploy.sh": format_post_deploy(run),
     }.items():
-        new = Path(f"{name}.new")
-        new.write_text(text)
-        os.replace(new, name)
+        files.write_text(Path(name), text)
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

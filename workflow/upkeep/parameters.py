@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pages
 from w2sg.config.overlays import KEYS
-from w2sg.config.params import Params
+from w2sg.config.params import Params, validated
 from w2sg.config.yaml_files import read_yaml
-from w2sg.contracts.errors import UserError
 
 PARAMS = Path("params.yaml")
 SCHEMA, OVERLAY, PAGE = Path("params.schema.json"), Path("params/overlay.schema.json"), Path("docs/parameters.md")
@@ -91,8 +91,13 @@ def _partial(node: Any) -> Any:
 
 
 def page() -> str:
-    """The text of docs/parameters.md."""
+    """The text of docs/parameters.md.
+
+    Raises:
+        UserError: params.yaml is wrong.
+    """
     whole, values = schema(), read_yaml(PARAMS)
+    validated(values, source=PARAMS)
     definitions = whole["$defs"]
     uses = Counter(_references(whole))
     nested = [name for name, node in definitions.items() if list(_references(node))]
@@ -219,8 +224,12 @@ def _value(value: Any) -> str:
     return json.dumps(value)
 
 
-def files() -> dict[Path, str]:
-    """Every file with its text."""
+def made() -> dict[Path, str]:
+    """Every file with its text.
+
+    Raises:
+        UserError: see `page`.
+    """
     return {
         SCHEMA: json.dumps(schema(), indent=1, ensure_ascii=False) + "\n",
         OVERLAY: json.dumps(overlay_schema(), indent=1, ensure_ascii=False) + "\n",
@@ -230,18 +239,7 @@ def files() -> dict[Path, str]:
 
 def main() -> int:
     """Compare, or write."""
-    try:
-        wanted = files()
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    differing = [path for path, text in wanted.items() if not path.exists() or path.read_text(encoding="utf-8") != text]
-    for path in differing:
-        if "--write" in sys.argv:
-            path.write_text(wanted[path], encoding="utf-8")
-        else:
-            print(f"{path}: differs; run `python workflow/upkeep/parameters.py --write`", file=sys.stderr)
-    return 0 if "--write" in sys.argv else int(bool(differing))
+    return pages.main("parameters", made, source="src/w2sg/config and params.yaml", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+import pages
 from dotted_keys import leaves
 from w2sg.config.overlays import merged
-from w2sg.contracts.errors import UserError
+from w2sg.config.params import validated
 
 PAGE = Path("docs/presets.md")
 COLUMNS = {
@@ -189,15 +190,30 @@ def _below(key: str, sections: Iterable[str]) -> bool:
     return any(f"{key}.".startswith(f"{section}.") for section in sections)
 
 
+def whole(path: Path) -> Values:
+    """What a parameter file stands for.
+
+    Raises:
+        UserError: it is wrong.
+    """
+    values = merged(path).values
+    validated(values, source=path)
+    return values
+
+
 def page() -> str:
-    """The text of docs/presets.md."""
-    files = {column: merged(path).values for column, path in COLUMNS.items()}
+    """The text of docs/presets.md.
+
+    Raises:
+        UserError: see `whole`.
+    """
+    files = {column: whole(path) for column, path in COLUMNS.items()}
     lines = HEAD.splitlines()
     for question in QUESTIONS:
         lines += _section(question, files)
     lines += ["", "## What else differs", ""]
     lines += _table({key: [shown(at(values, key)) for values in files.values()] for key in others(files)})
-    paper, second = files["paper"], merged(SECOND_PAIR).values
+    paper, second = files["paper"], whole(SECOND_PAIR)
     differing = [key for key in leaves(second) if at(paper, key) != at(second, key)]
     lines += ["", "## The second pair of models (Table 2)", "", f"`{SECOND_PAIR}` is `{COLUMNS['paper']}` but for", ""]
     lines += [f"- `{key}`: {shown(at(second, key))}, not {shown(at(paper, key))}" for key in differing]
@@ -206,17 +222,7 @@ def page() -> str:
 
 def main() -> int:
     """Compare, or write."""
-    try:
-        text = page()
-    except UserError as error:
-        print(f"Error: {error}", file=sys.stderr)
-        return 1
-    if "--write" in sys.argv:
-        PAGE.write_text(text, encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != text:
-        print(f"{PAGE}: differs from params; run `python workflow/upkeep/presets.py --write`", file=sys.stderr)
-        return 1
-    return 0
+    return pages.main("presets", lambda: {PAGE: page()}, source="the parameter files", about=__doc__)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from statistics import fmean
 from w2sg.contracts import layout
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError, named
+from w2sg.contracts.files import reading
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.evaluation.measures.models import in_table_order, label
 from w2sg.evaluation.report.viewer import SEPARATOR, informative, path_nodes
@@ -23,9 +24,16 @@ BAR = "│ "
 
 
 def run_summary(root: Path = Path()) -> list[str]:
-    """What this project has: Table 1, and for each environment and seed its trees and who was evaluated."""
+    """What this project has: Table 1, and for each environment and seed its trees and who was evaluated.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
     table = root / layout.RESULTS / "table1.md"
-    lines = table.read_text(encoding="utf-8").splitlines() if table.is_file() else [f"{table}: not there yet", ""]
+    lines = [f"{table}: not there yet", ""]
+    if table.is_file():
+        with reading(table, "a text"):
+            lines = table.read_text(encoding="utf-8").splitlines()
     for file in sorted((root / layout.DATA / "trees").glob("*.pkl")):
         grown = trees.load(file)
         mixed = sum(len({t.success for t in tree.trajectories}) == 2 for tree in grown.values())

@@ -11,7 +11,7 @@ import yaml
 
 from w2sg.commands.run.stage_table import PARAMS, Stage
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.files import write_text
+from w2sg.contracts.files import reading, write_text
 
 LOCK, IGNORE = Path("dvc.lock"), Path(".dvcignore")
 ALWAYS_IGNORED = (".git", ".hg", ".dvc")
@@ -79,7 +79,10 @@ def _md5(path: Path) -> str:
 
 def _ignored() -> tuple[set[str], list[str]]:
     """Paths from the root, and patterns of names, that DVC does not look at."""
-    lines = IGNORE.read_text(encoding="utf-8").split("\n") if IGNORE.exists() else []
+    lines: list[str] = []
+    if IGNORE.exists():
+        with reading(IGNORE, "a text", remedy="restore it from git"):
+            lines = IGNORE.read_text(encoding="utf-8").split("\n")
     patterns = [line.strip() for line in lines if line.strip() and not line.startswith("#")]
     anchored = {pattern.strip("/") for pattern in patterns if pattern.startswith("/")}
     anywhere = [pattern.rstrip("/") for pattern in patterns if not pattern.startswith("/")]

@@ -14,11 +14,11 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, named
 from w2sg.evaluation.measures import mixed, statistics
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.multiplicity import holm
-from w2sg.evaluation.measures.regime_played import Cell, Played
+from w2sg.evaluation.measures.regime_played import ANY, Cell, Played
 from w2sg.evaluation.measures.statistics import Interval
 
 STRONG, STUDENT = "sft_strong", "mcts"
@@ -55,7 +55,8 @@ class RegimeMap:
         resampling: of intervals over tasks and seeds.
 
     Raises:
-        UserError: no cell is common to all seeds, or seeds were played with other settings or tasks.
+        UserError: no cell or no dose of MCTS is common to all seeds, one is there twice, or seeds were played with
+            other settings or tasks.
     """
 
     def __init__(self, played: Iterable[Played], *, resampling: Resampling) -> None:
@@ -68,13 +69,20 @@ class RegimeMap:
                 raise UserError(f"seed {other[0]}: played with other {what} than seed {first.seed}; play it again")
         self._rows: dict[tuple[Cell, str, int], dict[int, Played]] = {}
         for row in rows:
-            self._rows.setdefault((row.cell, row.model, row.passes), {})[row.seed] = row
-        wanted = {cell for cell, model, _ in self._rows if model == STRONG}
+            under = self._rows.setdefault((row.cell, row.model, row.passes), {})
+            if row.seed in under:
+                what = f"{row.places}, {row.demonstrations}, {row.samples}: {named(row.model)}, {row.passes}"
+                raise UserError(f"seed {row.seed}: {what}: is there twice; play it again")
+            under[row.seed] = row
+        wanted = {cell for cell, _, _ in self._rows if cell.demonstrations != ANY}
         self.cells = sorted(cell for cell in wanted if self.there(cell, STRONG, 0))
         if not self.cells:
             raise UserError(f"seeds {', '.join(map(str, self.seeds))}: no cell is common to them; play the same levels")
         self.left_out = sorted(wanted - {*self.cells})
-        self.passes = sorted({passes for cell, model, passes in self._rows if model == STUDENT and cell in self.cells})
+        self.passes = sorted({dose for cell in self.cells for dose in self.doses(cell, STUDENT)})
+        if not self.passes:
+            seeds = ", ".join(map(str, self.seeds))
+            raise UserError(f"seeds {seeds}: no dose of MCTS is common to them; play the same passes")
         self.tasks = len(rows[0].tasks)
 
     @property
@@ -107,7 +115,9 @@ class RegimeMap:
         return float(np.mean([row.updates for row in self._rows[cell.home(model), model, passes].values()]))
 
     def matched(self, cell: Cell, passes: int, control: str) -> int | None:
-        """The dose of a control whose number of updates is nearest to MCTS's, as a ratio; None if there is none."""
+        """The dose of a control whose number of updates is nearest to MCTS's, as a ratio; None if either has none."""
+        if not self.there(cell, STUDENT, passes):
+            return None
         wanted = self.updates(cell, STUDENT, passes)
         doses = self.doses(cell, control)
         return min(doses, key=lambda dose: abs(log(self.updates(cell, control, dose) / wanted)), default=None)
@@ -142,14 +152,16 @@ class RegimeMap:
         """What a tenth more of a figure of the cells adds to MCTS's gain; None where all have the same. t over seeds.
 
         By least squares under each seed, among cells of the same places, which differ from others in more than that.
+        Cells that have not this dose are left out.
         """
-        slopes = []
+        slopes, cells = [], [cell for cell in self.cells if self.there(cell, STUDENT, passes)]
         for place, seed in enumerate(self.seeds):
-            figures = np.array([float(getattr(self._rows[cell, STRONG, 0][seed], figure)) for cell in self.cells])
-            gains = np.array([self._gains((cell, passes), STRONG)[:, place].mean() for cell in self.cells])
+            figures = np.array([float(getattr(self._rows[cell, STRONG, 0][seed], figure)) for cell in cells])
+            gains = np.array([self._gains((cell, passes), STRONG)[:, place].mean() for cell in cells])
             for level in self.levels("places"):
-                here = [cell.places == level for cell in self.cells]
-                figures[here] -= figures[here].mean()
+                here = [cell.places == level for cell in cells]
+                if any(here):
+                    figures[here] -= figures[here].mean()
             if (spread := float(figures @ figures)) < LEAST_SPREAD:
                 return None
             slopes.append(0.1 * float(figures @ gains) / spread)

@@ -1,5 +1,6 @@
 """What the cells of a regime map have played: the rows of docs/map/seeds, of which regime_map.py makes comparisons."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from w2sg.contracts.rows import Row, in_unit_interval
 OF_PLACES, OF_SAMPLES = ("again", "expert"), ("own",)
 ANY = 0  # the level of an axis on which a control does not depend
 ORIGIN = ("bases", "code")  # columns that the first layout lacked
+COUNTS = ("seed", "places", "demonstrations", "samples", "passes", "updates", "paths", "pairs")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -121,8 +123,19 @@ class Played(Row):
         """See Row.check."""
         if len(self.tasks) != len(self.scores) or not self.tasks:
             raise ValueError(f"has {len(self.tasks)} tasks and {len(self.scores)} scores")
+        if len({*self.tasks}) != len(self.tasks):
+            raise ValueError("has a task twice")
+        for score in self.scores:
+            in_unit_interval("a score", score)
         for name in ("mean", "solved", "complement"):
             in_unit_interval(name, getattr(self, name))
+        for name in COUNTS:
+            if (count := getattr(self, name)) < 0:
+                raise ValueError(f"{name} is {count}, allowed is 0 and more")
+        if not 0.0 <= self.steps < math.inf:
+            raise ValueError(f"steps is {self.steps}, allowed is a number from 0")
+        if self.passes and not self.updates:
+            raise ValueError(f"updates is 0, and passes {self.passes}: what was trained has updates")
 
     @property
     def cell(self) -> Cell:
