@@ -55,3 +55,13 @@ class Study:
         names = dict.fromkeys([*params, *self.params])
         apart = ("seeds", "report")
         return [name for name in names if name not in apart and params.get(name) != self.params.get(name)]
+
+
+def without_rows(params: str) -> dict[str, str]:
+    """What the report reads of a study that nothing is kept of, by name.
+
+    Args:
+        params: its parameters.
+    """
+    head = ",".join(get_type_hints(Table1Row))
+    return {str(KEPT / "table1.csv"): f"{head}\n", str(KEPT / "params.yaml"): params}
