@@ -166,14 +166,17 @@ def test_a_seed_of_no_parameter_file_is_reported_and_one_that_is_lost_is_named(
     assert "docs/study: seed 1 is in the tables no more, as no archive of it is kept" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("lost", ["params.yaml", "table1.csv"])
+@pytest.mark.parametrize("lost", ["params.yaml", "table1.csv", "a row"])
 def test_a_study_that_lost_what_the_report_reads_is_pooled(here: Path, lost: str) -> None:
     """Else no call could bring it back, though all that it is made of is there."""
-    for name in (lost, "README.md"):
-        (STUDY.kept / name).unlink()
+    table = STUDY.kept / "table1.csv"
+    if lost == "a row":
+        table.write_text(table.read_text()[:-9])
+    else:
+        (STUDY.kept / lost).unlink()
     assert study.follow(STUDY, [], cores="2") == 0
     assert read_yaml(STUDY.kept / "params.yaml")["seeds"] == [0, 1]
-    assert {line.split(",")[2] for line in (STUDY.kept / "table1.csv").read_text().splitlines()[1:]} == {"0", "1"}
+    assert {line.split(",")[2] for line in table.read_text().splitlines()[1:]} == {"0", "1"}
 
 
 def other_parameters() -> None:
@@ -219,6 +222,27 @@ def record_of_another() -> None:
 def half_a_record() -> None:
     path = seeds.record_of(archive(1))
     path.write_text(json.dumps(json.loads(path.read_text()) | {"hours": "many"}))
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("hours", "NaN"),
+        ("hours", "-1.0"),
+        ("hours", "1e300"),
+        ("cores", "0"),
+        ("commit", '"abc | def"'),
+        ("commit", r'"abc\ndef"'),
+        ("machine", '""'),
+        ("machine", r'"\u001b[2J"'),
+    ],
+)
+def test_a_record_that_would_break_the_page_is_refused(here: Path, key: str, text: str) -> None:
+    path = seeds.record_of(archive(1))
+    told = {name: json.dumps(value) for name, value in json.loads(path.read_text()).items()}
+    pairs = ", ".join(f'"{name}": {value}' for name, value in (told | {key: text}).items())
+    path.write_text(f"{{{pairs}}}")
+    assert re.match(rf"{SEED}\.json: {key}: .+; restore it from git", said := refused()), said
 
 
 def stranger() -> None:

@@ -48,7 +48,7 @@ def report(
         values: the parameters, whose own seeds do not count.
         text: the same as a file, with the seeds that are kept.
         folder: is replaced; it has the results below it as any workspace does.
-        instead: what the report takes for files that the project lacks, by their names.
+        instead: texts of files that the report takes for those of the project, by their names.
 
     Raises:
         UserError: see `archives.unpack`.
@@ -60,7 +60,7 @@ def report(
     own = [dep for dep in stage.deps if not any(within(dep, out) or within(out, dep) for out in outs)]
     for name in (str(TABLE), *own):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        if name in instead and not Path(name).exists():
+        if name in instead:
             files.write_text(folder / name, instead[name])
         else:
             shutil.copy2(name, folder / name)

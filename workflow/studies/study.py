@@ -94,7 +94,8 @@ def _follow(study: Study, values: dict[str, Any], wanted: Sequence[int] | None, 
     if not kept:
         raise UserError(f"{study.seeds}: no seed is kept; play one (--seeds {values['seeds'][0]})")
     text = parameters(study, values, list(kept))
-    instead = without_rows(text)  # of `study` itself, where it has been kept never or not whole
+    # The report of one seed shows the study beside it, which for the study itself is what it takes the place of.
+    instead = without_rows(text) if study == Study() else {}
     if code := pooled.report(study.seeds, kept, values, text=text, folder=study.pool, instead=instead):
         return code
     for seed in before:
