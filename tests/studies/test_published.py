@@ -313,6 +313,15 @@ def test_what_is_no_content_of_the_store_is_passed_by(copied: Path) -> None:
     assert [path.exists() for path in strangers] == [True, False, False]
 
 
+def test_a_study_that_has_played_nothing_is_passed_by(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its folder is there once its report was made of what others have played."""
+    (copied / ".study/.pool").mkdir(parents=True)
+    published.publish(published.cache(), [Path(".study")])
+    assert ".study: has played nothing\n" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"^nowhere/dvc\.lock: no such file"):
+        published.publish(published.cache(), [Path("nowhere")])
+
+
 def test_an_interrupted_copy_leaves_nothing(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(source: Path, target: Path) -> None:
         raise KeyboardInterrupt

@@ -240,6 +240,9 @@ def test_a_folder_that_is_no_studys_is_refused(tmp_path: Path, monkeypatch: pyte
     (log.kept / "README.md").write_text("# The study: log\n\nMade by `make study STUDY=log` from ...\n")
     log.seeds.rmdir()
     keeping.check(log)
+    log.seeds.touch()
+    with pytest.raises(UserError, match=r"^docs/log/seeds: is a file, where seeds are kept; move it"):
+        keeping.check(log)
     (log.kept / "table1.csv").mkdir()
     with pytest.raises(UserError, match=r"^docs/log/table1\.csv: is a folder, where a file of a study"):
         keeping.check(log)

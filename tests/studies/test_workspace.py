@@ -157,7 +157,10 @@ def test_what_is_derived_is_played_with_the_workspace_held(monkeypatch: pytest.M
         patched.setattr(workspace, "make", lambda folder, text: (folder / "params.yaml").write_text(text))
         patched.setattr(derived.subprocess, "run", run)
         assert derived.play(target, {"seeds": [1]}, targets=["x"], cores="1") == 3
-    ((name, where, descriptors, text),) = held
+        with workspace.claimed(target) as lock:
+            assert derived.play(target, {"seeds": [1]}, targets=["x"], cores="1", lock=lock) == 3
+    (name, where, descriptors, text), again = held
+    assert again == (name, where, [lock], text)
     assert (name, where, len(descriptors), text) == ("snakemake", target, 1, "seeds:\n- 1\n")
 
 

@@ -67,13 +67,18 @@ def check(values: dict[str, Any], *, run: Path, workspace: Path) -> None:
         validated(values, source=workspace / "params.yaml")
 
 
-def play(folder: Path, values: Mapping[str, Any], *, targets: Sequence[str], cores: str) -> int:
+def play(
+    folder: Path, values: Mapping[str, Any], *, targets: Sequence[str], cores: str, lock: int | None = None
+) -> int:
     """Make or refresh a workspace and play what is asked for; Snakemake's exit code.
+
+    Args:
+        lock: of `workspace.claimed`, where the caller holds the workspace for longer.
 
     Raises:
         UserError: another call plays there, or see `workspace.make`.
     """
-    with workspace.claimed(folder) as lock:
+    with workspace.claimed(folder) if lock is None else contextlib.nullcontext(lock) as held:
         workspace.make(folder, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
         workspace.share_cache(folder)
-        return subprocess.run(["snakemake", "--cores", cores, *targets], cwd=folder, pass_fds=[lock]).returncode
+        return subprocess.run(["snakemake", "--cores", cores, *targets], cwd=folder, pass_fds=[held]).returncode

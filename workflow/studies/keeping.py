@@ -101,6 +101,8 @@ def check(study: Study) -> None:
     for name in (*FILES, *PAGES, PARAMS, README):
         if (kept / name).is_dir() and not (kept / name).is_symlink():
             raise UserError(f"{kept / name}: is a folder, where a file of a study has its place; move it elsewhere")
+    if study.seeds.exists() and not study.seeds.is_dir():
+        raise UserError(f"{study.seeds}: is a file, where seeds are kept; move it elsewhere")
     if page.exists() and MADE not in page.read_text(encoding="utf-8", errors="replace"):
         raise UserError(f"{page}: not the page of a study; move it elsewhere, or name the study otherwise")
     if kept.exists() and not page.exists() and not study.seeds.is_dir():

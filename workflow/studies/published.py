@@ -113,6 +113,9 @@ def publish(cache: Path, studies: Sequence[Path] = ()) -> None:
     before = contents()
     found = dict(entries)
     for folder in studies:
+        if folder.is_dir() and not (folder / LOCK).exists():
+            print(f"{folder}: has played nothing")
+            continue
         for name, entry in trained(folder, every_seed=True).items():
             if name not in found and (own := _twin(name, entries)) is not None:
                 if _alike(entry, own):
