@@ -44,12 +44,12 @@ STUDY, MAP = "workflow/studies/study.py", "workflow/studies/regime_map.py"
         (["run", "SCRATCH=1"], "published.py compare .scratch"),
         (["fuzz", "SEED=2"], "-m fuzz 2000 --seed 2"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_is_given_is_handed_on(project: Path, words: list[str], runs: str) -> None:
     done = make(project, *words)
     assert done.returncode == 0, done.stderr
-    assert any(" ".join(line.split()).endswith(f"{runs}") for line in done.stdout.splitlines()), done.stdout
+    assert any(" ".join(line.split()).endswith(runs) for line in done.stdout.splitlines()), done.stdout
     assert ("workspace.py params.yaml .scratch" in done.stdout) == ("SCRATCH=1" in words)
 
 
@@ -67,7 +67,7 @@ def test_what_is_given_is_handed_on(project: Path, words: list[str], runs: str) 
         (["study", "POOL=1", "SEEDS=2"], "POOL=1 plays nothing"),
         (["iterate", "POOL=1"], "POOL=1 is of make study and make map"),
     ],
-    ids=" ".join,
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
 def test_what_would_play_something_else_is_refused(project: Path, words: list[str], why: str) -> None:
     for done in (make(project, *words), make(project, words[0], **dict(word.split("=") for word in words[1:]))):
