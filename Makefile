@@ -28,6 +28,23 @@ export PYTHONPATH :=
 # Where it is set, every process would compile the project's modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 CORES ?= all
+# Whether a switch is on: 0, no and false are off, as nothing is.
+on = $(filter-out 0 no false,$(strip $($(1))))
+
+# Goals that play for hours: what they would take for nothing, and play everything, is refused.
+LONG := $(filter study iterate map thoughts,$(MAKECMDGOALS))
+ifneq ($(LONG),)
+given = $(filter-out undefined file,$(origin $(1)))
+ifneq ($(call given,SEED),)
+$(error SEED=$(SEED): make $(firstword $(LONG)) takes SEEDS="2 3"; SEED is of make fuzz)
+endif
+$(foreach name,SEEDS STUDY RUN,$(if $(call given,$(name)),$(if $(strip $($(name))),,$(error $(name)= is empty: give it a value, or leave it out))))
+ifneq ($(call on,POOL),)
+$(if $(strip $(SEEDS)),$(error POOL=$(POOL) plays nothing and SEEDS=$(SEEDS) is what to play: give one of the two))
+$(if $(filter-out study map,$(LONG)),$(error POOL=$(POOL) is of make study and make map))
+endif
+endif
+
 INSTALLED := .venv/.installed
 INSTALLED_TEST := .venv/.installed-test
 PAGES := invalidation parameters presets
@@ -67,7 +84,7 @@ $(INSTALLED_TEST): requirements-test.lock $(INSTALLED)
 	rm .venv/.unfinished
 	touch $@
 
-ifdef SCRATCH
+ifneq ($(call on,SCRATCH),)
 run: install
 	python workflow/studies/workspace.py params.yaml .scratch
 	cd .scratch && snakemake --cores $(CORES)
@@ -119,7 +136,7 @@ STUDY ?= study
 
 study: install
 	python workflow/studies/published.py fetch
-	python workflow/studies/study.py $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(POOL),--pool) --cores $(CORES)
+	python workflow/studies/study.py $(STUDY) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(call on,POOL),--pool) --cores $(CORES)
 
 RUN ?= .
 
@@ -127,7 +144,7 @@ iterate: install
 	python workflow/studies/iterate.py --run "$(RUN)" $(ITERATE) $(if $(SEEDS),--seeds $(SEEDS)) --cores $(CORES)
 
 map: install
-	python workflow/studies/regime_map.py --run "$(RUN)" $(if $(POOL),--pool,$(if $(SEEDS),--seeds $(SEEDS))) $(MAP) --cores $(CORES)
+	python workflow/studies/regime_map.py --run "$(RUN)" $(if $(call on,POOL),--pool,$(if $(SEEDS),--seeds $(SEEDS))) $(MAP) --cores $(CORES)
 
 credit: install
 	python workflow/studies/credit.py --run "$(RUN)" $(CREDIT)

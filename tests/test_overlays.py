@@ -165,6 +165,7 @@ def test_a_workspace_gets_the_complete_file(tmp_path: Path) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     complete = (ROOT / "params.yaml").read_text()
     (tmp_path / "params.yaml").write_text(complete)
+    (tmp_path / "dvc.yaml").touch()
     (tmp_path / "params").mkdir()
     overlay = "base: ../params.yaml\nset: {seeds: [5]}\n"
     (tmp_path / "params/one.yaml").write_text(overlay)
@@ -184,6 +185,8 @@ def test_a_workspace_is_not_made_of_wrong_parameters(tmp_path: Path) -> None:
     (tmp_path / "one.yaml").write_text("base: params.yaml\nset: {tree: {breadht: 5}}\n")
     done = workspace("one.yaml", ".one", folder=tmp_path)
     assert done.returncode == 2 and not (tmp_path / ".one").exists()
-    assert done.stderr == "one.yaml: tree.breadht: unknown key; allowed here: breadth, similarity, merge_key\n"
+    assert done.stderr == (
+        "workspace: one.yaml: tree.breadht: unknown key; allowed here: breadth, similarity, merge_key\n"
+    )
     done = workspace("lost.yaml", ".one", folder=tmp_path)
-    assert done.returncode == 2 and done.stderr.startswith("lost.yaml: no such file")
+    assert done.returncode == 2 and done.stderr.startswith("workspace: lost.yaml: no such file")

@@ -129,8 +129,35 @@ def test_a_file_of_rows_comes_back(tmp_path: Path) -> None:
 
 
 def test_an_unfit_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"grid\.csv: No such file"):
+    again = r"; `git checkout results/grid\.csv`, or make grid$"
+    with pytest.raises(UserError, match=rf"grid\.csv: No such file or directory{again}"):
         grid.read(tmp_path / "grid.csv")
     (tmp_path / "grid.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(UserError, match="other columns"):
+    with pytest.raises(UserError, match=f"other columns than a grid has{again}"):
         grid.read(tmp_path / "grid.csv")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("\n", "", "ends within a line"),
+        ("w2s_dpo", "w2s_dpo,,", "line 2: 26 cells, and a grid has 24 columns"),
+        (",w2s_dpo", "", "line 2: 23 cells, and a grid has 24 columns"),
+        (",0.1,", ",x,", "line 2: beta: 'x' is no number"),
+        (",0.1,", ",nan,", "line 2: beta: 'nan' is no number"),
+        (",3,0.1", f",{10**400},0.1", "line 2: breadth: '1000+…? is no number"),
+        (",0.1,", ",,", "line 2: beta: '' is no number"),
+        (",3,0.1", ",3.5,0.1", r"line 2: breadth: '3\.5' is no number"),
+        ("alfworld,w2s_mcts", 'alfworld,"w2s_mcts"x', "line 4: .*expected after"),
+        ("alfworld,w2s_mcts", "alfwörld,w2s_mcts", r"not UTF-8 at byte \d+"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_the_place(old: str, new: str, why: str, tmp_path: Path) -> None:
+    """The report reads it, and so does every run."""
+    path = tmp_path / "grid.csv"
+    grid.write(path, grid.rows([point(6, 12), point(3, 4)], name="x", breadth=6, beta=0.1, resampling=RESAMPLING))
+    head, _, rest = path.read_text().partition("\n")
+    rest = rest.removesuffix(old) + new if old == "\n" else rest.replace(old, new, 1)
+    path.write_bytes(f"{head}\n{rest}".encode("latin-1"))
+    with pytest.raises(UserError, match=rf"grid\.csv: {why}.*; `git checkout results/grid\.csv`, or make grid$"):
+        grid.read(path)

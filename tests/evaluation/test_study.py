@@ -25,10 +25,10 @@ def test_the_study_that_is_kept_can_be_read() -> None:
     assert kept.differing(kept.params | {"tree": None}) == ["tree"]
 
 
-ROWS = ("alfworld,sft_weak,zero,seen,20,0,0,0", "alfworld", "alfworld,sft_weak,0,seen,20,0,0,0,9")
+ROWS = ("alfworld,sft_weak,zero,seen,20,0,0,0", "alfworld", "alfworld,sft_weak,0,seen,20,0,0,0,9", "a,b,0,c,2,nan,0,0")
 
 
-@pytest.mark.parametrize("table", ["a,b\n", *(f"{HEAD}{row}\n" for row in ROWS)])
+@pytest.mark.parametrize("table", ["a,b\n", HEAD[:-1], f"{HEAD}a,b,0,c,2,0,0,0.", *(f"{HEAD}{row}\n" for row in ROWS)])
 def test_another_table_is_refused_in_one_line(table: str, tmp_path: Path) -> None:
     (tmp_path / "table1.csv").write_text(table)
     with pytest.raises(UserError, match=r"table1\.csv: .*; restore it from git, or run make study") as refused:

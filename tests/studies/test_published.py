@@ -1,15 +1,20 @@
 """The published bases: what the store holds is what this code trains, and a clone takes it from there."""
 
+import contextlib
+import io
 import os
+import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import yaml
 
 import published
+import store
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.errors import UserError
 from w2sg.stages import code
@@ -127,7 +132,7 @@ def test_what_is_published_is_what_this_code_trains_with_these_parameters(monkey
         for dep in entry["deps"]:
             if dep["path"].startswith("data/code/"):
                 now = digests[dep["path"].removeprefix("data/code/")]
-                assert dep["md5"] == published.md5(now.encode()), f"{name}: {dep['path']}: {remedy}"
+                assert dep["md5"] == store.md5(now.encode()), f"{name}: {dep['path']}: {remedy}"
         for key, value in (entry.get("params") or {}).get("params.yaml", {}).items():
             now = values
             for part in key.split("."):
@@ -141,12 +146,12 @@ def test_the_store_is_whole(
     """It fetches, every object as its name says, and it holds what its list names, no more and no less."""
     monkeypatch.chdir(ROOT)
     published.fetch(tmp_path)
-    store = set(published.held(published.STORE))
-    assert store == set(published.held(tmp_path))
-    assert store == published.wanted(tmp_path, published.contents())
-    assert f"{len(store)} of {len(store)} files" in capsys.readouterr().out
+    files = set(store.held(published.STORE))
+    assert files == set(store.held(tmp_path))
+    assert files == published.wanted(tmp_path, published.contents())
+    assert capsys.readouterr() == (f"data/published: {len(files)} of {len(files)} files copied into the cache\n", "")
     published.fetch(tmp_path)
-    assert f"0 of {len(store)} files" in capsys.readouterr().out
+    assert f"0 of {len(files)} files" in capsys.readouterr().out
 
 
 @pytest.mark.slow
@@ -167,7 +172,7 @@ def test_what_depends_on_a_change_is_trained_anew(clone: Path) -> None:
     assert differing.returncode == 0 and "the same bytes" in differing.stdout
     done = call(clone, "publish")
     assert done.returncode == 0, done.stderr
-    objects = {file for file in published.held(clone / published.STORE, published.OBJECTS)}
+    objects = {file for file in store.held(clone / published.STORE, store.OBJECTS)}
     # cards and folders; tasks, demonstrations, and one text for play and all that copies it
     assert len(objects) == 4 + 4 + 3 and "differs" not in done.stdout
 
@@ -260,7 +265,7 @@ def test_a_damaged_object_is_refused_and_nothing_is_half_written(
     folder = tmp_path / "copy"
     shutil.copytree(trained, folder)
     monkeypatch.chdir(folder)
-    victim = next(file for file in published.held(published.STORE, published.OBJECTS))
+    victim = next(file for file in store.held(published.STORE, store.OBJECTS))
     (published.STORE / victim).chmod(0o644)
     (published.STORE / victim).write_bytes(b"cut")
     with pytest.raises(UserError, match=rf"{published.STORE / victim}: damaged, .*git checkout"):
@@ -279,3 +284,151 @@ def test_without_a_run_there_is_nothing_to_publish(tmp_path: Path, monkeypatch: 
     Path("dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
     with pytest.raises(UserError, match=r"dvc.lock: nothing of tasks@scienceworld, tokenizer, pretrain; run"):
         published.publish(tmp_path / "cache")
+
+
+@pytest.fixture
+def copied(trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the project, in which the test is."""
+    folder = tmp_path / "copy"
+    shutil.copytree(trained, folder)
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def base(seed: int) -> Path:
+    """The object of a folder of a base."""
+    return store.object_of(published.contents()[f"pretrain@{seed}-weak"]["outs"][0]["md5"])
+
+
+def test_what_is_no_content_of_the_store_is_passed_by(copied: Path) -> None:
+    """A file manager's, or of a call that was killed: later ones would take it for a damaged object."""
+    files = set(store.held(published.STORE))
+    strangers = [published.STORE / store.OBJECTS / name for name in (".DS_Store", "ab/tmpq1w2e3.tmp", "ab/.cd.12.tmp")]
+    for path in strangers:
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    assert set(store.held(published.STORE)) == files
+    published.fetch(copied / "cache")
+    published.publish(published.cache())
+    assert [path.exists() for path in strangers] == [True, False, False]
+
+
+def test_a_study_that_has_played_nothing_is_passed_by(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its folder is there once its report was made of what others have played."""
+    (copied / ".study/.pool").mkdir(parents=True)
+    published.publish(published.cache(), [Path(".study")])
+    assert ".study: has played nothing\n" in capsys.readouterr().out
+    with pytest.raises(UserError, match=r"^nowhere/dvc\.lock: no such file"):
+        published.publish(published.cache(), [Path("nowhere")])
+
+
+def test_an_interrupted_copy_leaves_nothing(copied: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(source: Path, target: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copymode", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        published.fetch(copied / "cache")
+    assert not [path for path in (copied / "cache").rglob("*") if path.is_file()]
+
+
+def removed() -> None:
+    shutil.rmtree(published.STORE)
+
+
+def without_a_folder() -> None:
+    (published.STORE / base(1)).unlink()
+
+
+def without_a_file() -> None:
+    shutil.rmtree(published.STORE / store.OBJECTS)
+    shutil.copytree(copied_objects(), published.STORE / store.OBJECTS)
+
+
+def copied_objects() -> Path:
+    """Those of the cache, less what the folder of a base holds."""
+    (own,) = [file for file in store.objects(published.contents()["pretrain@0-weak"], published.cache())][1:2]
+    (published.cache() / own).unlink()
+    return published.cache() / store.OBJECTS
+
+
+def without_records() -> None:
+    shutil.rmtree(published.STORE / store.RECORDS)
+
+
+def without_a_list() -> None:
+    published.CONTENTS.unlink()
+
+
+MISSING = {
+    removed: r"data/published: not there;",
+    without_a_folder: r"data/published: lacks files/md5/\w\w/\w{30}\.dir of pretrain@1-weak;",
+    without_a_file: r"data/published: lacks files/md5/\w\w/\w{30} of pretrain@0-weak",
+    without_records: r"data/published: lacks the record of experts@scienceworld and \d+ more;",
+    without_a_list: r"data/published: lacks data/published/dvc\.lock;",
+}
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize("lose", MISSING, ids=lambda lose: lose.__name__)
+def test_what_the_store_lacks_is_said_before_it_is_trained(
+    lose: Callable[[], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lose()
+    published.fetch(tmp_path / "cache")
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.match(MISSING[lose], line) and "is trained, 40 minutes for all; `git checkout data/published`" in line
+
+
+def no_project() -> None:
+    shutil.rmtree(".dvc")
+
+
+def broken_settings() -> None:
+    Path(".dvc/config").write_text("[core\n")
+
+
+def written(path: Path, text: str) -> Callable[[], None]:
+    return lambda: (path.chmod(0o644), path.write_text(text), None)[-1]
+
+
+LOCK, KEPT = published.LOCK, published.CONTENTS
+REFUSALS: list[tuple[str, str, Callable[[], None]]] = [
+    ("publish", r"\.dvc: not a project that DVC can open \(.+\); `git checkout \.dvc", no_project),
+    ("compare .", r"\.dvc: not a project that DVC can open \(.+\); `git checkout \.dvc", no_project),
+    ("fetch", r"\.dvc: not a project that DVC can open \(.+\); `git checkout \.dvc", broken_settings),
+    ("compare nowhere", r"nowhere/dvc\.lock: no such file", lambda: None),
+    ("compare .", r"dvc\.lock: expected sections.+; `git checkout dvc\.lock`", written(LOCK, "")),
+    ("publish", r"dvc\.lock: stages: not as DVC writes them", written(LOCK, "stages: [a]\n")),
+    (
+        "compare .",
+        r"dvc\.lock: nothing of .+ to compare with; run",
+        written(LOCK, "schema: '2.0'\nstages: {}\n"),
+    ),
+    ("compare .", r"dvc\.lock: tokenizer: not as DVC writes it", written(LOCK, "stages: {tokenizer: {cmd: x}}\n")),
+    ("publish", r"dvc\.lock: tokenizer: not as", written(LOCK, "stages: {tokenizer: {cmd: x, outs: [{path: a}]}}\n")),
+    ("publish", r"dvc\.lock: tokenizer: not as", written(LOCK, "stages: {tokenizer: 5}\n")),
+    ("fetch", r"data/published/dvc\.lock: tokenizer: not as DVC", written(KEPT, "stages: {tokenizer: [a]}\n")),
+    ("fetch", r"data/published/dvc\.lock: stages: not as DVC", written(KEPT, "stages: a\n")),
+    ("fetch", r"data/published/dvc\.lock: not valid YAML", written(KEPT, "stages: {\n")),
+]
+
+
+@pytest.mark.usefixtures("copied")
+@pytest.mark.parametrize(("command", "why", "spoil"), REFUSALS)
+def test_what_cannot_be_read_is_one_line(
+    command: str, why: str, spoil: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil()
+    monkeypatch.setattr(sys, "argv", ["published.py", *command.split()])
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said):
+        assert published.main() == 2
+    assert re.fullmatch(rf"published: {why}.*\n", said.getvalue()), said.getvalue()
+
+
+def test_a_file_where_the_cache_has_its_place_is_one_line(copied: Path) -> None:
+    shutil.rmtree(".dvc/cache")
+    Path(".dvc/cache").touch()
+    done = call(copied, "fetch")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1 and ".dvc/cache" in done.stderr

@@ -1,7 +1,9 @@
 """Seeds that are played apart: each in an archive, and the report of all that are kept."""
 
+import fcntl
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -25,6 +27,7 @@ from keeping import FILES, Study
 from toys import Toy
 from w2sg.config import params
 from w2sg.config.overlays import merged
+from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.report.inputs import gather
 
@@ -154,12 +157,26 @@ def test_a_seed_of_no_parameter_file_is_reported_and_one_that_is_lost_is_named(
 ) -> None:
     play(STUDY.workspace, [4])
     study.pack(STUDY, values(), record(4))
+    shutil.rmtree(STUDY.workspace)
     for seed in (0, 1):
         archive(seed).unlink()
         seeds.record_of(archive(seed)).unlink()
     assert study.follow(STUDY, [], cores="2") == 0
     assert {line.split(",")[2] for line in (STUDY.kept / "table1.csv").read_text().splitlines()[1:]} == {"4"}
     assert "docs/study: seed 1 is in the tables no more, as no archive of it is kept" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("lost", ["params.yaml", "table1.csv", "a row"])
+def test_a_study_that_lost_what_the_report_reads_is_pooled(here: Path, lost: str) -> None:
+    """Else no call could bring it back, though all that it is made of is there."""
+    table = STUDY.kept / "table1.csv"
+    if lost == "a row":
+        table.write_text(table.read_text()[:-9])
+    else:
+        (STUDY.kept / lost).unlink()
+    assert study.follow(STUDY, [], cores="2") == 0
+    assert read_yaml(STUDY.kept / "params.yaml")["seeds"] == [0, 1]
+    assert {line.split(",")[2] for line in table.read_text().splitlines()[1:]} == {"0", "1"}
 
 
 def other_parameters() -> None:
@@ -207,6 +224,27 @@ def half_a_record() -> None:
     path.write_text(json.dumps(json.loads(path.read_text()) | {"hours": "many"}))
 
 
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        ("hours", "NaN"),
+        ("hours", "-1.0"),
+        ("hours", "1e300"),
+        ("cores", "0"),
+        ("commit", '"abc | def"'),
+        ("commit", r'"abc\ndef"'),
+        ("machine", '""'),
+        ("machine", r'"\u001b[2J"'),
+    ],
+)
+def test_a_record_that_would_break_the_page_is_refused(here: Path, key: str, text: str) -> None:
+    path = seeds.record_of(archive(1))
+    told = {name: json.dumps(value) for name, value in json.loads(path.read_text()).items()}
+    pairs = ", ".join(f'"{name}": {value}' for name, value in (told | {key: text}).items())
+    path.write_text(f"{{{pairs}}}")
+    assert re.match(rf"{SEED}\.json: {key}: .+; restore it from git", said := refused()), said
+
+
 def stranger() -> None:
     (STUDY.seeds / "01.json").write_text("{}")
 
@@ -241,6 +279,17 @@ def sign(seed: int) -> None:
     seeds.write(archive(seed), replace(seeds.read(archive(seed)), sha256=sha256))
 
 
+def another_call() -> None:
+    """Held until the test has ended."""
+    held = Path(".study/.lock")
+    held.parent.mkdir()
+    fcntl.flock(os.open(held, os.O_CREAT | os.O_RDWR), fcntl.LOCK_EX)
+
+
+def seeds_of_no_list() -> None:
+    (STUDY.kept / "params.yaml").write_text("seeds: 5\n")
+
+
 SEED = "docs/study/seeds/1"
 REFUSALS = {
     other_parameters: r".+/0\.tar\.xz: played with other parameters than params/study\.yaml \(dpo\); play it again",
@@ -255,6 +304,8 @@ REFUSALS = {
     record_of_another: rf"{SEED}\.json: is of seed 0; restore it from git",
     half_a_record: rf"{SEED}\.json: hours: .*number; restore it from git",
     stranger: r"docs/study/seeds/01\.json: neither the archive of a seed nor its record; move it elsewhere",
+    another_call: r"\.study: another call is at work here; wait for it",
+    seeds_of_no_list: r"docs/study/params\.yaml: seeds: expected a list of numbers, found 5; restore it from git",
     no_seed: r"docs/study/seeds: no seed is kept; play one \(--seeds 0\)",
 }
 

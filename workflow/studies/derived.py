@@ -3,16 +3,14 @@
 import contextlib
 import os
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+import workspace
 from w2sg.config.params import validated
-from w2sg.contracts import files
-from workspace import share_cache
 
 ROLES = ("weak", "strong")
 # Numbers of tasks that a run gives for all environments, and the split that they are taken from.
@@ -69,12 +67,18 @@ def check(values: dict[str, Any], *, run: Path, workspace: Path) -> None:
         validated(values, source=workspace / "params.yaml")
 
 
-def play(folder: Path, values: Mapping[str, Any], *, targets: Sequence[str], cores: str) -> int:
-    """Make or refresh a workspace and play what is asked for; Snakemake's exit code."""
-    chosen = folder.parent / f"{folder.name}.yaml"
-    files.write_text(chosen, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
-    made = subprocess.run([sys.executable, "workflow/studies/workspace.py", str(chosen), str(folder)])
-    if made.returncode:
-        return made.returncode
-    share_cache(folder)
-    return subprocess.run(["snakemake", "--cores", cores, *targets], cwd=folder).returncode
+def play(
+    folder: Path, values: Mapping[str, Any], *, targets: Sequence[str], cores: str, lock: int | None = None
+) -> int:
+    """Make or refresh a workspace and play what is asked for; Snakemake's exit code.
+
+    Args:
+        lock: of `workspace.claimed`, where the caller holds the workspace for longer.
+
+    Raises:
+        UserError: another call plays there, or see `workspace.make`.
+    """
+    with workspace.claimed(folder) if lock is None else contextlib.nullcontext(lock) as held:
+        workspace.make(folder, yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True))
+        workspace.share_cache(folder)
+        return subprocess.run(["snakemake", "--cores", cores, *targets], cwd=folder, pass_fds=[held]).returncode

@@ -32,7 +32,15 @@ def outputs(values: Mapping[str, Any], seed: int) -> list[str]:
     return sorted(out for out in outs if any(within(out, dep) for dep in report.deps))
 
 
-def report(archives: Path, kept: Mapping[int, Record], values: Mapping[str, Any], *, text: str, folder: Path) -> int:
+def report(
+    archives: Path,
+    kept: Mapping[int, Record],
+    values: Mapping[str, Any],
+    *,
+    text: str,
+    folder: Path,
+    instead: Mapping[str, str],
+) -> int:
     """Make the report of the seeds that are kept, with the project's code; the exit code of its stage.
 
     Args:
@@ -40,6 +48,7 @@ def report(archives: Path, kept: Mapping[int, Record], values: Mapping[str, Any]
         values: the parameters, whose own seeds do not count.
         text: the same as a file, with the seeds that are kept.
         folder: is replaced; it has the results below it as any workspace does.
+        instead: texts of files that the report takes for those of the project, by their names.
 
     Raises:
         UserError: see `archives.unpack`.
@@ -51,7 +60,10 @@ def report(archives: Path, kept: Mapping[int, Record], values: Mapping[str, Any]
     own = [dep for dep in stage.deps if not any(within(dep, out) or within(out, dep) for out in outs)]
     for name in (str(TABLE), *own):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(name, folder / name)
+        if name in instead:
+            files.write_text(folder / name, instead[name])
+        else:
+            shutil.copy2(name, folder / name)
     files.write_text(folder / PARAMS, text)
     (folder / "src").symlink_to(Path("src").resolve())
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])

@@ -14,34 +14,32 @@ seeds, and those of studies, which are trained from the same code, parameters an
 
 import argparse
 import copy
-import hashlib
-import json
-import os
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+import store
+from store import RECORDS, Entries, held, objects
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.command_line import Parser, status
 from w2sg.contracts.errors import UserError
-from w2sg.contracts.files import write_text
+from w2sg.contracts.files import reading, write_text
 
 STORE, LOCK = Path("data/published"), Path("dvc.lock")
 CONTENTS = STORE / LOCK
 # Tasks of the other environments take seconds, and ALFWorld's are 1,500 files.
 BASES = ("play", "tokenizer", "pretrain")
 STAGES = ("tasks@scienceworld", "experts@scienceworld", *BASES)
-OBJECTS, RECORDS = Path("files/md5"), Path("runs")  # in the store as in a cache
 RUN = ("cmd", "deps", "params", "outs")  # of a record or of an entry of the lock file
-Entries = dict[str, dict[str, Any]]  # of a lock file, by name
 _SEED = re.compile(r"@\d+-")
-READ_ONLY = 0o444  # as DVC keeps what it caches
+RESTORE = "`git checkout data/published`"
+AGAIN = "`git checkout dvc.lock`, or remove it and run the pipeline, which restores what the cache holds"
+FIRST = "run `snakemake --cores all pretrain experts` first"
 
 
 def main() -> int:
@@ -68,21 +66,35 @@ def follow(options: argparse.Namespace) -> int:
 
 
 def cache() -> Path:
-    """The folder of this project's DVC cache."""
-    from dvc.repo import Repo
+    """The folder of this project's DVC cache.
 
-    with Repo() as repo:
+    Raises:
+        UserError: DVC cannot open the project.
+    """
+    with _repository(Path()) as repo:
         return Path(repo.cache.local_cache_dir)
 
 
 def fetch(cache: Path) -> None:
-    """Copy into the cache what it lacks.
+    """Copy into the cache what it lacks; say what will be trained, because the store lacks it, too.
 
     Raises:
         UserError: an object of the store is not what its name says.
     """
-    copied = [_copy(STORE / file, cache / file) for file in held(STORE)]
+    copied = [store.copy(STORE / file, cache / file) for file in held(STORE)]
     print(f"{STORE}: {sum(copied)} of {len(copied)} files copied into the cache")
+    there = contents()
+    records = [read_yaml(STORE / file) for file in held(STORE, RECORDS)]
+    lacking = [str(CONTENTS)] if not there else []
+    for name, entry in there.items():
+        if file := store.lacks(entry, cache):
+            lacking.append(f"{file} of {name}")
+        elif not any(_is_of(run, entry) for run in records):
+            lacking.append(f"the record of {name}")
+    if lacking:
+        more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
+        what = f"lacks {lacking[0]}{more}" if STORE.is_dir() else "not there"
+        print(f"{STORE}: {what}; what is missing is trained, 40 minutes for all; {RESTORE} brings it", file=sys.stderr)
 
 
 def publish(cache: Path, studies: Sequence[Path] = ()) -> None:
@@ -97,10 +109,13 @@ def publish(cache: Path, studies: Sequence[Path] = ()) -> None:
     entries = trained()
     asked = {stage for name in stage_names() for stage in _stages(name)}
     if missing := [each for each in STAGES if each in asked and not any(each in _stages(name) for name in entries)]:
-        raise UserError(f"{LOCK}: nothing of {', '.join(missing)}; run `snakemake --cores all pretrain experts` first")
+        raise UserError(f"{LOCK}: nothing of {', '.join(missing)}; {FIRST}")
     before = contents()
     found = dict(entries)
     for folder in studies:
+        if folder.is_dir() and not (folder / LOCK).exists():
+            print(f"{folder}: has played nothing")
+            continue
         for name, entry in trained(folder, every_seed=True).items():
             if name not in found and (own := _twin(name, entries)) is not None:
                 if _alike(entry, own):
@@ -113,14 +128,16 @@ def publish(cache: Path, studies: Sequence[Path] = ()) -> None:
             continue
         found[name] = kept
         record(kept, cache)
-        for file in _objects(kept, STORE):
-            _copy(STORE / file, cache / file)
+        for file in objects(kept, STORE):
+            store.copy(STORE / file, cache / file)
     files = wanted(cache, found)
     for file in held(STORE):
         if file not in files:
             (STORE / file).unlink()
     for file in sorted(files):
-        _copy(cache / file, STORE / file)
+        store.copy(cache / file, STORE / file)
+    for path in STORE.rglob("*.tmp"):  # a killed call's, which git would keep
+        path.unlink()
     write_text(CONTENTS, yaml.safe_dump({"schema": "2.0", "stages": dict(sorted(found.items()))}, sort_keys=False))
     size = sum((STORE / file).stat().st_size for file in files)
     print(f"{STORE}: {len(files)} files, {size / 1e6:.1f} MB; commit them together with {LOCK}")
@@ -130,12 +147,14 @@ def compare(folder: Path) -> int:
     """Say output by output whether another project has the hashes of this one; 1 if not all are the same.
 
     Raises:
-        UserError: the other project has not trained them.
+        UserError: the other project has not trained them, or this one has nothing.
     """
     ours, theirs = (
         {out["path"]: out["md5"] for entry in trained(project).values() for out in entry["outs"]}
         for project in (Path(), folder)
     )
+    if not ours:
+        raise UserError(f"{LOCK}: nothing of {', '.join(STAGES)} to compare with; {FIRST}")
     if missing := sorted(set(ours) - set(theirs)):
         raise UserError(f"{folder / LOCK}: nothing of {', '.join(missing)}")
     for path, value in ours.items():
@@ -148,19 +167,34 @@ def trained(folder: Path = Path(), *, every_seed: bool = False) -> Entries:
 
     Args:
         every_seed: those of seeds that its parameters no longer name too: a study may have been played seed by seed.
+
+    Raises:
+        UserError: DVC cannot open the project, or its lock file is none.
     """
+    recorded = store.entries(folder / LOCK, remedy=AGAIN)  # before DVC reads it, which says less of what is wrong
+    found = {name: entry for name, entry in recorded.items() if not _stages(name).isdisjoint(STAGES)}
+    store.checked(found, folder / LOCK, remedy=AGAIN)
     there = {_seedless(name) if every_seed else name for name in stage_names(folder)}
-    recorded = read_yaml(folder / LOCK).get("stages") or {}
-    names = [name for name in recorded if not _stages(name).isdisjoint(STAGES)]
-    return {name: recorded[name] for name in names if (_seedless(name) if every_seed else name) in there}
+    return {name: entry for name, entry in found.items() if (_seedless(name) if every_seed else name) in there}
 
 
 def stage_names(folder: Path = Path()) -> list[str]:
-    """The names of a project's stages; an environment that its parameters leave out has none."""
+    """The names of a project's stages; an environment that its parameters leave out has none.
+
+    Raises:
+        UserError: DVC cannot open the project.
+    """
+    with _repository(folder) as repo:
+        return [stage.name for stage in repo.index.stages]
+
+
+@contextmanager
+def _repository(folder: Path) -> Iterator[Any]:
     from dvc.repo import Repo
 
-    with Repo(folder) as repo:
-        return [stage.name for stage in repo.index.stages]
+    remedy = "`git checkout .dvc dvc.yaml dvc.lock params.yaml` restores what it needs"
+    with reading(folder / ".dvc", "a project that DVC can open", remedy=remedy), Repo(folder) as repo:
+        yield repo
 
 
 def _stages(name: str) -> set[str]:
@@ -169,8 +203,13 @@ def _stages(name: str) -> set[str]:
 
 
 def contents() -> Entries:
-    """What the store holds; nothing where there is none."""
-    return read_yaml(CONTENTS)["stages"] if CONTENTS.exists() else {}
+    """What the store holds; nothing where there is none.
+
+    Raises:
+        UserError: the list is none.
+    """
+    found = store.entries(CONTENTS, remedy=RESTORE) if CONTENTS.exists() else {}
+    return store.checked(found, CONTENTS, remedy=RESTORE)
 
 
 def _twin(name: str, entries: Entries) -> dict[str, Any] | None:
@@ -196,7 +235,7 @@ def _as_of_now(entry: dict[str, Any], own: dict[str, Any], before: Entries, entr
     same = all(before.get(name, {}).get("outs") == outs for name, outs in made.items())
     if not same or entry.get("params") != own.get("params"):
         return None
-    return {**entry, "deps": copy.deepcopy(own["deps"])}
+    return {**entry, "deps": copy.deepcopy(own.get("deps"))}
 
 
 def record(entry: Mapping[str, Any], cache: Path) -> None:
@@ -216,60 +255,19 @@ def wanted(cache: Path, entries: Entries) -> set[Path]:
     Raises:
         UserError: the cache lacks one.
     """
-    files = {file for entry in entries.values() for file in _objects(entry, cache)}
+    files = {file for entry in entries.values() for file in objects(entry, cache)}
     records = {file: read_yaml(cache / file) for file in held(cache, RECORDS)}
     for name, entry in entries.items():
-        found = {file for file, run in records.items() if all(run.get(part) == entry.get(part) for part in RUN)}
+        found = {file for file, run in records.items() if _is_of(run, entry)}
         if not found:
             raise UserError(f"{cache / RECORDS}: no record of {name}; it was not run with this cache")
         files |= found
     return files
 
 
-def held(folder: Path, *parts: Path) -> Iterator[Path]:
-    """The files of a store or a cache, each relative to it."""
-    for part in parts or (OBJECTS, RECORDS):
-        yield from sorted(path.relative_to(folder) for path in (folder / part).rglob("*") if path.is_file())
-
-
-def _objects(entry: dict[str, Any], cache: Path) -> Iterator[Path]:
-    """The cached files of a stage's outputs, those of a folder included."""
-    for out in entry["outs"]:
-        own = _object(out["md5"])
-        if not (cache / own).is_file():
-            raise UserError(f"{cache / own}: missing, which is {out['path']}; `dvc commit` or run it again")
-        yield own
-        if own.suffix == ".dir":
-            for each in json.loads((cache / own).read_text(encoding="utf-8")):
-                yield _object(each["md5"])
-
-
-def md5(content: bytes) -> str:
-    """DVC's name of a content."""
-    return hashlib.md5(content, usedforsecurity=False).hexdigest()
-
-
-def _object(name: str) -> Path:
-    return OBJECTS / name[:2] / name[2:]
-
-
-def _copy(source: Path, target: Path) -> bool:
-    """Copy a file that is not there yet, whole or not at all; an object is checked against its name."""
-    if target.is_file():
-        return False
-    content = source.read_bytes()
-    if source.parent.parent.name == OBJECTS.name:
-        name, found = source.parent.name + source.stem, md5(content)
-        if name != found:
-            raise UserError(f"{source}: damaged, its content has the hash {found}; `git checkout {source}`")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False) as file:
-        file.write(content)
-    shutil.copymode(source, file.name)
-    if source.parent.parent.name == OBJECTS.name:
-        os.chmod(file.name, READ_ONLY)
-    os.replace(file.name, target)
-    return True
+def _is_of(run: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    """Whether a record is of the run that an entry of a lock file is of."""
+    return all(run.get(part) == entry.get(part) for part in RUN)
 
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, Field, TypeAdapter, ValidationError
 
 from w2sg.config.params import validated
 from w2sg.contracts import files
@@ -18,12 +18,23 @@ APART = ("seeds", "report")  # sections in which seeds of one study may differ
 AGAIN = "restore it from git, or play the seed again with --seeds"
 
 
+def _cell(text: str) -> str:
+    """A text that can stand in a table of a page."""
+    if not text or not text.isprintable() or "|" in text:
+        raise ValueError("must be a text of one line without |")
+    return text
+
+
+Cell = Annotated[str, AfterValidator(_cell)]
+MOST = 10**6  # cores or hours: more are a mistake
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """How a seed was played.
 
     Attributes:
-        commit: short name, with a note where files differed from it.
+        commit: short name, with a note where files differed from it; all of them where calls were stopped and went on.
         hours: of wall time of the calls that played it, divided by the seeds that they played.
         cores: that these calls had.
         machine: system and processor.
@@ -32,10 +43,10 @@ class Record:
     """
 
     seed: int
-    commit: str
-    hours: float
-    cores: int
-    machine: str
+    commit: Cell
+    hours: Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
+    cores: Annotated[int, Field(ge=1, le=MOST)]
+    machine: Cell
     params: dict[str, str]
     sha256: str
 

@@ -15,7 +15,7 @@ from typing import Any, get_type_hints
 
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures import statistics
+from w2sg.evaluation.measures import csv_files, statistics
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
@@ -24,6 +24,7 @@ from w2sg.evaluation.measures.statistics import Interval
 MODELS = ("w2s_dpo", "w2s_mcts")
 ROSTERS = ("preference", "imitation")
 TRAINING = ("dpo", "mcts", "imitate")  # sections that nothing but methods has; trees' quality has `pairs`, too
+AGAIN = "`git checkout results/grid.csv`, or make grid"
 DIGITS = 6  # significant ones
 
 
@@ -213,21 +214,7 @@ def read(path: Path) -> list[GridRow]:
     """The rows of a grid, of whatever configuration.
 
     Raises:
-        UserError: the file is missing, or its columns are not those of a grid.
+        UserError: the file is missing or not whole, or its columns are not those of a grid.
     """
     kinds = get_type_hints(GridRow)
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != list(kinds):
-                raise UserError(f"{path}: other columns than a grid has; restore it from git, or run make grid again")
-            return [GridRow(**{name: _cell(kinds[name], text) for name, text in row.items()}) for row in reader]
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror}; restore it from git, or run make grid") from None
-
-
-def _cell(kind: Any, text: str) -> Any:
-    """A value of a column; empty is None where the column may be."""
-    if kind in (str, int, float):
-        return kind(text)
-    return float(text) if text else None
+    return [GridRow(**row) for row in csv_files.read(path, kinds, table="a grid", remedy=AGAIN)]
