@@ -30,6 +30,7 @@ from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from workspace import claimed
 
 WORKSPACES = Path(".iterate")
 STUDENT = "w2s_mcts"
@@ -126,13 +127,12 @@ def follow(options: argparse.Namespace) -> int:
     for round_, parameters in made.items():
         folder = workspace(plan, *round_)
         targets = [f"evaluate-{group}" for group in plan.groups]
-        if code := derived.play(folder, parameters, targets=targets, cores=options.cores):
-            print(f"iterate: {folder}: not complete; call again to go on from here", file=sys.stderr)
-            return code
-        of_rounds = [
-            list(played(options.run, *round_, FIRST, plan.first)),
-            list(played(folder, *round_, plan.groups, plan.second)),
-        ]
+        with claimed(folder) as lock:
+            if code := derived.play(folder, parameters, targets=targets, cores=options.cores, lock=lock):
+                print(f"iterate: {folder}: not complete; call again to go on from here", file=sys.stderr)
+                return code
+            second_round = list(played(folder, *round_, plan.groups, plan.second))
+        of_rounds = [list(played(options.run, *round_, FIRST, plan.first)), second_round]
         if plan.before:
             of_rounds.append(list(played(options.explorer, *round_, ("sft",), plan.before)))
         judged = [{(each.split, each.trajectory.task_id) for each in own} for own in of_rounds]

@@ -32,6 +32,7 @@ os.environ.pop("SOURCE_DATE_EPOCH", None)
 
 import derived
 import regime_map_page
+import workspace
 from keeping import commit
 from regime_map_cells import (
     ENVIRONMENT,
@@ -256,10 +257,11 @@ class Playing:
             print(f"map: seed {seed}: {asdict(cell)}", flush=True)
             self._tune(cell.places, cell.demonstrations, "weak", seed)
             self._tune(cell.places, demonstrated(self.values), "strong", seed)
-            self._play(place / "cells", made, [f"evaluate-{group}" for group in GROUPS])
-            now = commit()
-            with contextlib.chdir(place / "cells"):
-                rows = list(collected(self.levels, cell, seed, origin=origin, commit=now))
+            with workspace.claimed(place / "cells") as lock:
+                now = commit()  # while it is played, the project may go on
+                self._play(place / "cells", made, [f"evaluate-{group}" for group in GROUPS], lock=lock)
+                with contextlib.chdir(place / "cells"):
+                    rows = list(collected(self.levels, cell, seed, origin=origin, commit=now))
             Played.write(kept, rows)
         return Played.read(kept)
 
@@ -269,14 +271,15 @@ class Playing:
         if target in self.tuned:
             return
         made = tuning(self.values, self.run, places=places, demonstrations=demonstrations, seed=seed)
-        self._play(folder, made, [f"sft@{layout.run_name(ENVIRONMENT, seed)}-{role}"])
-        with files.replacing(target) as temporary:
-            # Without modes: what DVC has linked from its cache is read-only.
-            shutil.copytree(folder / layout.sft(ENVIRONMENT, seed, role), temporary, copy_function=shutil.copyfile)
+        with workspace.claimed(folder) as lock:
+            self._play(folder, made, [f"sft@{layout.run_name(ENVIRONMENT, seed)}-{role}"], lock=lock)
+            with files.replacing(target) as temporary:
+                # Without modes: what DVC has linked from its cache is read-only.
+                shutil.copytree(folder / layout.sft(ENVIRONMENT, seed, role), temporary, copy_function=shutil.copyfile)
         self.tuned.add(target)
 
-    def _play(self, folder: Path, made: dict[str, Any], targets: Sequence[str]) -> None:
-        if failed := derived.play(folder, made, targets=targets, cores=self.cores):
+    def _play(self, folder: Path, made: dict[str, Any], targets: Sequence[str], *, lock: int) -> None:
+        if failed := derived.play(folder, made, targets=targets, cores=self.cores, lock=lock):
             raise Stopped(folder, failed)
 
     @cached_property

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import yaml
 
+import workspace
 from readings import GROUPS, READINGS, Reading
 from sensitivity_table import PAGE, TABLE, SensitivityRow, read, write, written
 from w2sg.config import params
@@ -31,7 +32,6 @@ from w2sg.contracts.errors import UserError, named
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
 from w2sg.evaluation.measures.statistics import paired_difference
-from workspace import share_cache
 
 PARAMS = Path("params.yaml")
 FOLDER = Path(".sensitivity")
@@ -166,11 +166,9 @@ def prepare(folder: Path) -> None:
     Raises:
         UserError: it cannot be made.
     """
-    command = [sys.executable, "workflow/studies/workspace.py", str(PARAMS), str(folder)]
-    made = subprocess.run(command, stderr=subprocess.PIPE, text=True)
-    if made.returncode:
-        raise UserError(f"{folder}: not made: {made.stderr.strip()}")
-    share_cache(folder)
+    with workspace.claimed(folder):
+        workspace.make(folder, PARAMS.read_text(encoding="utf-8"))
+        workspace.share_cache(folder)
 
 
 def chosen(questions: Sequence[str] | None) -> list[Reading]:
