@@ -95,6 +95,24 @@ def test_an_interval_that_touches_zero_decides_nothing() -> None:
     assert not comparison.holds
 
 
+def test_a_method_that_somebody_adds_is_held_against_the_one_that_it_varies() -> None:
+    rosters = {
+        "preference": {
+            "w2s_dpo": {"init": "sft_strong", "data": "tree", "dpo": None},
+            "softer": {"init": "sft_strong", "data": "tree", "dpo": {"beta": 0.5}},
+            "winners": {"init": "base_strong", "data": "tree", "dpo": {"beta": 0.0}},
+            "of_pairs": {"init": "sft_strong", "data": "random", "dpo": None},
+            "paper_dpo": {"init": "sft_strong", "data": "tree", "dpo": {"beta": 0.1}},
+        },
+        "imitation": {name: {"init": "sft_strong", "data": "mcts"} for name in ("w2s_mcts", "wider")},
+    }
+    known = origins(rosters)
+    found = comparisons.contrasts(list(known), known)
+    assert {("softer", "w2s_dpo"), ("wider", "w2s_mcts")} <= set(found)
+    assert not {("of_pairs", "w2s_dpo"), ("winners", "w2s_dpo"), ("softer", "w2s_mcts")} & set(found)
+    assert ("paper_dpo", "w2s_dpo") not in found, "the study's own rows have their own contrasts"
+
+
 def test_what_learns_from_trees_is_held_against_the_same_training_on_other_data() -> None:
     rosters = {
         "preference": {

@@ -12,7 +12,7 @@ import numpy as np
 
 from w2sg.evaluation.measures import behaviour, statistics
 from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
-from w2sg.evaluation.measures.models import CHOSEN, Origin, in_table_order
+from w2sg.evaluation.measures.models import CHOSEN, LABELS, Origin, in_table_order
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.scores import MEASURES, average_reward
 from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
@@ -145,9 +145,10 @@ def contrasts(models: Sequence[str], origins: Mapping[str, Origin] | None = None
     """Which model is held against which.
 
     SFT strong and the untouched strong base against SFT weak; every method against both SFT models and its start; what
-    learns from trees against what learns in the same way from other data; ours against their rivals and against the
-    same data without the rejected sides; both models as teachers against the strong one alone;
-    expert paths against the demonstrations again, the room that there is; the confidence loss against none.
+    learns from trees against what learns in the same way from other data; a method of a name that is not ours against
+    ours from the same data, which it varies; ours against their rivals and against the same data without the rejected
+    sides; both models as teachers against the strong one alone; expert paths against the demonstrations again, the room
+    that there is; the confidence loss against none.
     """
     known = origins or {}
     ordered = in_table_order(models)
@@ -158,6 +159,7 @@ def contrasts(models: Sequence[str], origins: Mapping[str, Origin] | None = None
         start = known[method].start if method in known else BASELINES[-1]
         wanted += [(method, baseline) for baseline in (*BASELINES, start)]
         wanted += [(method, control) for control in _other_data(method, known)]
+        wanted += [(method, own) for own in _varied(method, known)]
     for method in ours:
         wanted += [(method, rival) for rival in RIVALS]
         wanted += [(method, twin) for twin in without_rejected(method, known)]
@@ -173,6 +175,13 @@ def _other_data(method: str, origins: Mapping[str, Origin]) -> list[str]:
         return []
     alike = {name: each for name, each in origins.items() if (each.start, each.settings) == (own.start, own.settings)}
     return [name for name, each in alike.items() if each.data not in TREES]
+
+
+def _varied(method: str, origins: Mapping[str, Origin]) -> list[str]:
+    """Of a method that somebody has added: which of ours it is another reading of."""
+    if method in LABELS or method not in origins:
+        return []
+    return [name for name in OURS if name in origins and origins[name].data == origins[method].data]
 
 
 def without_rejected(method: str, origins: Mapping[str, Origin]) -> list[str]:
