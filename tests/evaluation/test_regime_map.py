@@ -7,7 +7,6 @@ from math import inf, nan
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
 
 from w2sg.contracts.errors import UserError
@@ -193,19 +192,3 @@ def test_a_cell_that_lacks_a_dose_has_no_control_of_as_many_updates() -> None:
 def test_a_cell_without_its_start_is_left_out() -> None:
     some = [row for row in rows() if row.cell != Cell(4, 20, 2) or row.model != "sft_strong"]
     assert RegimeMap(some, resampling=RESAMPLING).left_out == [Cell(4, 20, 2)]
-
-
-def test_a_file_that_does_not_say_what_it_comes_from_is_of_an_older_layout(tmp_path: Path) -> None:
-    path = tmp_path / "0.parquet"
-    Played.write(path, [played(Cell(4, 20, 2), 0, "mcts", 1, 2)])
-    whole = pq.read_table(path)
-    pq.write_table(whole.drop_columns(["bases", "code"]), path)
-    with pytest.raises(
-        UserError, match=r"0\.parquet: of an older layout, without the columns bases and code; delete it"
-    ):
-        Played.read(path)
-    pq.write_table(whole.drop_columns(["code"]), path)
-    with pytest.raises(UserError, match=r"0\.parquet: wrong columns \(missing code\); rebuild it"):
-        Played.read(path)
-    with pytest.raises(UserError, match=r"no\.parquet: no such file"):
-        Played.read(tmp_path / "no.parquet")

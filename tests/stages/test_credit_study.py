@@ -15,6 +15,7 @@ from w2sg.agents import rollout
 from w2sg.agents.continuation import play_on
 from w2sg.config import params
 from w2sg.contracts import layout
+from w2sg.contracts.command_line import INTERRUPTED
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import read_trajectories, write_trajectories
@@ -148,8 +149,7 @@ def test_the_tables_are_those_of_an_undisturbed_run(trained, tmp_path, monkeypat
 
     with monkeypatch.context() as patched:
         patched.setattr(rollout, "play_cohort", dying)
-        with pytest.raises(KeyboardInterrupt):
-            run(monkeypatch, *words, "--output", "again")
+        assert run(monkeypatch, *words, "--output", "again") == INTERRUPTED
     assert len(list((project / ".resume").rglob("cohort-*.parquet"))) == 3 and not Path("again").exists()
     assert run(monkeypatch, *words, "--output", "again") == 0
     for name in ("credit.csv", "steps.csv"):

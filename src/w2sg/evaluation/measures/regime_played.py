@@ -3,20 +3,15 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from w2sg.contracts import files
-from w2sg.contracts.errors import UserError
 from w2sg.contracts.rows import Row, in_unit_interval
 
 # What learns from no tree of the weak model, and so is the same in all cells of the same places (and samples).
 OF_PLACES, OF_SAMPLES = ("again", "expert"), ("own",)
 ANY = 0  # the level of an axis on which a control does not depend
-ORIGIN = ("bases", "code")  # columns that the first layout lacked
 COUNTS = ("seed", "places", "demonstrations", "samples", "passes", "updates", "paths", "pairs")
 
 
@@ -103,21 +98,6 @@ class Played(Row):
             ("commit", pa.string()),
         ]
     )
-
-    @classmethod
-    def read(cls, path: Path) -> list[Self]:
-        """See Row.read.
-
-        Raises:
-            UserError: also where the file is of the layout that did not say what its rows come from.
-        """
-        with files.reading(path, "a readable Parquet file", remedy="rebuild it"):
-            names = pq.read_schema(path).names
-        if names == [name for name in cls.SCHEMA.names if name not in ORIGIN]:
-            remedy = "delete it and play the seed again (make map RUN=… SEEDS=…)"
-            raise UserError(f"{path}: of an older layout, without the columns {' and '.join(ORIGIN)}; {remedy}")
-        # By name: a dataclass with slots is another class than the one that super() would mean here.
-        return super(Played, cls).read(path)
 
     def check(self) -> None:
         """See Row.check."""
