@@ -300,6 +300,24 @@ def test_what_is_kept_is_the_files_of_seeds(
         regime_map.follow(options(run, pool=True))
 
 
+def test_the_page_is_of_what_is_kept_whatever_the_run_was_last_called_with(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`make study SEEDS=4` leaves a run of seed 4, whose map of seed 0 has the intervals of before."""
+    monkeypatch.setattr(regime_map, "KEPT", tmp_path)
+    tasks = [str(number) for number in range(40)]
+    strong = replace(made_up(Cell(4, 20, 2), 0, 0.0), tasks=tasks, scores=[float(n % 3 == 0) for n in range(40)])
+    student = replace(strong, model="mcts", passes=1, updates=9, scores=[float(n % 2 == 0) for n in range(40)])
+    Played.write(tmp_path / "seeds" / "0.parquet", [strong, student])
+    made = {}
+    for seeds in ([0], [4]):
+        values = yaml.safe_load((run / "params.yaml").read_text()) | {"seeds": seeds}
+        (run / "params.yaml").write_text(yaml.safe_dump(values, sort_keys=False))
+        assert regime_map.follow(options(run, pool=True)) == 0
+        made[seeds[0]] = (tmp_path / "cells.csv").read_bytes()
+    assert made[0] == made[4]
+
+
 def test_what_others_say_of_dates_and_screens_is_not_asked(run: Path) -> None:
     strong = made_up(Cell(4, 20, 2), 0, 0.5)
     Played.write(run / "docs/map/seeds/0.parquet", [strong, replace(strong, model="mcts", passes=1, updates=9)])

@@ -142,7 +142,8 @@ def follow(options: argparse.Namespace) -> int:
                 f"{options.run}: {environment}, seed {seed}: judged on other tasks than params.yaml says; run it anew"
             )
         episodes += [episode for own in of_rounds for episode in own]
-    resampling = Resampling(first.report.resamples, first.report.confidence, first.seeds[0])
+    # Of what is played alone: the run's own seeds are those that it was last called with.
+    resampling = Resampling(first.report.resamples, first.report.confidence, min(seed for _, seed in rounds))
     iterate_page.write(
         plan.kept,
         GroupedEpisodes(episodes),

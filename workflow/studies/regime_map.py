@@ -96,7 +96,8 @@ def follow(options: argparse.Namespace) -> int:
     rows = kept()
     if not rows:
         raise UserError(f"{KEPT / 'seeds'}: no seed is kept; play one (--seeds {settings.seeds[0]})")
-    resampling = Resampling(settings.report.resamples, settings.report.confidence, settings.seeds[0])
+    # Of what is kept alone: the run's own seeds are those that it was last called with.
+    resampling = Resampling(settings.report.resamples, settings.report.confidence, min(row.seed for row in rows))
     try:
         found = RegimeMap(rows, resampling=resampling)
     except UserError as error:
