@@ -16,6 +16,7 @@ from w2sg.contracts.pairs import Pair
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import write_trajectories
+from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.evaluation.measures.theorem import Quantities
 from w2sg.stages.merging import COUNTS
 from w2sg.trees import quality
@@ -110,3 +111,11 @@ def trained(seed: int) -> None:
     episodes = [each for each in evaluation(tasks=12, seeds=SEEDS) if each.seed == seed]
     for group, models in MODELS.items():
         write_episodes(layout.episodes(NAME, seed, group), [each for each in episodes if each.model in models])
+
+
+def made_up(cell: Cell, seed: int, score: float, **known: str) -> Played:
+    """SFT strong's row of a cell, on a single task."""
+    figures = {"steps": 9.0, "mean": 0.25, "solved": 0.5, "complement": 0.1, "paths": 3, "pairs": 2}
+    known = {"settings": "same", "bases": "these", "code": "this", "commit": "abc"} | known
+    return Played(seed, **asdict(cell), model="sft_strong", passes=0, updates=0, tasks=["a"], scores=[score],
+                  **figures, **known)  # type: ignore[arg-type]  # fmt: skip
