@@ -1,5 +1,6 @@
 """The other readings of the paper that `sensitivity.py` measures, each a change to params.yaml."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,11 @@ class Reading:
     text: str
     changes: Mapping[str, Any]
     methods: tuple[str, ...]
+
+    @property
+    def recorded(self) -> str:
+        """The changes as the table keeps them."""
+        return json.dumps(dict(self.changes))
 
 
 SIX_RUNS = [

@@ -122,7 +122,7 @@ def compare(
                 SensitivityRow(
                     question=reading.question,
                     reading=reading.text,
-                    changes=json.dumps(dict(reading.changes)),
+                    changes=reading.recorded,
                     environment=environment,
                     method=method,
                     tasks=result.tasks,
@@ -145,7 +145,7 @@ def measure(values: Values, readings: Sequence[Reading], *, run: Runner, table: 
     for reading in readings:
         rows = [row for row in read(table) if row.default == digest(values)]
         there = [row for row in rows if (row.question, row.reading) == (reading.question, reading.text)]
-        if any(json.loads(row.changes) == reading.changes for row in there):
+        if any(row.changes == reading.recorded for row in there):
             continue
         try:
             new = changed(values, reading.changes)

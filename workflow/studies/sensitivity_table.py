@@ -1,16 +1,14 @@
 """docs/sensitivity.csv, what other readings of the paper came to, and its table in docs/method.md."""
 
 import csv
-import json
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any
 
 from readings import READINGS
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
+from w2sg.evaluation.measures import csv_files
 from w2sg.evaluation.measures.models import label
 
 TABLE = Path("docs/sensitivity.csv")
@@ -52,23 +50,8 @@ def read(table: Path) -> list[SensitivityRow]:
     if not table.exists():
         return []
     remedy = "restore it from git, or delete it to measure again"
-    with files.reading(table, "a table of readings", remedy=remedy), table.open(encoding="utf-8", newline="") as file:
-        lines = csv.DictReader(file, strict=True)
-        if lines.fieldnames != [field.name for field in fields(SensitivityRow)]:
-            raise ValueError("other columns")
-        return [_row(line, number) for number, line in enumerate(lines, start=1)]
-
-
-def _row(line: Mapping[str, str], number: int) -> SensitivityRow:
-    """A line of the table; ValueError where it is none."""
-    kinds: dict[str, Any] = {field.name: field.type for field in fields(SensitivityRow)}
-    if {*line} != {*kinds} or not all(line.values()):
-        raise ValueError(f"row {number} has not a value for each column")
-    row = SensitivityRow(**{name: kinds[name](text) for name, text in line.items()})
-    if not all(map(math.isfinite, (row.reward, row.difference, row.low, row.high))):
-        raise ValueError(f"row {number} has a number that is not finite")
-    json.loads(row.changes)
-    return row
+    kinds = {field.name: field.type for field in fields(SensitivityRow)}
+    return [SensitivityRow(**row) for row in csv_files.read(table, kinds, table="a table of readings", remedy=remedy)]
 
 
 def write(table: Path, rows: Sequence[SensitivityRow]) -> None:
