@@ -64,13 +64,14 @@ install: $(INSTALLED)
 
 install-test: $(INSTALLED_TEST)
 
-# The lock files are complete, so nothing is resolved; older pips build without PEP 517 unless they are told. What has no wheel is pure Python, built with the setuptools pinned first.
-$(INSTALLED): requirements.lock pyproject.toml
+# The lock files are complete, so nothing is resolved, but what torch's CUDA build needs where the registry gives that. Older pips build without PEP 517 unless they are told. What has no wheel is pure Python, built with the setuptools pinned first.
+$(INSTALLED): requirements.lock requirements-cuda.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "w2sg needs Python 3.11 or newer, found " + sys.version.split()[0])'
 	$(WHOLE) || $(PYTHON) -m venv --clear .venv
 	touch .venv/.unfinished
 	$(PIP) install --no-deps --no-compile `grep '^setuptools==' requirements.lock`
 	$(PIP) install --no-deps --no-compile --no-build-isolation --use-pep517 --requirement requirements.lock
+	$(PIP) install --no-compile --no-warn-conflicts --only-binary :all: --constraint requirements.lock --constraint requirements-cuda.lock torch
 	$(PIP) install --no-deps --no-compile --no-build-isolation --editable .
 	$(COMPILE)
 	rm .venv/.unfinished
@@ -181,7 +182,7 @@ format: install-test
 	ruff format .
 	snakefmt Snakefile
 
-# The lock files pin what this installs, and environment.yml repeats the first for conda; torch keeps its plain version, whose build (CPU, CUDA) the registry chooses.
+# The lock files pin what this installs, requirements-cuda.lock what torch's CUDA build adds, and environment.yml repeats the first for conda; torch keeps its plain version, whose build (CPU, CUDA) the registry chooses.
 lock: install-test
 	python workflow/upkeep/lock.py
 

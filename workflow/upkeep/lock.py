@@ -1,8 +1,10 @@
-"""Write requirements.lock, requirements-test.lock and environment.yml: what is installed here, pinned, without hashes.
+"""Write requirements*.lock and environment.yml: what is installed here, pinned, without hashes.
 
 requirements.lock is what a run needs: all that pyproject's dependencies lead to. requirements-test.lock is what its
 extra `test` adds. Both are complete and are installed with `pip install --no-deps`. The version of torch stays plain:
-which build it is (CPU here, CUDA there) is the registry's choice.
+which build it is (CPU here, CUDA there) is the registry's choice. A CUDA build, as PyPI's is on Linux, needs libraries
+that a CPU build does not name; so `make install` then asks for torch with its dependencies, and
+requirements-cuda.lock constrains them.
 
 environment.yml repeats requirements.lock instead of naming it: Snakemake hands conda a copy that lies in another
 folder, where the name would lead nowhere, and makes a new environment only when the text of environment.yml itself
@@ -10,6 +12,8 @@ changes. conda's pip section knows no --no-deps, so what is used without its dep
 environment.post-deploy.sh, which Snakemake runs in the new environment.
 """
 
+import json
+import subprocess
 import sys
 import tomllib
 from collections.abc import Collection, Iterable
@@ -37,6 +41,10 @@ LOCK = """\
 """
 TEST_LOCK = """\
 # Made by `make lock`; what tests and checks need besides requirements.lock, installed by `make install-test`.
+{pins}
+"""
+CUDA_LOCK = """\
+# Made by `make lock`; what torch's CUDA build needs besides requirements.lock: constraints of `make install`.
 {pins}
 """
 ENVIRONMENT = """\
@@ -102,6 +110,28 @@ def find_pins(pyproject: Path = Path("pyproject.toml")) -> tuple[list[str], list
     return [f"{name}=={run[name]}" for name in names], [f"{name}=={both[name]}" for name in sorted(both.keys() - run)]
 
 
+def find_cuda(pins: Iterable[str]) -> list[str]:
+    """`name==version` of what torch's CUDA build needs besides the run's pins; names sorted.
+
+    Asks the registry, since a CPU build may be installed here.
+
+    Raises:
+        UserError: pip finds no such build.
+    """
+    known = dict(pin.split("==") for pin in pins)
+    # Three signs take the version to the letter: no build of the same version with a local name, such as +cpu.
+    wanted = f"torch==={known['torch']}"
+    ask = ["install", "--quiet", "--dry-run", "--ignore-installed", "--report", "-", *OPTIONS[0].split(), wanted]
+    done = subprocess.run([sys.executable, "-m", "pip", *ask], capture_output=True, text=True)
+    if done.returncode:
+        raise UserError(f"pip finds no {wanted}: {done.stderr.strip().splitlines()[-1]}")
+    packages = [package["metadata"] for package in json.loads(done.stdout)["install"]]
+    found = {canonicalize_name(package["name"]): package["version"] for package in packages}
+    if not (besides := sorted(found.keys() - known)):
+        raise UserError(f"{wanted} needs nothing of CUDA on this platform: run `make lock` on Linux")
+    return [f"{name}=={found[name]}" for name in besides]
+
+
 def format_lock(pins: Iterable[str]) -> str:
     """The text of requirements.lock."""
     return LOCK.format(pins="\n".join((*OPTIONS, *pins)))
@@ -110,6 +140,11 @@ def format_lock(pins: Iterable[str]) -> str:
 def format_test_lock(pins: Iterable[str]) -> str:
     """The text of requirements-test.lock."""
     return TEST_LOCK.format(pins="\n".join(pins))
+
+
+def format_cuda_lock(pins: Iterable[str]) -> str:
+    """The text of requirements-cuda.lock."""
+    return CUDA_LOCK.format(pins="\n".join(pins))
 
 
 def format_environment(pins: Iterable[str], *, python: str) -> str:
@@ -139,13 +174,15 @@ def write() -> int:
     """Write the files into the working folder.
 
     Raises:
-        UserError: see `find_pins`.
+        UserError: see `find_pins` and `find_cuda`.
     """
     run, test = find_pins()
+    cuda = find_cuda(run)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     for name, text in {
         "requirements.lock": format_lock(run),
         "requirements-test.lock": format_test_lock(test),
+        "requirements-cuda.lock": format_cuda_lock(cuda),
         "environment.yml": format_environment(run, python=python),
         "environment.post-deploy.sh": format_post_deploy(run),
     }.items():
