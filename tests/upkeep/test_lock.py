@@ -1,5 +1,6 @@
 """`make lock`: which package belongs to a run, which to the tests."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -98,6 +99,32 @@ def test_the_lock_files_are_what_is_installed_here() -> None:
         assert (ROOT / "requirements.lock").read_text() == lock.format_lock(run)
         assert (ROOT / "requirements-test.lock").read_text() == lock.format_test_lock(test)
     assert not set(run) & set(test)
+
+
+def test_what_a_cuda_build_adds_is_pinned_and_not_in_the_lock() -> None:
+    run, _ = lock.find_pins(ROOT / "pyproject.toml")
+    text = (ROOT / "requirements-cuda.lock").read_text()
+    pins = [line for line in text.splitlines() if not line.startswith("#")]
+    assert text == lock.format_cuda_lock(pins)
+    names = [re.fullmatch(r"([a-z0-9-]+)==[0-9.]+", pin)[1] for pin in pins]  # type: ignore[index]
+    assert names == sorted(names) and {"cuda-toolkit", "nvidia-cudnn-cu13", "triton"} <= {*names}
+    assert not {*names} & {pin.split("==")[0] for pin in run}
+
+
+@pytest.mark.parametrize(
+    ("answer", "line"),
+    [
+        ("print(1, file=sys.stderr); sys.exit(1)", r"^pip finds no torch===2\.13\.0: 1$"),
+        ("print('{\"install\": []}')", r"^torch===2\.13\.0 needs nothing of CUDA on this platform: run `make lock` on"),
+    ],
+)
+def test_no_cuda_build_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answer: str, line: str) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!{sys.executable}\nimport sys\n{answer}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    with pytest.raises(UserError, match=line):
+        lock.find_cuda(["torch==2.13.0"])
 
 
 def test_a_run_needs_nothing_compiled_from_source() -> None:
