@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from transformers import LlamaConfig
 
 from w2sg.agents import generation
 from w2sg.agents.drafts import Drafts
+from w2sg.agents.kernels import without_plans
 
 from .test_generation import Recording, random_prompts
 
@@ -112,3 +114,29 @@ def test_room_for_logits_bounds_the_drafts(model, own_tokenizer, monkeypatch) ->
         return generation.Conversations(model, rows=3, pad=0, end=[1])._ahead
 
     assert [ahead(3 * vocabulary * tokens) for tokens in (0, 1, 2, 5, 50)] == [0, 0, 1, 4, 4]
+
+
+@pytest.mark.parametrize(
+    ("rows", "heads", "device", "ahead"),
+    [
+        (8, 4, "cpu", 4),
+        (600, 2, "cpu", 4),
+        (8, 4, "cuda", 4),
+        (64, 4, "cuda", 3),
+        (200, 4, "cuda", 0),
+        (600, 4, "cuda", 0),
+        (8, 2, "cuda", 0),
+        (8, 1, "cuda", 0),
+    ],
+)
+def test_a_card_drafts_for_few_rows_and_not_with_grouped_heads(rows, heads, device, ahead) -> None:
+    config = LlamaConfig(vocab_size=1000, num_attention_heads=4, num_key_value_heads=heads)
+    assert generation.longest_draft(config, rows=rows, device=torch.device(device)) == ahead
+
+
+def test_on_a_card_no_kernel_is_planned_for_each_shape(monkeypatch) -> None:
+    monkeypatch.setattr(torch.backends.cuda, "enable_cudnn_sdp", (set_to := []).append)
+    without_plans(torch.device("cpu"))
+    assert not set_to
+    without_plans(torch.device("cuda"))
+    assert set_to == [False]

@@ -1,12 +1,15 @@
 """The policy renders, feeds and parses conversations; the reference renders and encodes each from its start."""
 
+import string
+
 import numpy as np
 import pytest
 import torch
-from transformers import BloomConfig, Phi3Config
+from transformers import BloomConfig, LlamaTokenizer, Phi3Config
 
 from w2sg.agents.policies import TransformersPolicy, context
 from w2sg.contracts.errors import UserError
+from w2sg.training.chat_formats import FORMATS
 
 from .conftest import CONTEXT, tiny_model
 
@@ -132,6 +135,28 @@ def test_earlier_turns_are_read_as_in_training(pair):
     batch._conversations.respond = lambda prompts, **settings: fed.extend(prompts) or read(prompts, **settings)
     respond(batch, [0], ["ok"])
     assert fed == [expected]
+
+
+@pytest.mark.parametrize("name", ["LLaMA-2", "Mistral", "Zephyr"])
+def test_a_tokenizer_that_marks_where_a_text_begins_marks_no_turn(name):
+    """As LLaMA's and Mistral's do by a space: played turns have the tokens of training, and so have earlier ones."""
+    vocabulary = {
+        token: number for number, token in enumerate(["<unk>", "<s>", "</s>", "▁", "\n", *string.printable[:94]])
+    }
+    tokenizer = LlamaTokenizer(
+        vocab=vocabulary, merges=[], legacy=False, model_max_length=CONTEXT, pad_token="<unk>",
+        chat_template=next(each.template for each in FORMATS if each.name == name),
+    )  # fmt: skip
+    policy = TransformersPolicy(tiny_model(tokenizer), tokenizer)
+    said = talk("you see", "go on", "look")
+    trained = tokenizer.apply_chat_template(said, add_generation_prompt=True, tokenize=True, return_dict=False)
+    played = policy.start(1)
+    turns = [played._open_turn(0, "you see")]
+    played._messages[0].append(said[1])
+    turns.append(played._open_turn(0, "look"))
+    answer = trained[len(turns[0]) : trained.index(tokenizer.eos_token_id, len(turns[0])) + 1]
+    assert [*turns[0], *answer, *turns[1]] == trained
+    assert policy.start(1, before=[said[:2]])._unread == [[*turns[0], *answer]]
 
 
 def test_earlier_turns_beyond_the_context_answer_nothing(letters_pair):

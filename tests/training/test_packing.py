@@ -23,6 +23,7 @@ from transformers import (
     MptForCausalLM,
     PreTrainedModel,
 )
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from w2sg.config.training import Dpo, Lora
 from w2sg.contracts.errors import UserError
@@ -199,6 +200,24 @@ def test_scores_are_those_of_padded_rows(name, tokenizer, forest_pairs, conversa
     assert packed[0] == pytest.approx(padded[0], rel=1e-5)
     assert packed[2] == pytest.approx(padded[2], rel=1e-5)
     assert min(map(abs, packed[0])) > 1.0
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_masks_begin_where_kernels_of_cuda_read(tokenizer, forest_pairs, dtype, monkeypatch) -> None:
+    """Its memory-efficient attention refuses a mask that begins within 16 bytes, and takes a view as it is."""
+    model = created("window in one layer", tokenizer).to(dtype)
+    windows = windows_of(model)
+    seen: list[torch.Tensor] = []
+    monkeypatch.setattr(
+        "w2sg.training.tree_attention.sdpa_attention_forward",
+        lambda *given, **options: seen.append(given[4]) or sdpa_attention_forward(*given, **options),
+    )
+    sequences = [pair.chosen.input_ids for pair in encode_pairs(tokenizer, forest_pairs)]
+    packed = pack(sequences, [[0, *[1] * (len(each) - 1)] for each in sequences], windows=windows, like=model)
+    with tree_attention(model), torch.inference_mode():
+        model(**packed.inputs)
+    assert len({mask.shape for mask in seen}) == 3
+    assert {mask.data_ptr() % 16 for mask in seen} == {0}
 
 
 def test_activations_computed_twice_change_nothing(tokenizer, forest_pairs, optimization, monkeypatch) -> None:

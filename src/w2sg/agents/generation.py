@@ -7,14 +7,27 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from w2sg.agents.cache import ConversationCache
 from w2sg.agents.drafts import Drafts
+from w2sg.agents.kernels import without_plans
 from w2sg.agents.sampling import Draws, to_host
 
 _AHEAD = 4  # tokens of a draft
 _LOGITS = 2**26  # most of one forward pass, a quarter of a GiB
+_TOKENS = 256  # that a card computes in about the time in which it reads the weights (H100, bfloat16: 295)
+
+
+def longest_draft(config: PretrainedConfig, *, rows: int, device: torch.device) -> int:
+    """Tokens of a draft that a model reads beside one of each row in about the time of that one."""
+    config = config.get_text_config()
+    ahead = min(_AHEAD, _LOGITS // (rows * config.vocab_size) - 1)
+    if device.type != "cpu":
+        # For more than one token transformers copies the keys of grouped heads, all of the cache, for each head.
+        grouped = getattr(config, "num_key_value_heads", None) not in (None, config.num_attention_heads)
+        ahead = 0 if grouped else min(ahead, _TOKENS // rows - 1)
+    return max(0, ahead)
 
 
 class Conversations:
@@ -34,8 +47,8 @@ class Conversations:
         self._cache = ConversationCache(model.config, rows=rows, device=model.device)
         self._kept = list(range(rows))
         self._drafts = Drafts(rows)
-        room = _LOGITS // (rows * model.config.get_text_config().vocab_size) - 1
-        self._ahead = 0 if self._cache.flat else max(0, min(_AHEAD, room))
+        self._ahead = 0 if self._cache.flat else longest_draft(model.config, rows=rows, device=model.device)
+        without_plans(model.device)
         # The end of each conversation's last turn, which is read with the next block, as in training.
         self._unread: list[list[int]] = [[] for _ in range(rows)]
 
@@ -150,12 +163,8 @@ class Conversations:
             Logits of the block's last columns, shape (rows, keep, vocabulary).
         """
         width = max(map(len, tokens))
-        block = torch.full((len(tokens), width), self._pad)
-        own = torch.zeros_like(block, dtype=torch.bool)
-        for slot, new in enumerate(tokens):
-            if new:
-                block[slot, width - len(new) :] = torch.tensor(new)
-                own[slot, width - len(new) :] = True
+        block = torch.tensor([[*[self._pad] * (width - len(new)), *new] for new in tokens])
+        own = torch.arange(width) >= width - torch.tensor(list(map(len, tokens)))[:, None]
         positions = self._cache.append_block(own)
         output = self._model(
             input_ids=block.to(self._model.device),

@@ -129,7 +129,7 @@ class TransformersBatch:
         return texts
 
     def _earlier(self, row: int, messages: Sequence[Message]) -> list[int]:
-        """Token ids of turns that were not played here, each turn by itself, as where they are played.
+        """Token ids of turns that were not played here.
 
         Raises:
             UserError: see _open_turn; or the template writes an answer elsewhere than behind the opening of its turn.
@@ -137,18 +137,25 @@ class TransformersBatch:
         assert len(messages) % 2 == 0, "a conversation goes on after a turn of the assistant"
         tokens: list[int] = []
         for heard, said in zip(messages[::2], messages[1::2], strict=True):
-            tokens += self._open_turn(row, heard["content"])
-            opened = self._render(self._messages[row], open_turn=True)
+            opened, start = self._opened(row, heard["content"])
             self._messages[row].append(said)
             text = self._render(self._messages[row])
             ending = self._ending(text)
             if ending <= len(opened) or not text.startswith(opened):
                 raise self._refusal()
-            tokens += self._tokenizer(text[len(opened) : ending], add_special_tokens=False)["input_ids"]
+            tokens += self._tokens(text[:ending], start)
         return tokens
 
     def _open_turn(self, row: int, observation: str) -> list[int]:
         """Token ids of the user turn and of the opening of the assistant turn.
+
+        Raises:
+            UserError: see _opened.
+        """
+        return self._tokens(*self._opened(row, observation))
+
+    def _opened(self, row: int, observation: str) -> tuple[str, int]:
+        """The conversation with the user turn and the opening of the assistant turn, and where it ended before.
 
         Raises:
             UserError: the chat template has no end token after an assistant turn, or rewrites earlier turns.
@@ -161,7 +168,15 @@ class TransformersBatch:
         text = self._render(messages, open_turn=True)
         if (before and not ending) or text[:ending] != before[:ending]:
             raise self._refusal()
-        return self._tokenizer(text[ending:], add_special_tokens=False)["input_ids"]
+        return text, ending
+
+    def _tokens(self, text: str, start: int) -> list[int]:
+        """Token ids of a conversation from `start` on, where it begins or an end token ends, as they are in the whole.
+
+        Read with that end token in front: some tokenizers mark the beginning of a text, and of nothing within it.
+        """
+        end = next((end for end in self._end_texts() if start and text.endswith(end, 0, start)), "")
+        return self._tokenizer(end + text[start:], add_special_tokens=False)["input_ids"][bool(end) :]
 
     def _ending(self, text: str) -> int:
         """Where the last end token of a rendered conversation ends; 0 where there is none."""

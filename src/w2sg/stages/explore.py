@@ -52,5 +52,6 @@ def main(params: Params, *, environment: str, role: Role, seed: int) -> None:
         for name, own in of_player.items():
             play = rollouts.player(checkpoints[name], name=f"{name}_{role}")
             played |= {(each.task_id, each.sample): each for each in play(own)}
+            del play  # its model, before the next one is loaded
         in_order = [played[request.task.task_id, request.sample] for request in wanted]
         write_trajectories(layout.explore(environment, seed, role), in_order)

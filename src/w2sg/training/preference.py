@@ -143,7 +143,9 @@ def _settings(dpo: Dpo, *, rows: int, folder: str, seed: int, recompute: bool) -
         **trainer_arguments(dpo.optimization, rows=rows, folder=folder, seed=seed, recompute=recompute),
         beta=dpo.beta,
         loss_type=["sigmoid"],
-        precompute_ref_log_probs=True,
+        # Nothing is precomputed here; without it TRL would load a reference beside a model that has no adapters, and
+        # with it, it hashes all weights, on the host.
+        precompute_ref_log_probs=dpo.lora is None,
         remove_unused_columns=False,
     )
 

@@ -17,11 +17,14 @@ from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedM
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from w2sg.agents.kernels import without_plans
 from w2sg.agents.windows import Mask, Windows
 from w2sg.training.tries import Block, Trie, blocks, build
 
 NAME = "w2sg_tree"
 FUSED = "sdpa"
+# Numbers of the smallest type in 16 bytes: the memory-efficient kernel refuses a mask that begins elsewhere.
+_ALIGNED = 8
 # Largest difference of a logit between a packed sequence and its row, in standard deviations of the logits: rounding.
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.3}
 
@@ -36,6 +39,12 @@ class Blocks:
     def own(self) -> list[int]:
         """Tokens of each block."""
         return [block.end - block.begin for block in self.cut]
+
+    @cached_property
+    def stretches(self) -> list[int]:
+        """Lengths of each block's mask and of what fills it up behind (`masks`), in turn."""
+        sizes = [count * block.keys for count, block in zip(self.own, self.cut, strict=True)]
+        return [length for size in sizes for length in (size, -size % _ALIGNED)]
 
     @cached_property
     def limits(self) -> list[int]:
@@ -70,7 +79,7 @@ def attend(
 
     Args:
         query, key, value: shape (1, heads, tokens, width).
-        attention_mask: of all blocks, one after the other (`masks`).
+        attention_mask: of all blocks (`masks`).
     """
     if blocks is None:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **options)
@@ -78,9 +87,7 @@ def attend(
     # The gradient of a split is one tensor; those of as many slices would be as many of the whole row's size.
     own = [each.split(blocks.own, dim=2) for each in (query, key, value)]
     above = [each.split(blocks.pieces, dim=2) for each in (key, value)]
-    masks = attention_mask.flatten().split(
-        [count * block.keys for count, block in zip(blocks.own, blocks.cut, strict=True)]
-    )
+    masks = attention_mask.flatten().split(blocks.stretches)[::2]
     found = []
     for number, pieces in enumerate(blocks.above):
         queries, *seen = (each[number] for each in own)
@@ -98,9 +105,11 @@ AttentionMaskInterface.register(NAME, sdpa_mask)
 def masks(windows: Windows, trie: Trie, cut: Blocks, *, dtype: torch.dtype) -> Mask:
     """What a model takes as its attention mask: which keys a block's queries see, all blocks one after the other.
 
+    Each is filled up with zeros, so that the next one begins where CUDA's kernels read (`_ALIGNED`).
+
     Returns:
-        Numbers to be added to the scores, shape (1, 1, 1, sum over blocks of queries times keys), by the kind of the
-        layer if the model tells kinds apart.
+        Numbers to be added to the scores, shape (1, 1, 1, sum of `Blocks.stretches`), by the kind of the layer if the
+        model tells kinds apart.
     """
     found: dict[str, list[torch.Tensor]] = {}
     by_kind = True
@@ -115,7 +124,7 @@ def masks(windows: Windows, trie: Trie, cut: Blocks, *, dtype: torch.dtype) -> M
         depths = torch.from_numpy(np.minimum(trie.depths[keys], deepest - 1))
         for kind, added in (within if isinstance(within, dict) else {"": within}).items():
             seen = added[0, 0][:, depths].masked_fill_(~above, torch.finfo(dtype).min)
-            found.setdefault(kind, []).append(seen.flatten())
+            found.setdefault(kind, []).append(torch.nn.functional.pad(seen.flatten(), (0, -seen.numel() % _ALIGNED)))
     flat = {kind: torch.cat(each)[None, None, None] for kind, each in found.items()}
     return flat if by_kind else flat[""]
 
@@ -123,6 +132,7 @@ def masks(windows: Windows, trie: Trie, cut: Blocks, *, dtype: torch.dtype) -> M
 @contextmanager
 def tree_attention(*models: PreTrainedModel) -> Iterator[None]:
     """Let models read tries where they are given `blocks`, and rows as ever where not."""
+    without_plans(models[0].device)
     former = [model.config._attn_implementation for model in models]
     for model in models:
         model.set_attn_implementation(NAME)
