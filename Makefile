@@ -119,6 +119,10 @@ chaos: install
 # On a processor: make twin TWIN=twin_smoke
 TWIN ?= twin
 
+# Stages side by side share the card's memory. A cache that grows leaves blocks behind that are too small for it, and a
+# neighbour cannot have them.
+twin: CORES = 2
+twin: export PYTORCH_ALLOC_CONF ?= expandable_segments:True
 twin: install
 	python workflow/studies/workspace.py params/$(TWIN).yaml .$(TWIN)
 	cd .$(TWIN) && snakemake --cores $(CORES)

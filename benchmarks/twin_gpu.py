@@ -1,4 +1,4 @@
-"""The twin on a GPU without a network: `python benchmarks/twin_gpu.py [--cores 6]` in a folder that was prepared.
+"""The twin on a GPU without a network: `python benchmarks/twin_gpu.py [--cores 2]` in a folder that was prepared.
 
 docs/models.md says how the folder is prepared. Says first what is missing, what will be done and how long that takes,
 then runs the stages that are stale (`w2sg run`). Stopped, it goes on where it was.
@@ -16,6 +16,8 @@ from pathlib import Path
 sys.path.insert(0, "src")
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, ("src", os.environ.get("PYTHONPATH"))))
 os.environ["HF_HUB_OFFLINE"] = "1"
+# A cache that grows leaves blocks behind that are too small for it, and a neighbour on the card cannot have them.
+os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 from w2sg.commands.run import lock_file, schedule, stage_table
 from w2sg.commands.run.stage_table import Stage
@@ -99,7 +101,7 @@ def _digests(stage: str) -> list[Path]:
 def main() -> int:
     """Look, say, run."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cores", type=int, default=6, help="stages side by side")
+    parser.add_argument("--cores", type=int, default=2, help="stages side by side, which share the card's memory")
     parser.add_argument("-n", "--dry-run", action="store_true", help="only look and say")
     options = parser.parse_args()
     try:

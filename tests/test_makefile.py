@@ -44,6 +44,8 @@ STUDY, MAP = "workflow/studies/study.py", "workflow/studies/regime_map.py"
         (["run", "SCRATCH=0"], "published.py fetch"),
         (["run", "SCRATCH="], "published.py fetch"),
         (["run", "SCRATCH=1"], "published.py compare .scratch"),
+        (["twin"], "cd .twin && snakemake --cores 2"),
+        (["twin", "TWIN=twin_smoke", "CORES=1"], "cd .twin_smoke && snakemake --cores 1"),
         (["fuzz", "SEED=2"], "-m fuzz 2000 --seed 2"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",

@@ -4,13 +4,14 @@ import math
 import pytest
 import torch
 from datasets import Dataset
-from transformers import LlamaForCausalLM, TrainerCallback
+from transformers import LlamaForCausalLM, PreTrainedModel, Trainer, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
 from w2sg.config.rosters import PreferenceMethod
 from w2sg.config.training import Dpo, Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair
+from w2sg.training import preference as stage
 from w2sg.training import trainer_setup
 from w2sg.training.preference import train_dpo
 from w2sg.training.preference_card import card
@@ -174,6 +175,21 @@ def test_plain_pairs_train_as_with_trl_alone(
     theirs = weights(trainer.model)
     for name, kept in steady.items():
         torch.testing.assert_close(weights(ours)[name][kept], theirs[name][kept], atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.25])
+def test_adapters_drop_what_they_are_told_to(model, tokenizer, pairs, reference, dpo, dropout, monkeypatch) -> None:
+    """TRL turns dropout off unless it is told otherwise."""
+    found: list[set[float]] = []
+
+    def look(trainer: Trainer) -> PreTrainedModel:
+        found.append({each.p for each in trainer.model.modules() if isinstance(each, torch.nn.Dropout)})
+        return trainer.model
+
+    monkeypatch.setattr(stage, "run", look)
+    settings = dpo.model_copy(update={"lora": LORA.model_copy(update={"dropout": dropout})})
+    train_dpo(model, tokenizer, pairs, reference, dpo=settings, seed=0)
+    assert found == [{dropout} if dropout else set()]
 
 
 @pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "lora"])

@@ -1,4 +1,4 @@
-"""A model behind a server that speaks the OpenAI-compatible API of vLLM, SGLang, TGI and `transformers serve`."""
+"""A model behind a server that speaks the OpenAI-compatible API of vLLM, SGLang and `transformers serve`."""
 
 import json
 import os

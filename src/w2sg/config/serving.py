@@ -10,7 +10,7 @@ from w2sg.contracts.errors import named
 
 
 class Backend(Section):
-    """A server with the OpenAI-compatible API of vLLM, SGLang, TGI and `transformers serve` (docs/server.md)."""
+    """A server with the OpenAI-compatible API of vLLM, SGLang and `transformers serve` (docs/server.md)."""
 
     url: str
     """Where the API begins, mostly `http://HOST:PORT/v1`."""

@@ -54,7 +54,8 @@ def train_dpo(
 
     A margin is beta ((p+ - r+) - (p- - r-)), p and r being the log-probabilities of policy and reference. `likelihood`
     adds its multiple of the mean over pairs of -p+ / n+, n+ being the chosen side's scored tokens (RPO; Pang et al.,
-    2024, arXiv 2404.19733). The same seed, data and machine give the same weights. `model` is changed in place.
+    2024, arXiv 2404.19733). The same seed, data and processor give the same weights; a GPU adds up in no fixed order.
+    `model` is changed in place.
 
     Args:
         reference_turns: what `turn_logprobs` gave for these pairs under the reference.
@@ -146,6 +147,7 @@ def _settings(dpo: Dpo, *, rows: int, folder: str, seed: int, recompute: bool) -
         # Nothing is precomputed here; without it TRL would load a reference beside a model that has no adapters, and
         # with it, it hashes all weights, on the host.
         precompute_ref_log_probs=dpo.lora is None,
+        disable_dropout=dpo.lora is None or not dpo.lora.dropout,  # TRL's default would undo that of the adapters
         remove_unused_columns=False,
     )
 
