@@ -35,27 +35,33 @@ version = "1.0"
 """
 
 
-def write_wheel(folder: Path, name: str, version: str) -> None:
+def write_wheel(folder: Path, name: str, version: str, requires: str | None = None) -> None:
     """A wheel with one module that knows its version."""
+    metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    metadata += f"Requires-Dist: {requires}\n" if requires else ""
     info = f"{name}-{version}.dist-info"
     with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
         wheel.writestr(f"{name}.py", f"version = {version!r}\n")
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        wheel.writestr(f"{info}/METADATA", metadata)
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
 
 
 def write_locks(project: Path, version: str) -> None:
     """Lock files that name the toys in a version."""
-    (project / "requirements.lock").write_text(f"--only-binary :all:\nsetuptools=={version}\ntoy=={version}\n")
+    pins = "".join(f"{name}=={version}\n" for name in ("setuptools", "torch", "toy"))
+    (project / "requirements.lock").write_text(f"--only-binary :all:\n{pins}")
+    (project / "requirements-cuda.lock").write_text(f"toycuda=={version}\n")
     (project / "requirements-test.lock").write_text(f"toytest=={version}\n")
 
 
 @pytest.fixture(scope="module")
 def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two versions of each; torch is a build like that for CUDA, which names what the lock file does not."""
     folder = tmp_path_factory.mktemp("wheels")
-    for name in ("setuptools", "toy", "toytest"):
-        for version in ("99.1", "99.2"):
+    for version in ("99.1", "99.2"):
+        write_wheel(folder, "torch", version, requires="toycuda")
+        for name in ("setuptools", "toy", "toycuda", "toytest"):
             write_wheel(folder, name, version)
     return folder
 
@@ -87,7 +93,7 @@ def make(wheels: Path) -> Make:
 def installed(project: Path) -> dict[str, str]:
     """Toys that the environment's python can import, and their versions."""
     found = {}
-    for name in ("toy", "toytest"):
+    for name in ("toy", "toycuda", "toytest"):
         script = f"import {name}; print({name}.version)"
         done = subprocess.run([project / ".venv/bin/python", "-c", script], capture_output=True, text=True, cwd="/")
         if done.returncode == 0:
@@ -146,14 +152,14 @@ def test_an_environment_that_is_not_whole_is_made_anew(
 def test_tests_add_to_an_installation_and_a_changed_lock_file_is_followed(project: Path, make: Make) -> None:
     write_locks(project, "99.1")
     assert make(project, "install-test").returncode == 0
-    assert installed(project) == {"toy": "99.1", "toytest": "99.1"}
+    assert installed(project) == {"toy": "99.1", "toycuda": "99.1", "toytest": "99.1"}
     assert make(project, "--question", "install-test").returncode == 0
     write_locks(project, "99.2")
     assert make(project, "--question", "install").returncode == 1
     assert make(project, "install").returncode == 0
-    assert installed(project) == {"toy": "99.2", "toytest": "99.1"}
+    assert installed(project) == {"toy": "99.2", "toycuda": "99.2", "toytest": "99.1"}
     assert make(project, "install-test").returncode == 0
-    assert installed(project) == {"toy": "99.2", "toytest": "99.2"}
+    assert installed(project) == {"toy": "99.2", "toycuda": "99.2", "toytest": "99.2"}
 
 
 def test_what_would_have_to_be_built_is_refused_and_a_failure_is_not_taken_for_an_installation(

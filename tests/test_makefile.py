@@ -3,8 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
-import zipfile
 from pathlib import Path
 
 import pytest
@@ -77,29 +75,3 @@ def test_what_would_play_something_else_is_refused(project: Path, words: list[st
     for done in (make(project, *words), make(project, words[0], **dict(word.split("=") for word in words[1:]))):
         (line,) = done.stderr.splitlines()
         assert done.returncode == 2 and why in line, line
-
-
-def test_a_build_of_torch_that_needs_more_gets_it_at_the_pinned_version(project: Path, tmp_path: Path) -> None:
-    """As PyPI's build for CUDA does; what make says is run with wheels of a folder."""
-    (line,) = (line for line in make(project, "install").stdout.splitlines() if line.endswith(" torch"))
-    _wheel(tmp_path, "torch", "2.13.0", "toy-cuda>=1")
-    for version in ("1.0", "2.0"):
-        _wheel(tmp_path, "toy_cuda", version)
-    (tmp_path / "requirements.lock").write_text("--only-binary :all:\ntorch==2.13.0\n")
-    (tmp_path / "requirements-cuda.lock").write_text("toy-cuda==1.0\n")
-    subprocess.run([sys.executable, "-m", "venv", ".venv"], cwd=tmp_path, check=True)
-    pip = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path), "PIP_CONFIG_FILE": os.devnull}
-    for command in (".venv/bin/python -m pip install --quiet --no-deps torch", line, line):
-        subprocess.run(command.split(), cwd=tmp_path, env=pip, check=True, capture_output=True)
-    (site,) = (tmp_path / ".venv/lib").glob("python*/site-packages")
-    assert [path.name for path in site.glob("toy_cuda*")] == ["toy_cuda-1.0.dist-info"]
-
-
-def _wheel(folder: Path, name: str, version: str, *requires: str) -> None:
-    """An empty package of this name in a file that pip installs."""
-    info = f"{name}-{version}.dist-info"
-    metadata = [f"Name: {name}", f"Version: {version}", *(f"Requires-Dist: {text}" for text in requires), ""]
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{info}/METADATA", "\n".join(["Metadata-Version: 2.1", *metadata]))
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")

