@@ -40,6 +40,7 @@ LONGEST = (
     "test_install.py",
     "stages/test_launch.py",
     "training/test_processes.py",
+    "training/test_real_model.py",
     "test_gpu_benchmark.py",
     "training/test_adapter_folders.py",
     "environments/test_scienceworld_environment.py",
