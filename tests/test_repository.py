@@ -128,7 +128,8 @@ def hand_written() -> list[Path]:
     listed = subprocess.run(
         ["git", "ls-files", "*.md"], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout.split()
-    tables = ("docs/study/", "docs/dose/", "docs/run/", "docs/credit/", "docs/iteration/", "docs/chain/", "docs/map/")
+    folders = ("study", "dose", "middle", "run", "credit", "iteration", "chain", "map")
+    tables = tuple(f"docs/{folder}/" for folder in folders)
     return [ROOT / name for name in listed if name not in made and not name.startswith(tables)]
 
 
