@@ -7,11 +7,12 @@ import logging
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
-from snakemake_dvc import warm
+from snakemake_dvc import cards, warm
 from snakemake_dvc.patches import commands_started_by, hashing_unlocked, inputs_as_at_the_start
 from snakemake_dvc.stages import BridgeError, one_line_errors, open_repo
 from snakemake_dvc.writes import write_whole
@@ -50,7 +51,8 @@ def run_stage(name: str, stamp: str) -> None:
         environment_of_jobs(),
         _only_run(name),
         one_line_errors(),
-        commands_started_by(warm.popen_for),
+        contextlib.ExitStack() as held,
+        commands_started_by(functools.partial(_popen_for, held)),
         inputs_as_at_the_start(),
         hashing_unlocked(),
         open_repo() as repo,
@@ -62,6 +64,17 @@ def run_stage(name: str, stamp: str) -> None:
         finally:
             logger.setLevel(quiet)
     touch(stamp)
+
+
+def _popen_for(held: contextlib.ExitStack, meta: Mapping[str, Any]) -> Callable[..., Any]:
+    """What starts a stage's command: warm, if the stage is, on cards that are its own until `held` closes."""
+    start = warm.popen_for(meta)
+
+    def popen(command: list[str], **options: Any) -> Any:
+        options["env"] = held.enter_context(cards.shared_out(options["env"], count=meta.get("gpu", 1), locks=LOCKS))
+        return start(command, **options)
+
+    return popen
 
 
 def run_stage_here(name: str) -> None:

@@ -29,6 +29,7 @@ from typing import Any
 FREE = {
     *("PATH", "PYTHONPATH", "PYTHONUNBUFFERED", "DVC_ROOT", "DVC_STAGE", "SHLVL", "PWD", "OLDPWD", "_"),
     *("TMPDIR", "TEMPDIR", "TMP", "TEMP"),
+    "CUDA_VISIBLE_DEVICES",  # read when a GPU is opened, which imports may not
 }
 # These come from Snakemake, for each job; the first job's are those of the imports.
 THREADS = ("_NUM_THREADS", "_MAXIMUM_THREADS")

@@ -149,6 +149,27 @@ def test_stages_that_are_named_run_with_what_they_need(work: Path, run: Run) -> 
     assert run("a-7", status=2) == "w2sg run: a-7: no such stage; dvc.yaml has code, draw, sum\n"
 
 
+def test_stages_side_by_side_are_spread_over_the_cards(work: Path, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6")
+    table = """\
+stages:
+  one:
+    foreach: [a, b]
+    do:
+      cmd: "echo $CUDA_VISIBLE_DEVICES > ${item}; while ! test -s a || ! test -s b || ! test -s c; do sleep 0.01; done"
+      outs: ["${item}"]
+  two: {cmd: "echo $CUDA_VISIBLE_DEVICES > c", outs: [c], meta: {gpu: 2}}
+  none: {cmd: "echo $CUDA_VISIBLE_DEVICES > d", deps: [a, b, c], outs: [d], meta: {gpu: 0}}
+  all: {cmd: "echo $CUDA_VISIBLE_DEVICES > e", deps: [d], outs: [e], meta: {gpu: 3}}
+"""
+    (work / "dvc.yaml").write_text(table)
+    run("--cores", "3")
+    seen = {name: (work / name).read_text().strip() for name in "abcde"}
+    assert seen == {"a": "3", "b": "5", "c": "6,3", "d": "3,5,6", "e": "3,5,6"}
+    (work / "dvc.yaml").write_text(table.replace("gpu: 2", "gpu: -1"))
+    assert run(status=2) == "w2sg run: dvc.yaml: stages.two.meta.gpu: -1; expected a number from 0\n"
+
+
 def test_dvc_takes_the_work_over(work: Path, run: Run) -> None:
     run()
     ran(work)
@@ -184,7 +205,7 @@ def test_a_failure_stops_what_follows_and_the_rest_goes_on_later(work: Path, run
         ("dvc.yaml", "outs: [results/all]", "outs: [{results/all: {cache: false}}]", "dvc.yaml: stages.sum: "),
         ("dvc.yaml", "meta: {first: true}", "frozen: true", "dvc.yaml: stages.code: frozen: not known to `w2sg run`"),
         ("params.yaml", "seeds: [", "seeds: 5 #[", "params.yaml: seeds is 5, but stage "),
-        ("dvc.yaml", "meta: {first: true}", "meta: {threads: x}", "dvc.yaml: stages.code: cmd "),
+        ("dvc.yaml", "meta: {first: true}", "meta: {threads: x}", "dvc.yaml: stages.code.meta.threads: "),
         ("dvc.yaml", "    deps: [source]", "    deps: 3", "dvc.yaml: stages.code: not a stage as DVC"),
         (".dvcignore", "/logs", "a/b", ".dvcignore: a/b: not known to `w2sg run`"),
     ],

@@ -175,6 +175,20 @@ def test_what_cannot_be_warm_runs_all_the_same(warmed: Toy) -> None:
 
 
 @pytest.mark.slow
+def test_warm_jobs_side_by_side_see_different_cards(warmed: Toy) -> None:
+    write(warmed, one=stage("one"), two=stage("two"))
+    for name in ("one", "two"):
+        (warmed.path / f"block-{name}").touch()
+    process = warmed.start("snakemake", "--cores", "2", screen="cards", CUDA_VISIBLE_DEVICES="2,6")
+    wait_until(lambda: len(started(warmed)) == 2)
+    for name in ("one", "two"):
+        (warmed.path / f"block-{name}").unlink()
+    assert process.wait(60) == 0
+    assert all(preloaded for _, _, preloaded in started(warmed).values())
+    assert sorted(said(warmed, name)["env"]["CUDA_VISIBLE_DEVICES"] for name in ("one", "two")) == ["2", "6"]
+
+
+@pytest.mark.slow
 def test_without_stale_warm_stages_there_is_no_parent(warmed: Toy) -> None:
     (warmed.path / "block-one").touch()
     looking = warmed.snakemake("-n")

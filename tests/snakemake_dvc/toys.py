@@ -49,12 +49,18 @@ class Toy:
     def snakemake(self, *arguments: str, check: bool = True) -> str:
         return self.run("snakemake", *(arguments or ("--cores", "4")), check=check).stdout
 
-    def start(self, *command: str, screen: str) -> subprocess.Popen[str]:
+    def start(self, *command: str, screen: str, **env: str) -> subprocess.Popen[str]:
         """The command in a session of its own, under way; its output goes to the file `screen` in logs/."""
         (self.path / "logs").mkdir(exist_ok=True)
         with open(self.path / "logs" / screen, "w") as file:
             return subprocess.Popen(
-                command, cwd=self.path, env=self.env, text=True, stdout=file, stderr=file, start_new_session=True
+                command,
+                cwd=self.path,
+                env=self.env | env,
+                text=True,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
             )
 
     def processes(self) -> list[psutil.Process]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
@@ -88,6 +89,7 @@ class _Run:
         self._entries, self._contents = lock_file.read(), lock_file.Contents()
         self._waiting: list[Stage] = []
         self._running: dict[Future[int], Stage] = {}
+        self._cards, self._taken = _cards(), dict[Future[int], list[str]]()
         self._failed: list[str] = []
         self._ran = 0
 
@@ -99,10 +101,13 @@ class _Run:
                 self._take_ready()
                 while not self._failed and self._waiting and self._fits(self._waiting[0]):
                     stage = self._waiting.pop(0)
-                    self._running[pool.submit(_execute, stage)] = stage
+                    chosen = self._choose(stage.cards)
+                    future = pool.submit(_execute, stage, chosen)
+                    self._running[future], self._taken[future] = stage, chosen
                 if not self._running:
                     break
                 for future in wait(self._running, return_when=FIRST_COMPLETED).done:
+                    del self._taken[future]
                     self._end(self._running.pop(future), future.result())
         for line in self._failed:
             print(f"w2sg run: {line}", file=sys.stderr)
@@ -125,6 +130,13 @@ class _Run:
         busy = sum(min(each.threads, self._cores) for each in self._running.values())
         return busy + min(stage.threads, self._cores) <= self._cores
 
+    def _choose(self, count: int) -> list[str]:
+        """Where there are more GPUs than a stage uses, those that the fewest stages have."""
+        if not 0 < count < len(self._cards):
+            return []
+        users = Counter(card for cards in self._taken.values() for card in cards)
+        return sorted(self._cards, key=users.__getitem__)[:count]
+
     def _end(self, stage: Stage, status: int) -> None:
         self._contents.forget(stage.outs)
         if status:
@@ -145,8 +157,19 @@ def _unfinished(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
 
 
-def _execute(stage: Stage) -> int:
-    """Run a command of the stage table, its outputs removed before, as DVC does."""
+def _cards() -> list[str]:
+    """The GPUs that there are, by CUDA's names for them."""
+    if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    return [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))]
+
+
+def _execute(stage: Stage, cards: Sequence[str]) -> int:
+    """Run a command of the stage table, its outputs removed before, as DVC does.
+
+    Args:
+        cards: the only GPUs that it sees; all if none are named.
+    """
     for out in map(Path, stage.outs):
         for old in (out, *_unfinished(out)):
             if old.is_dir():
@@ -154,7 +177,8 @@ def _execute(stage: Stage) -> int:
             else:
                 old.unlink(missing_ok=True)
         out.parent.mkdir(parents=True, exist_ok=True)
-    return subprocess.run(stage.command, shell=True, env=_environment()).returncode
+    visible = {"CUDA_VISIBLE_DEVICES": ",".join(cards)} if cards else {}
+    return subprocess.run(stage.command, shell=True, env=_environment() | visible).returncode
 
 
 def _environment() -> dict[str, str]:

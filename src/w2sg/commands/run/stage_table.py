@@ -23,6 +23,7 @@ class Stage:
         deps: files and folders that it reads.
         params: values of params.yaml by dotted key; all of them by first key where it reads the whole file.
         outs: files and folders that it writes.
+        cards: GPUs that it uses where there are several, `gpu` of `meta`.
         check: the command that says whether the parameters are right, of `meta`.
     """
 
@@ -32,6 +33,7 @@ class Stage:
     params: dict[str, Any]
     outs: tuple[str, ...]
     threads: int
+    cards: int = 1
     check: str | None = None
 
 
@@ -136,19 +138,23 @@ def _stage(name: str, entry: dict[str, Any], values: dict[str, Any]) -> Stage:
                 "must lie below the project's folder"
             )
     meta = entry.get("meta") or {}
-    command, threads, check = entry["cmd"], meta.get("threads", 1), meta.get("check")
-    if not isinstance(command, str) or type(threads) is not int or threads < 1 or not isinstance(check, str | None):
-        found = f"cmd {shown(command)}, meta.threads {shown(threads)}, meta.check {shown(check)}"
-        raise UserError(
-            f"{TABLE}: stages.{named(name)}: {found}; expected a command, a number from 1, a command or none"
-        )
+    command, check = entry["cmd"], meta.get("check")
+    if not isinstance(command, str) or not isinstance(check, str | None):
+        found = f"cmd {shown(command)}, meta.check {shown(check)}"
+        raise UserError(f"{TABLE}: stages.{named(name)}: {found}; expected a command, a command or none")
+    counts = {}
+    for key, least in (("threads", 1), ("gpu", 0)):
+        counts[key] = count = meta.get(key, 1)
+        if type(count) is not int or count < least:
+            raise UserError(f"{TABLE}: stages.{named(name)}.meta.{key}: {shown(count)}; expected a number from {least}")
     return Stage(
         name=name,
         command=command,
         deps=tuple(_paths(name, entry.get("deps", []))),
         params=params,
         outs=tuple(outs),
-        threads=threads,
+        threads=counts["threads"],
+        cards=counts["gpu"],
         check=check,
     )
 
