@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from w2sg.config.data import Pairs
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.pairs import Pair
 from w2sg.contracts.paths import DemonstrationPath
@@ -214,7 +215,7 @@ def inputs(*, tasks: int = 40, seeds: Sequence[int] = (0,), resamples: int = 500
             "inference": {},
         },
         resampling=Resampling(resamples=resamples, confidence=0.95, seed=0),
-        minimum_gap=0.0,
+        pairs=Pairs(minimum_gap=0.0, whole_path=False, turns=None, aggregate="mean"),
         episodes=evaluation(tasks=tasks, seeds=seeds),
         explorations=[Exploration.count("alfworld", seed=0, quality=summary, pairs=found, paths=paths)],
         trees={"alfworld": trees},

@@ -3,9 +3,13 @@
 from dataclasses import replace
 from xml.etree import ElementTree
 
+import pytest
+
+from w2sg.config.data import Aggregate
 from w2sg.contracts.trajectories import Step
 from w2sg.evaluation.report import viewer
 from w2sg.trees import merging
+from w2sg.trees.pairs import tree_pairs
 
 from .builders import WAYS, episode, path_of, trajectory, tree
 
@@ -42,6 +46,15 @@ def test_success_failure_and_partings_look_different() -> None:
     assert viewer.tree_svg(tree(), minimum_gap=0.9).count("Here outcomes part") == 2
 
 
+@pytest.mark.parametrize("aggregate", ["mean", "max"])
+def test_diamonds_are_where_pairs_are_made(aggregate: Aggregate) -> None:
+    ways = [(("look", "take mug 1"), 1.0), (("look", "go to drawer 1"), 0.0), (("inventory",), 0.5)]
+    drawn = tree(ways=ways)
+    pairs = tree_pairs([drawn], minimum_gap=0.1, aggregate=aggregate)
+    svg = viewer.tree_svg(drawn, minimum_gap=0.1, aggregate=aggregate)
+    assert svg.count("Here outcomes part") == len(pairs) == (1 if aggregate == "mean" else 2)
+
+
 def test_colours_run_from_red_over_amber_to_green() -> None:
     assert [viewer._colour(score) for score in (0.0, 0.5, 1.0)] == ["#c43c1e", "#d6aa3c", "#008c64"]
 
@@ -72,9 +85,9 @@ def test_the_tree_with_most_partings_that_fits_is_chosen() -> None:
     long = tree(task="long", ways=[*WAYS, (("go to fridge 1", *["look"] * 80), 0.0), (("look", "look"), 1.0)])
     lost = tree(task="lost", ways=[(("look",), 0.0), (("go to drawer 1",), 0.0)])
     trees = {t.task_id: t for t in (plain, rich, long, lost)}
-    assert viewer.choose_tree(trees, minimum_gap=0.0) is rich
-    assert viewer.choose_tree({"long": long}, minimum_gap=0.0) is long
-    assert viewer.choose_tree({"lost": lost}, minimum_gap=0.0) is None
+    assert viewer.choose_tree(trees, minimum_gap=0.0, aggregate="mean") is rich
+    assert viewer.choose_tree({"long": long}, minimum_gap=0.0, aggregate="mean") is long
+    assert viewer.choose_tree({"lost": lost}, minimum_gap=0.0, aggregate="mean") is None
 
 
 def test_episodes_are_of_the_task_where_scores_differ_most() -> None:

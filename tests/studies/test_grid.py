@@ -221,3 +221,7 @@ def test_what_reaches_no_method_is_not_varied(values: dict[str, Any]) -> None:
     values["imitation"]["w2s_mcts"]["data"] = "first"
     with pytest.raises(UserError, match=r"^params\.yaml: imitation\.w2s_mcts\.data: .* of first; write mcts"):
         plan(values, [3], [0.5])
+    # The expert is held against the samples of the trees, so that their breadth counts.
+    values["preference"]["w2s_dpo"]["data"] = "expert"
+    values["imitation"]["w2s_mcts"]["data"] = "mcts"
+    assert plan(values, [3], [0.5]) == [(6, 0.1), (3, 0.1), (6, 0.5)]

@@ -9,6 +9,7 @@ from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.messages import Message
 from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.samples import best_sample
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.contracts.turns import parse_response
@@ -75,7 +76,7 @@ def chosen(settings: Params, *, environment: str, seed: int, most: int) -> list[
     for name, group in groupby(explored["weak"], key=lambda sample: sample.task_id):
         if name in only:
             # As the stage paths chooses it.
-            best = min((s for s in group if s.sample < breadth), key=lambda s: (-s.score, len(s.steps), s.sample))
+            best = best_sample(sample for sample in group if sample.sample < breadth)
             found.append(Recorded(seed, "best_of_m", tasks[name], best.messages(prompt=text), best.score))
     methods = [name for name, method in settings.imitation.items() if method.data == "mcts"]
     for path in DemonstrationPath.read(layout.paths(environment, seed, methods[0])) if methods else ():

@@ -27,6 +27,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
 import snakemake_dvc
 from w2sg.config import params
 from w2sg.config.params import Params
+from w2sg.config.rosters import TREELESS_PAIRS, TREELESS_PATHS
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import NUMBERS, Once, Parser, from_zero, status
@@ -40,8 +41,6 @@ BETAS = (0.05, 0.1, 0.5)
 LEAST_BREADTH = 3
 ROSTERS = ("preference", "imitation")
 PARAMS, LOGS = Path("params.yaml"), Path("logs")
-# What is learnt from no tree, or from the first sample of each.
-WITHOUT_TREES = ("eto", "ceiling", "first", "expert", "demonstrations")
 
 
 @dataclass(frozen=True)
@@ -154,13 +153,13 @@ def check_axes(settings: Params, *, breadths: Collection[int], betas: Collection
             wanted = f"let it be null, or vary the breadth alone (--beta {settings.dpo.beta:g})"
             raise UserError(f"params.yaml: preference.{name}.dpo: dpo.beta does not reach its own training; {wanted}")
     imitating = {name: method for name, method in settings.imitation.items() if name in grid.MODELS}
-    data: dict[str, tuple[str, str]] = {}
-    data |= {f"preference.{name}.data": (method.data, "tree") for name, method in chosen.items()}
-    data |= {f"imitation.{name}.data": (method.data, "mcts") for name, method in imitating.items()}
-    for key, (kind, right) in data.items() if breadths else ():
-        if kind in WITHOUT_TREES:
+    data: list[tuple[str, str, Sequence[str], str]] = []
+    data += [(f"preference.{name}", method.data, TREELESS_PAIRS, "tree") for name, method in chosen.items()]
+    data += [(f"imitation.{name}", method.data, TREELESS_PATHS, "mcts") for name, method in imitating.items()]
+    for key, kind, treeless, right in data if breadths else ():
+        if kind in treeless:
             wanted = f"write {right}, or vary beta alone (--breadth {settings.tree.breadth})"
-            raise UserError(f"params.yaml: {key}: tree.breadth changes nothing of {kind}; {wanted}")
+            raise UserError(f"params.yaml: {key}.data: tree.breadth changes nothing of {kind}; {wanted}")
 
 
 def check_points(runs: Sequence[Run], values: Mapping[str, Any]) -> None:

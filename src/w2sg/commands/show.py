@@ -14,7 +14,8 @@ from w2sg.contracts.errors import UserError, named
 from w2sg.contracts.files import reading
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.evaluation.measures.models import in_table_order, label
-from w2sg.evaluation.report.viewer import SEPARATOR, informative, path_nodes
+from w2sg.evaluation.report import viewer
+from w2sg.evaluation.report.viewer import SEPARATOR, path_nodes
 from w2sg.trees import tree as trees
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
@@ -50,7 +51,7 @@ def tree_lines(tree: TrajectoryTree, *, path: frozenset[int] = frozenset(), mini
 
     `*` marks where e* goes, `◆` where outcomes part by `minimum_gap` or more, `■` where samples end with that G.
     """
-    gaps = informative(tree, minimum_gap=minimum_gap)
+    gaps = viewer.gaps(tree, minimum_gap=minimum_gap, aggregate="mean")
     total = len(tree.trajectories)
     lines = [f"{tree.environment} {tree.task_id}: {total} samples, mean G {fmean(tree.scores(ROOT)):.2f}"]
     lines += ["", *_wrapped(tree.trajectories[0].steps[0].observation), ""]

@@ -97,6 +97,16 @@ class Embed(Section):
     """Sentences embedded at once."""
 
 
+# Which text of a step is compared; `exact` merges equal observations alone (A1).
+MergeKey = Literal["observation", "observation+thought", "exact"]
+# What the score of a branch is of the scores below it (A11).
+Aggregate = Literal["mean", "max"]
+# Which of two equal children e* takes: the one nearest to its best leaf, or the one searched more often (A2).
+Ties = Literal["shortest", "visits"]
+# Whose thoughts e* says: of the best sample that ends in its leaf, or of the first that came by each node (A6).
+Words = Literal["own", "first"]
+
+
 class TreeSettings(Section):
     """Trajectory trees (section 3.2, A1)."""
 
@@ -104,7 +114,7 @@ class TreeSettings(Section):
     """Samples of each task, the first ones, that make its tree."""
     similarity: Similarity
     """xi, the least cosine similarity of texts that are merged."""
-    merge_key: Literal["observation", "observation+thought", "exact"]
+    merge_key: MergeKey
     """Which text is compared; `exact` merges equal observations alone."""
 
 
@@ -129,7 +139,7 @@ class Pairs(Section):
     """Pairs of whole trajectories, the best against the worst, in the place of branches."""
     turns: Count | None
     """Turns of the agent on each side, from the diverging one on; null keeps both sides to their ends."""
-    aggregate: Literal["mean", "max"]
+    aggregate: Aggregate
     """What the score of a branch is of the scores below it."""
 
 
@@ -140,9 +150,9 @@ class Mcts(Section):
     """Weight of exploration in UCB."""
     iterations: Count
     """Searches from the root."""
-    ties: Literal["shortest", "visits"]
+    ties: Ties
     """Which of two equal children e* takes: the one nearest to its best leaf, or the one searched more often."""
-    words: Literal["own", "first"]
+    words: Words
     """Whose thoughts e* says: of the best sample that ends in its leaf, or of the first that came by each node."""
     minimum_score: Share
     """Least score of a path that is imitated."""

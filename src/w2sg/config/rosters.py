@@ -16,6 +16,9 @@ ModelName = Literal["sft_weak", "sft_strong", "base_weak", "base_strong"]
 # The sources that are made from the strong model's own exploration.
 STRONG_PAIRS: tuple[PairKind, ...] = ("eto", "ceiling")
 STRONG_PATHS: tuple[PathKind, ...] = ("strong", "both")
+# Those of which the breadth of a tree changes nothing. (Pairs of the expert are held against the samples of the trees.)
+TREELESS_PAIRS: tuple[PairKind, ...] = ("eto", "ceiling")
+TREELESS_PATHS: tuple[PathKind, ...] = ("first", "expert", "demonstrations")
 
 # Methods name folders, stages and rules; with what stands around it a name must fit a file name of 255 characters.
 MethodName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,63}$")]

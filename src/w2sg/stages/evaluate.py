@@ -11,6 +11,7 @@ from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.episodes import Episode, write_episodes
 from w2sg.contracts.files import write_json
+from w2sg.contracts.samples import best_sample
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures.scores import means
@@ -47,11 +48,11 @@ def _write_metrics(path: Path, episodes: list[Episode]) -> None:
 
 
 def best_by_task(trajectories: Iterable[Trajectory]) -> list[Trajectory]:
-    """Of each task's episodes that of highest G; then the shorter, then the first. Tasks in their first order."""
+    """Of each task's episodes the best one. Tasks in their first order."""
     samples: dict[str, list[Trajectory]] = {}
     for each in trajectories:
         samples.setdefault(each.task_id, []).append(each)
-    return [min(own, key=lambda sample: (-sample.score, len(sample.steps), sample.sample)) for own in samples.values()]
+    return [best_sample(own) for own in samples.values()]
 
 
 def _played(play: Play, contestant: Contestant, tasks: list[Task]) -> list[Trajectory]:

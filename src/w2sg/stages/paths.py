@@ -17,6 +17,7 @@ from w2sg.config.rosters import STRONG_PATHS, PathKind
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.paths import DemonstrationPath
+from w2sg.contracts.samples import best_sample
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Step, Trajectory, conversation, read_trajectories
 from w2sg.environments.certification import act_out, expected
@@ -95,7 +96,8 @@ def _candidates(
         for task_id, group in groupby(explored, key=lambda sample: sample.task_id):
             weak = trees[task_id].trajectories
             own = [sample for sample in group if sample.sample < len(weak)]
-            yield _best([*weak, *own] if kind == "both" else own)
+            # Where both are alike, the weak model's is taken.
+            yield _as_it_is(best_sample([*weak, *own] if kind == "both" else own))
         return
     if kind == "mcts":
         found = searches(trees, gamma=settings.gamma, iterations=settings.iterations, seed=seed)
@@ -105,14 +107,9 @@ def _candidates(
         return
     for tree in trees.values():
         if kind == "best_of_m":
-            yield _best(tree.trajectories)
+            yield _as_it_is(best_sample(tree.trajectories))
         else:
             yield from map(_as_it_is, tree.trajectories if kind == "wins" else tree.trajectories[:1])
-
-
-def _best(samples: Sequence[Trajectory]) -> Found:
-    """The highest score, then the fewest steps; the weak model's before the strong one's where both are alike."""
-    return _as_it_is(min(samples, key=lambda sample: (-sample.score, len(sample.steps), sample.sample)))
 
 
 def _as_it_is(sample: Trajectory) -> Found:

@@ -7,15 +7,12 @@ node on the way, the root included. The search counts in r_M and c_M of its own,
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import inf, log, sqrt
-from typing import Literal, TypeAlias
 
 import numpy as np
 
+from w2sg.config.data import Ties, Words
 from w2sg.contracts.trajectories import Step
 from w2sg.trees.tree import ROOT, TrajectoryTree
-
-Ties: TypeAlias = Literal["shortest", "visits"]
-Words: TypeAlias = Literal["own", "first"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from w2sg.config.data import MergeKey
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.trees.tree import ROOT, Node, TrajectoryTree
 
-MergeKey = Literal["observation", "observation+thought", "exact"]
 Embeddings = Mapping[str, NDArray[np.floating[Any]]]
 
 

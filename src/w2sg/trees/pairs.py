@@ -4,16 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import permutations
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from w2sg.config.data import Aggregate
 from w2sg.contracts.pairs import Pair
+from w2sg.contracts.samples import best_sample, worst_sample
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.trees.merging import action_key
 from w2sg.trees.tree import Node, TrajectoryTree
 
-Aggregate = Literal["mean", "max"]
 ROUNDING = 1e-9  # means of equal scores, and gaps like 0.6 - 0.5, are off in their last bits
 
 
@@ -61,6 +62,11 @@ def divergences(tree: TrajectoryTree, *, aggregate: Aggregate) -> list[Divergenc
     return found
 
 
+def informative(tree: TrajectoryTree, *, minimum_gap: float, aggregate: Aggregate) -> list[Divergence]:
+    """The decision points whose outcomes differ by `minimum_gap` (delta) or more: where pairs are made."""
+    return [found for found in divergences(tree, aggregate=aggregate) if clears(found.gap, minimum_gap=minimum_gap)]
+
+
 def _aggregated(scores: Sequence[float], *, aggregate: Aggregate) -> float:
     return fmean(scores) if aggregate == "mean" else max(scores)
 
@@ -99,13 +105,12 @@ def tree_pairs(
     pairs = []
     for tree in trees:
         if whole_path:
-            chosen, rejected = _highest(tree.trajectories), _lowest(tree.trajectories)
+            chosen, rejected = best_sample(tree.trajectories), worst_sample(tree.trajectories)
             if _contrasts(chosen, rejected, minimum_gap=minimum_gap):
                 pairs.append(whole_pair(chosen, rejected, kind="tree", prompt=prompt))
             continue
-        for divergence in divergences(tree, aggregate=aggregate):
-            if clears(divergence.gap, minimum_gap=minimum_gap):
-                pairs.append(_pair_at(tree, divergence, turns=turns, prompt=prompt))
+        for divergence in informative(tree, minimum_gap=minimum_gap, aggregate=aggregate):
+            pairs.append(_pair_at(tree, divergence, turns=turns, prompt=prompt))
     return numbered(pairs)
 
 
@@ -135,7 +140,7 @@ def eto_pairs(trajectories: Iterable[Trajectory], *, minimum_gap: float, prompt:
     Args:
         trajectories: the policy's own exploration.
     """
-    contrasts = ((_highest(samples), _lowest(samples)) for samples in _by_task(trajectories).values())
+    contrasts = ((best_sample(samples), worst_sample(samples)) for samples in _by_task(trajectories).values())
     return numbered(
         whole_pair(best, worst, kind="eto", prompt=prompt)
         for best, worst in contrasts
@@ -156,7 +161,9 @@ def ceiling_pairs(
         experts: at most one per task counts, the first.
     """
     shown = {task: samples[0] for task, samples in _by_task(experts).items()}
-    contrasts = ((shown[task], _lowest(samples)) for task, samples in _by_task(trajectories).items() if task in shown)
+    contrasts = (
+        (shown[task], worst_sample(samples)) for task, samples in _by_task(trajectories).items() if task in shown
+    )
     return numbered(
         whole_pair(expert, worst, kind="ceiling", prompt=prompt)
         for expert, worst in contrasts
@@ -240,8 +247,8 @@ def numbered(pairs: Iterable[Pair]) -> list[Pair]:
 
 
 def _pair_at(tree: TrajectoryTree, divergence: Divergence, *, turns: int | None, prompt: str) -> Pair:
-    chosen = _highest([tree.trajectories[member] for member in tree.nodes[divergence.best].members])
-    rejected = _lowest([tree.trajectories[member] for member in tree.nodes[divergence.worst].members])
+    chosen = best_sample([tree.trajectories[member] for member in tree.nodes[divergence.best].members])
+    rejected = worst_sample([tree.trajectories[member] for member in tree.nodes[divergence.worst].members])
     pair = _pair(
         chosen,
         rejected,
@@ -278,14 +285,6 @@ def _pair(
         chosen_score=scores[0],
         rejected_score=scores[1],
     )
-
-
-def _highest(samples: Sequence[Trajectory]) -> Trajectory:
-    return min(samples, key=lambda sample: (-sample.score, len(sample.steps), sample.sample))
-
-
-def _lowest(samples: Sequence[Trajectory]) -> Trajectory:
-    return min(samples, key=lambda sample: (sample.score, len(sample.steps), sample.sample))
 
 
 def _contrasts(better: Trajectory, worse: Trajectory, *, minimum_gap: float) -> bool:

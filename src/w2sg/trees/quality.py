@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any
 
+from w2sg.config.data import Aggregate
 from w2sg.contracts.trajectories import Trajectory
-from w2sg.trees.pairs import Aggregate, clears, divergences
+from w2sg.trees.pairs import divergences, informative
 from w2sg.trees.tree import TrajectoryTree
 
 
@@ -54,7 +55,6 @@ def tree_quality(tree: TrajectoryTree, *, minimum_gap: float, aggregate: Aggrega
     nodes = len(tree.nodes) - 1 - len(tree.stops)
     breadths = [len(node.children) for node in tree.nodes if len(node.children) > 1]
     depths = [tree.nodes[stop].depth for stop in tree.stops]
-    decisions = divergences(tree, aggregate=aggregate)
     scores = [trajectory.score for trajectory in tree.trajectories]
     return TreeQuality(
         task_id=tree.task_id,
@@ -68,8 +68,8 @@ def tree_quality(tree: TrajectoryTree, *, minimum_gap: float, aggregate: Aggrega
         branching_factor=_mean(breadths),
         depth_mean=_mean(depths),
         depth_max=max(depths),
-        divergences=len(decisions),
-        informative=sum(clears(decision.gap, minimum_gap=minimum_gap) for decision in decisions),
+        divergences=len(divergences(tree, aggregate=aggregate)),
+        informative=len(informative(tree, minimum_gap=minimum_gap, aggregate=aggregate)),
         mixed=len({trajectory.success for trajectory in tree.trajectories}) == 2,
         best_score=max(scores),
         mean_score=_mean(scores),

@@ -25,7 +25,7 @@ OURS = ("w2s_dpo", "w2s_mcts")
 # these.
 TO_THE_LETTER = {"w2s_dpo": "paper_dpo", "w2s_mcts": "paper_mcts"}
 RIVALS = ("eto", "best_of_n", "ceiling", "random_dpo", "best_of_m", "more_sft")  # what the two are held against besides
-TREES = ("tree", "mcts")  # the kinds of data that are made with trees
+PAPERS_DATA = ("tree", "mcts")  # what the paper's methods learn from; a method alike with other data is a control
 MARGIN = 0.03  # of equivalence: half of what MCTS gains over SFT strong in the paper (5.9, 4.6, 6.0 points), rounded
 
 
@@ -171,10 +171,10 @@ def contrasts(models: Sequence[str], origins: Mapping[str, Origin] | None = None
 def _other_data(method: str, origins: Mapping[str, Origin]) -> list[str]:
     """Of a method that learns from trees: those with its start and settings that learn from something else."""
     own = origins.get(method)
-    if own is None or own.data not in TREES:
+    if own is None or own.data not in PAPERS_DATA:
         return []
     alike = {name: each for name, each in origins.items() if (each.start, each.settings) == (own.start, own.settings)}
-    return [name for name, each in alike.items() if each.data not in TREES]
+    return [name for name, each in alike.items() if each.data not in PAPERS_DATA]
 
 
 def _varied(method: str, origins: Mapping[str, Origin]) -> list[str]:

@@ -3,12 +3,13 @@
 from collections.abc import Mapping, Sequence
 from math import log, sqrt
 
+from w2sg.config.data import Aggregate
 from w2sg.contracts.messages import Message
 from w2sg.contracts.pairs import Pair
 from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.trees.mcts import Statistics
 from w2sg.trees.merging import action_key
-from w2sg.trees.pairs import Aggregate, Divergence, clears, divergences
+from w2sg.trees.pairs import Divergence, informative
 from w2sg.trees.tree import ROOT, Node, TrajectoryTree
 
 
@@ -81,8 +82,8 @@ def explained(tree: TrajectoryTree, found: Divergence) -> float:
 
 def deciding(tree: TrajectoryTree, *, minimum_gap: float, aggregate: Aggregate) -> Divergence | None:
     """The informative divergence that decided a task: the one that explains most, the first of equals; None without."""
-    informative = [d for d in divergences(tree, aggregate=aggregate) if clears(d.gap, minimum_gap=minimum_gap)]
-    return max(informative, key=lambda found: explained(tree, found), default=None)
+    found = informative(tree, minimum_gap=minimum_gap, aggregate=aggregate)
+    return max(found, key=lambda each: explained(tree, each), default=None)
 
 
 def first_samples(tree: TrajectoryTree, count: int) -> TrajectoryTree:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from w2sg.config.data import Pairs
 from w2sg.config.params import Params
 from w2sg.config.rosters import ImitationMethod, PreferenceMethod
 from w2sg.contracts import layout
@@ -35,7 +36,7 @@ class ReportInputs:
     Attributes:
         params: the configuration as plain values, shown as it is.
         resampling: how intervals are made.
-        minimum_gap: delta of the pairs, from which on a divergence counts as informative.
+        pairs: which divergences are informative.
         episodes: evaluation episodes of every environment, model, seed and split.
         explorations: one per environment and seed.
         trees: by environment and task id, of one seed; one of each environment is drawn.
@@ -56,7 +57,7 @@ class ReportInputs:
 
     params: Mapping[str, Any]
     resampling: Resampling
-    minimum_gap: float
+    pairs: Pairs
     episodes: Sequence[Episode]
     explorations: Sequence[Exploration]
     trees: Mapping[str, Mapping[str, TrajectoryTree]] = field(default_factory=dict)
@@ -102,7 +103,7 @@ def gather(params: Params) -> ReportInputs:
     return ReportInputs(
         params=values,
         resampling=Resampling(params.report.resamples, params.report.confidence, first),
-        minimum_gap=params.pairs.minimum_gap,
+        pairs=params.pairs,
         episodes=[
             episode
             for run in runs

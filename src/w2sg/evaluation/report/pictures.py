@@ -16,13 +16,14 @@ from w2sg.trees.tree import TrajectoryTree
 def drawn_trees(inputs: ReportInputs) -> list[tuple[TrajectoryTree, str]]:
     """One tree of each environment that has one worth drawing, with its <svg> element; the smallest tree first."""
     paths = {(path.environment, path.task_id): path for path in inputs.mcts_paths if path.kind == "mcts"}
+    gap, aggregate = inputs.pairs.minimum_gap, inputs.pairs.aggregate
     drawn = []
     for environment in paper.in_order(inputs.trees):
-        tree = viewer.choose_tree(inputs.trees[environment], minimum_gap=inputs.minimum_gap)
+        tree = viewer.choose_tree(inputs.trees[environment], minimum_gap=gap, aggregate=aggregate)
         if tree is not None:
             path = paths.get((environment, tree.task_id))
             nodes = viewer.path_nodes(tree, path) if path else frozenset[int]()
-            drawn.append((tree, viewer.tree_svg(tree, path=nodes, minimum_gap=inputs.minimum_gap)))
+            drawn.append((tree, viewer.tree_svg(tree, path=nodes, minimum_gap=gap, aggregate=aggregate)))
     return sorted(drawn, key=lambda each: len(each[0].nodes))
 
 

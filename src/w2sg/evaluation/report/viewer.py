@@ -7,12 +7,13 @@ from html import escape as escape_html
 from itertools import takewhile
 from statistics import fmean, pvariance
 
+from w2sg.config.data import Aggregate
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import Step
 from w2sg.evaluation.measures.models import environment_label, in_table_order
 from w2sg.evaluation.measures.tree_marks import followed
-from w2sg.trees.pairs import clears, divergences
+from w2sg.trees.pairs import informative
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
 COLUMN, ROW, MARGIN = 178, 40, 26  # pixels
@@ -24,7 +25,9 @@ _NOT_XML = {code: "\ufffd" for code in (*range(9), 11, 12, *range(14, 32), 0xFFF
 _FAILURE, _MIDDLE, _SUCCESS = (196, 60, 30), (214, 170, 60), (0, 140, 100)
 
 
-def choose_tree(trees: Mapping[str, TrajectoryTree], *, minimum_gap: float) -> TrajectoryTree | None:
+def choose_tree(
+    trees: Mapping[str, TrajectoryTree], *, minimum_gap: float, aggregate: Aggregate
+) -> TrajectoryTree | None:
     """The tree to draw: most informative divergences among those that fit a page, then the smaller, then by task id.
 
     None where no tree has a success beside a failure.
@@ -33,7 +36,7 @@ def choose_tree(trees: Mapping[str, TrajectoryTree], *, minimum_gap: float) -> T
     fitting = [t for t in mixed if len(t.nodes) <= NODES_SHOWN and len(t.stops) <= COLUMNS_SHOWN] or mixed
 
     def merit(tree: TrajectoryTree) -> tuple[int, int, str]:
-        return -len(informative(tree, minimum_gap=minimum_gap)), len(tree.nodes), tree.task_id
+        return -len(gaps(tree, minimum_gap=minimum_gap, aggregate=aggregate)), len(tree.nodes), tree.task_id
 
     return min(fitting, key=merit, default=None)
 
@@ -46,13 +49,12 @@ def path_nodes(tree: TrajectoryTree, path: DemonstrationPath) -> frozenset[int]:
     return frozenset(found) | {child for child in tree.nodes[found[-1]].children if tree.nodes[child].stop}
 
 
-def informative(tree: TrajectoryTree, *, minimum_gap: float) -> dict[int, float]:
-    """Largest gap in mean G at each node after which ways part that differ in it (section 3.2)."""
-    gaps: dict[int, float] = {}
-    for divergence in divergences(tree, aggregate="mean"):
-        if clears(divergence.gap, minimum_gap=minimum_gap):
-            gaps[divergence.parent] = max(divergence.gap, gaps.get(divergence.parent, 0.0))
-    return gaps
+def gaps(tree: TrajectoryTree, *, minimum_gap: float, aggregate: Aggregate) -> dict[int, float]:
+    """Largest gap in G at each node after which ways part that differ in it (section 3.2)."""
+    found: dict[int, float] = {}
+    for divergence in informative(tree, minimum_gap=minimum_gap, aggregate=aggregate):
+        found[divergence.parent] = max(divergence.gap, found.get(divergence.parent, 0.0))
+    return found
 
 
 def parted(text: str) -> str:
@@ -97,14 +99,20 @@ def _layout(tree: TrajectoryTree) -> dict[int, _Place]:
     return places
 
 
-def tree_svg(tree: TrajectoryTree, *, path: frozenset[int] = frozenset(), minimum_gap: float = 0.0) -> str:
+def tree_svg(
+    tree: TrajectoryTree,
+    *,
+    path: frozenset[int] = frozenset(),
+    minimum_gap: float = 0.0,
+    aggregate: Aggregate = "mean",
+) -> str:
     """The tree as one <svg> element; `path` are the nodes of e* (`path_nodes`).
 
     Edges: width by the number of samples, colour by the mean G below, from red (0) to green (1). Stop leaves: a green
-    disc for G = 1, a red square else. A diamond marks a node after which outcomes part by at least `minimum_gap`.
+    disc for G = 1, a red square else. A diamond marks a node after which outcomes part, as pairs are made.
     """
     places = _layout(tree)
-    gaps = informative(tree, minimum_gap=minimum_gap)
+    marked = gaps(tree, minimum_gap=minimum_gap, aggregate=aggregate)
     width = max(p.x for p in places.values()) + COLUMN
     height = max(p.y for p in places.values()) + MARGIN
     edges = [_edge(tree, number, places) for number in range(1, len(tree.nodes))]
@@ -112,7 +120,7 @@ def tree_svg(tree: TrajectoryTree, *, path: frozenset[int] = frozenset(), minimu
         f'<path class="halo" d="{_curve(places[tree.nodes[number].parent], places[number])}"/>'
         for number in sorted(path - {ROOT})
     ]
-    marks = [_mark(tree, number, places[number], gap=gaps.get(number)) for number in range(len(tree.nodes))]
+    marks = [_mark(tree, number, places[number], gap=marked.get(number)) for number in range(len(tree.nodes))]
     size = f'viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}"'
     font = 'font-family="sans-serif" font-size="11"'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" class="tree" {size} role="img" {font}>'

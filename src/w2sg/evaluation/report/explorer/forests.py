@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 
+from w2sg.config.data import Aggregate
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.pairs import Pair
@@ -11,7 +12,6 @@ from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.trees.mcts import Statistics, searches
 from w2sg.trees.merging import build
-from w2sg.trees.pairs import Aggregate
 from w2sg.trees.tree import TrajectoryTree
 
 

@@ -14,7 +14,7 @@ from w2sg.evaluation.report.explorer.forests import Forest
 from w2sg.evaluation.report.explorer.packing import Texts, rounded
 from w2sg.evaluation.report.viewer import path_nodes
 from w2sg.trees.merging import action_key
-from w2sg.trees.pairs import Divergence, clears, divergences
+from w2sg.trees.pairs import Divergence, informative
 from w2sg.trees.quality import tree_quality
 from w2sg.trees.tree import ROOT, TrajectoryTree
 
@@ -175,10 +175,10 @@ def _divergences(tree: TrajectoryTree, forest: Forest) -> dict[str, Any]:
         scores = [rounded(score) for score in (found.gap, found.best_score, found.worst_score)]
         return [found.parent, found.best, found.worst, *scores]
 
-    every = divergences(tree, aggregate=forest.aggregate)
-    decided = deciding(tree, minimum_gap=forest.minimum_gap, aggregate=forest.aggregate)
+    gap, aggregate = forest.minimum_gap, forest.aggregate
+    decided = deciding(tree, minimum_gap=gap, aggregate=aggregate)
     return {
-        "informative": [plain(d) for d in every if clears(d.gap, minimum_gap=forest.minimum_gap)],
+        "informative": [plain(found) for found in informative(tree, minimum_gap=gap, aggregate=aggregate)],
         "decided": decided.parent if decided else None,
     }
 
