@@ -7,6 +7,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pandas
+import pytest
 import rattler
 import yaml
 from packaging.requirements import Requirement
@@ -83,13 +84,12 @@ def test_the_picture_of_the_pipeline_shows_every_stage() -> None:
     assert set(re.findall(r"[a-z]+", picture.split("\n", 2)[2])) == stages
 
 
-def test_the_readme_has_the_numbers_of_the_run_that_is_kept() -> None:
+@pytest.mark.parametrize("page", ["README.md", "docs/results.md"])
+def test_a_page_has_the_numbers_of_the_run_that_is_kept(page: str) -> None:
     run = pandas.read_csv(ROOT / "docs/run/table1.csv")
     means = 100 * run[run.split == "unseen"].groupby(["model", "environment"]).average_reward.mean()
     models = ["sft_weak", "w2s_dpo", "w2s_mcts", "sft_strong", "eto", "best_of_n", "ceiling", "more_sft"]
-    rows = re.findall(
-        r"^\| [\w (),]+ \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", (ROOT / "README.md").read_text(), re.MULTILINE
-    )
+    rows = re.findall(r"^\| [\w (),]+ \| ([\d.]+) \| ([\d.]+) \| ([\d.]+) \|$", (ROOT / page).read_text(), re.MULTILINE)
     assert rows == [
         tuple(f"{means[model, name]:.1f}" for name in ("webshop", "scienceworld", "alfworld")) for model in models
     ]
