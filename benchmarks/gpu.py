@@ -12,6 +12,7 @@ count, nor do gradients of weights that are not trained. A line that fails says 
 On a processor the same lines run with tiny sizes, to show that they do.
 """
 
+import argparse
 import gc
 import sys
 import time
@@ -323,6 +324,8 @@ def peak_of(device: torch.device) -> tuple[float, str]:
 
 def main() -> int:
     """Say what will be done and how long it takes, then do it line by line."""
+    formatter = argparse.RawDescriptionHelpFormatter
+    argparse.ArgumentParser(description=__doc__, formatter_class=formatter).parse_args()
     begun = time.monotonic()
     cuda = torch.cuda.is_available()
     device = torch.device("cuda" if cuda else "cpu")

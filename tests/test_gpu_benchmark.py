@@ -104,6 +104,7 @@ def test_a_line_that_fails_says_so_and_the_next_one_begins(
 
     monkeypatch.setattr(gpu.Bench, "train", train)
     monkeypatch.setattr(gpu, "PROCESSOR", gpu.PROCESSOR[:1])
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
     assert gpu.main() == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum("OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB" in line for line in lines) == 6
@@ -114,6 +115,7 @@ def test_what_has_no_time_left_is_left_out(
     gpu: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(gpu, "LIMIT", 0.0)
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
     assert gpu.main() == 0
     assert capsys.readouterr().out.count("left out, the time is up") == 16
 

@@ -33,6 +33,14 @@ def refused(values: dict, tmp_path: Path) -> Callable[[], list[str]]:
     return lines
 
 
+@pytest.mark.parametrize("name", ["$(touch pwned)", "`touch pwned`", 'a"b', "a\\b"])
+def test_what_a_shell_would_read_is_refused(values: dict, refused: Callable, name: str) -> None:
+    """DVC writes the path into the command of its stage."""
+    values["environments"]["alfworld"]["data_dir"] = values["outside"]["alfworld"] = f"/games/{name}"
+    (line,) = refused()
+    assert line.startswith("outside.alfworld: ") and "which the shell would read" in line
+
+
 def test_a_folder_that_is_read_is_declared(values: dict, refused: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/people/me")
     values["environments"]["alfworld"]["data_dir"] = "~/games"

@@ -12,6 +12,8 @@ from w2sg.config.rosters import STRONG_PAIRS, STRONG_PATHS, ModelName
 from w2sg.config.training import ALL_LINEAR, PROJECTIONS
 from w2sg.contracts.errors import LONGEST_PATH, named, printable, shown
 
+SHELL = '"$`\\'  # read by a shell between double quotes, where dvc.yaml has a path of `outside`
+
 
 def disagreements(values: dict[str, Any]) -> list[str]:
     """One line for every rule that is broken, each beginning with its key."""
@@ -65,17 +67,26 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
         if isinstance(base, str) and base.startswith(FOLDER) and _at(values, f"models.{role}.revision") is None:
             read[role] = (key, base)
     declared = _mapping(values, "outside")
-    return [
-        f"{key}: {named(path)} is no input yet; "
-        f"write `{name}: {printable(expanduser(path))[:LONGEST_PATH]}` under outside"
-        for name, (key, path) in read.items()
-        if declared.get(name) != expanduser(path)
-    ] + [
-        f"outside.{named(str(name))}: nothing reads it; "
-        "allowed are environments with a data_dir, and models whose base is a folder"
-        for name in declared
-        if name not in read
-    ]
+    return (
+        [
+            f"{key}: {named(path)} is no input yet; "
+            f"write `{name}: {printable(expanduser(path))[:LONGEST_PATH]}` under outside"
+            for name, (key, path) in read.items()
+            if declared.get(name) != expanduser(path)
+        ]
+        + [
+            f"outside.{named(str(name))}: nothing reads it; "
+            "allowed are environments with a data_dir, and models whose base is a folder"
+            for name in declared
+            if name not in read
+        ]
+        + [
+            f"outside.{named(str(name))}: {named(path)} has one of {' '.join(SHELL)}, which the shell would read in the "
+            "command of its stage; link to the folder under another name"
+            for name, path in declared.items()
+            if isinstance(path, str) and set(path) & set(SHELL)
+        ]
+    )
 
 
 def _play_problems(values: dict[str, Any]) -> list[str]:
