@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from w2sg.evaluation.measures import models
-from w2sg.evaluation.measures.comparisons import Resampling, comparisons, table_cells
+from w2sg.evaluation.measures.comparisons import comparisons, table_cells
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.evaluation.report.figures import canvas, progress, scores, training
 from w2sg.evaluation.report.figures.canvas import Chart
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.learning import Learning, learning, warnings
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.evaluation.report.tables import learning_table
 
 from .builders import episode, evaluation

@@ -31,8 +31,8 @@ from w2sg.environments.alfworld import settings as alfworld
 from w2sg.environments.alfworld.redraw import Redraws
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.credit import PathCredit, credits
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.training import bases
 
 KEPT = Path("docs/credit")

@@ -33,8 +33,8 @@ from w2sg.contracts.command_line import NUMBERS, Once, Parser, from_zero, status
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import grid
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 
 BETAS = (0.05, 0.1, 0.5)
 LEAST_BREADTH = 3

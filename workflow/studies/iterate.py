@@ -28,8 +28,8 @@ from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import NUMBERS, Once, Parser, cores, status
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 from workspace import claimed
 
 WORKSPACES = Path(".iterate")

@@ -9,11 +9,11 @@ from typing import Any
 from keeping import commit, over
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError, shown
-from w2sg.evaluation.measures.comparisons import Comparison, Resampling, TableCell, rewards_compared, table_cells
+from w2sg.evaluation.measures.comparisons import Comparison, TableCell, rewards_compared, table_cells
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import environment_label
 from w2sg.evaluation.measures.multiplicity import holm
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 from w2sg.evaluation.measures.wording import points, score
 from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report import csv_rows

@@ -31,7 +31,7 @@ from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError, named
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
-from w2sg.evaluation.measures.statistics import paired_difference
+from w2sg.evaluation.measures.statistics import Resampling, paired_difference
 
 PARAMS = Path("params.yaml")
 FOLDER = Path(".sensitivity")
@@ -101,23 +101,18 @@ def snakemake(values: Values, groups: Sequence[str], *, folder: Path, cores: str
 
 
 def compare(
-    reading: Reading, episodes: Sequence[Episode], default: Sequence[Episode], *, values: Values, confidence: float
+    reading: Reading, episodes: Sequence[Episode], default: Sequence[Episode], *, values: Values
 ) -> list[SensitivityRow]:
     """One row per environment and method that the reading concerns."""
     rows = []
+    resampling = Resampling(**values["report"], seed=values["seeds"][0])
     these, those = GroupedEpisodes(episodes), GroupedEpisodes(default)
     for environment in those.environments:
         for method in reading.methods:
             new, old = (
                 grouped.values(environment, SPLIT, average_reward).get(method, {}) for grouped in (these, those)
             )
-            result = paired_difference(
-                new,
-                old,
-                resamples=values["report"]["resamples"],
-                confidence=confidence,
-                rng=np.random.default_rng(values["seeds"][0]),
-            )
+            result = paired_difference(new, old, resampling=resampling)
             rows.append(
                 SensitivityRow(
                     question=reading.question,
@@ -152,7 +147,7 @@ def measure(values: Values, readings: Sequence[Reading], *, run: Runner, table: 
             default = default or run(values, tuple(GROUPS.values()))
             print(f"{reading.question}: {reading.text}", flush=True)
             episodes = run(new, [GROUPS[method] for method in reading.methods])
-            found = compare(reading, episodes, default, values=values, confidence=values["report"]["confidence"])
+            found = compare(reading, episodes, default, values=values)
         except UserError as error:
             failed.append(f"{reading.question}, {reading.text}: {error}")
             continue

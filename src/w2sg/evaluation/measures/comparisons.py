@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from w2sg.evaluation.measures import behaviour, statistics
 from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
 from w2sg.evaluation.measures.models import CHOSEN, LABELS, Origin, in_table_order
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.scores import MEASURES, average_reward
-from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
+from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio, Resampling
 
 Verdict = Literal["higher", "lower", "undecided", "identical"]
 Family = Literal["headline", "other"]
@@ -27,24 +25,6 @@ TO_THE_LETTER = {"w2s_dpo": "paper_dpo", "w2s_mcts": "paper_mcts"}
 RIVALS = ("eto", "best_of_n", "ceiling", "random_dpo", "best_of_m", "more_sft")  # what the two are held against besides
 TREES = ("tree", "mcts")  # the kinds of data that are made with trees
 MARGIN = 0.03  # of equivalence: half of what MCTS gains over SFT strong in the paper (5.9, 4.6, 6.0 points), rounded
-
-
-@dataclass(frozen=True, slots=True)
-class Resampling:
-    """How intervals are made: number of resamples, coverage, and the seed of the resampling."""
-
-    resamples: int
-    confidence: float
-    seed: int
-
-    @property
-    def level(self) -> float:
-        """alpha, without the rounding error of 1 - 0.95."""
-        return round(1 - self.confidence, 12)
-
-    def rng(self) -> np.random.Generator:
-        """A fresh generator: all intervals draw the same resamples, so none depends on which others were asked for."""
-        return np.random.default_rng(self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +111,7 @@ def table_cells(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Ta
                 for name, measure in MEASURES.items():
                     values = episodes.values(environment, split, measure).get(model)
                     if values:
-                        mean = statistics.interval(
-                            list(values.values()),
-                            resamples=resampling.resamples,
-                            confidence=resampling.confidence,
-                            rng=resampling.rng(),
-                        )
+                        mean = statistics.interval(list(values.values()), resampling=resampling)
                         cells.append(TableCell(environment, model, split, name, len(values), mean))
     return cells
 
@@ -261,7 +236,6 @@ def _comparison(
     of: Mapping[str, BySeed], place: _Place, model: str, baseline: str, *, resampling: Resampling
 ) -> Comparison:
     left, right = of[model], of[baseline]
-    resamples, confidence = resampling.resamples, resampling.confidence
-    result = statistics.paired_difference(left, right, resamples=resamples, confidence=confidence, rng=resampling.rng())
-    relative = statistics.ratio(left, right, resamples=resamples, confidence=confidence, seed=resampling.seed)
+    result = statistics.paired_difference(left, right, resampling=resampling)
+    relative = statistics.ratio(left, right, resampling=resampling)
     return Comparison(*place, model, baseline, result, resampling.level, relative)

@@ -16,9 +16,8 @@ from numpy.typing import NDArray
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures import statistics
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 
 Outcome = Literal["both", "only weak", "only strong", "neither"]
 OUTCOMES: tuple[Outcome, ...] = ("both", "only weak", "only strong", "neither")
@@ -139,9 +138,7 @@ def _share(values: NDArray[np.bool_], *, resampling: Resampling) -> Interval:
 
     Of n tasks none: 1 - (alpha/2)^(1/n), Clopper and Pearson's; seeds are no more tasks.
     """
-    share = statistics.interval(
-        values.astype(float), resamples=resampling.resamples, confidence=resampling.confidence, rng=resampling.rng()
-    )
+    share = statistics.interval(values.astype(float), resampling=resampling)
     reach = 1 - (resampling.level / 2) ** (1 / len(values))
     if share.mean == 0:
         return Interval(0.0, 0.0, reach)

@@ -16,10 +16,9 @@ from typing import Any, get_type_hints
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import csv_files, statistics
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 
 MODELS = ("w2s_dpo", "w2s_mcts")
 ROSTERS = ("preference", "imitation")
@@ -161,12 +160,8 @@ def _row(
     split: str,
     resampling: Resampling,
 ) -> GridRow:
-    resamples, confidence = resampling.resamples, resampling.confidence
-    own = statistics.interval(list(values.values()), resamples=resamples, confidence=confidence, rng=resampling.rng())
-    result, from_best = (
-        statistics.paired_difference(values, other, resamples=resamples, confidence=confidence, rng=resampling.rng())
-        for other in (base, best)
-    )
+    own = statistics.interval(list(values.values()), resampling=resampling)
+    result, from_best = (statistics.paired_difference(values, other, resampling=resampling) for other in (base, best))
     return GridRow(
         configuration=name,
         environment=point.environment,

@@ -7,8 +7,9 @@ conditions, per environment, say whether weak-to-strong generalization could sho
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from w2sg.evaluation.measures.comparisons import Comparison, Resampling, rewards_compared
+from w2sg.evaluation.measures.comparisons import Comparison, rewards_compared
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 
 LEAST, MOST = 0.15, 0.85  # of the expert's reward, for SFT weak
 APART = 0.1  # between the best and the worst trajectory of a task, in G

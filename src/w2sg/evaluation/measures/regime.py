@@ -13,11 +13,11 @@ from math import inf
 from typing import Literal
 
 from w2sg.evaluation.measures import statistics
-from w2sg.evaluation.measures.comparisons import Resampling, rewards_compared
+from w2sg.evaluation.measures.comparisons import rewards_compared
 from w2sg.evaluation.measures.complement import EXPLORED, Attempts, complements
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 
 Verdict = Literal["met", "within chance", "below", "above", "not measured"]
 
@@ -85,7 +85,7 @@ def standings(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resamp
     for environment in episodes.environments:
         split = episodes.last_split(environment)
         weak = episodes.values(environment, split, average_reward).get("sft_weak")
-        values = {SFT_WEAK: _mean(list(weak.values()), resampling=resampling) if weak else None}
+        values = {SFT_WEAK: statistics.interval(list(weak.values()), resampling=resampling) if weak else None}
         for criterion, (model, baseline) in COMPARED.items():
             place = {"environment": environment, "split": split, "model": model, "baseline": baseline}
             compared = rewards_compared(episodes, resampling=resampling, **place)
@@ -108,16 +108,4 @@ def _above(here: Sequence[Attempts], *, resampling: Resampling) -> Interval:
         sides[each.role].setdefault(each.task_id, []).append(float(solved))
     seeds = len({each.seed for each in here})
     full = {role: {task: values for task, values in own.items() if len(values) == seeds} for role, own in sides.items()}
-    return statistics.paired_difference(
-        full["weak"],
-        full["strong"],
-        resamples=resampling.resamples,
-        confidence=resampling.confidence,
-        rng=resampling.rng(),
-    ).difference
-
-
-def _mean(values: Sequence[Sequence[float]], *, resampling: Resampling) -> Interval:
-    return statistics.interval(
-        values, resamples=resampling.resamples, confidence=resampling.confidence, rng=resampling.rng()
-    )
+    return statistics.paired_difference(full["weak"], full["strong"], resampling=resampling).difference

@@ -15,10 +15,10 @@ from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures import grid, study
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.complement import Attempts, attempts
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.evaluation.measures.study import Study
 from w2sg.evaluation.measures.supervision import Supervision, ledger
 from w2sg.evaluation.measures.theorem import Quantities

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import inf
 
 from w2sg.evaluation.measures import wording
-from w2sg.evaluation.measures.comparisons import Resampling, TableCell
+from w2sg.evaluation.measures.comparisons import TableCell
 from w2sg.evaluation.measures.complement import EXPLORED, OUTCOMES, Complement
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.learning import APART, LEAST, MOST, SHARE_APART, Learning
@@ -12,7 +12,7 @@ from w2sg.evaluation.measures.models import in_table_order, label
 from w2sg.evaluation.measures.regime import COMPARED, Criterion, Standing
 from w2sg.evaluation.measures.scores import MEASURES
 from w2sg.evaluation.measures.shares import WAYS, Recovered
-from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval
+from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval, Resampling
 from w2sg.evaluation.measures.supervision import Supervision
 from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report.table import NO, Table
