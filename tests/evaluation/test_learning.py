@@ -25,7 +25,7 @@ def found(**changes: object) -> Learning:
     return replace(each, **changes)  # type: ignore[arg-type]
 
 
-def test_figures_are_of_the_last_split() -> None:
+def test_figures_are_of_the_reported_split() -> None:
     episodes = evaluation(tasks=200)
     weak = [e.trajectory.score for e in episodes if (e.model, e.split) == ("sft_weak", "unseen")]
     base = [e.trajectory.score for e in episodes if (e.model, e.split) == ("base_weak", "unseen")]

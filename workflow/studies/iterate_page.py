@@ -10,7 +10,7 @@ from keeping import commit, over
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError, shown
 from w2sg.evaluation.measures.comparisons import Comparison, TableCell, rewards_compared, table_cells
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.models import environment_label
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.statistics import Interval, Resampling
@@ -99,7 +99,7 @@ CHAIN = Page(
     ),
     explorers=("sft_weak", "middle"),
 )
-OF_SCORES = "Task score (100 x average reward), {tasks} {splits} tasks, {level:g}% intervals over {over}."
+OF_SCORES = "Task score (100 x average reward), {tasks} {split} tasks, {level:g}% intervals over {over}."
 OF_COMPARISONS = "Paired by task{and_seed}; p of the stricter test, corrected for all rows and environments (Holm)."
 OF_EXPLORED = (
     "Explored tasks: mean score of the samples, of each task's best, and the share of tasks with both outcomes."
@@ -150,7 +150,7 @@ def write(
     cells = [
         cell
         for cell in table_cells(episodes, resampling=resampling)
-        if cell.measure == "average_reward" and cell.split == episodes.last_split(cell.environment)
+        if cell.measure == "average_reward" and cell.split == REPORTED
     ]
     text = _text(
         page, cells, found, explored, run=run, seeds=seeds, environments=episodes.environments, resampling=resampling
@@ -175,8 +175,7 @@ def _text(
     columns = paper.in_order(environments)
     scores = {(cell.model, cell.environment): cell.value for cell in cells}
     tasks = " or ".join(map(str, sorted({cell.tasks for cell in cells})))
-    splits = " or ".join(dict.fromkeys(cell.split for cell in cells))
-    about = {"tasks": tasks, "splits": splits, "level": 100 * resampling.confidence, "over": over(seeds)}
+    about = {"tasks": tasks, "split": REPORTED, "level": 100 * resampling.confidence, "over": over(seeds)}
     and_seed = " and seed" if len(seeds) > 1 else ""
     tables = [
         _table("Scores", OF_SCORES.format(**about), columns, [
@@ -222,7 +221,7 @@ def _means(each: Explored) -> dict[str, object]:
 def compared(
     episodes: GroupedEpisodes, contrasts: Sequence[tuple[str, str]], *, resampling: Resampling
 ) -> list[Comparison]:
-    """Contrasts in every environment on its last split, corrected for their number (Holm)."""
+    """Contrasts in every environment on the reported split, corrected for their number (Holm)."""
     found = [
         each
         for environment in episodes.environments
@@ -231,7 +230,6 @@ def compared(
             each := rewards_compared(
                 episodes,
                 environment=environment,
-                split=episodes.last_split(environment),
                 model=model,
                 baseline=baseline,
                 resampling=resampling,

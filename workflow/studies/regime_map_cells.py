@@ -14,6 +14,7 @@ from w2sg.contracts.pairs import Pair
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures.complement import attempts
+from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.regime_map import STUDENT, middle_of
 from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.stages.code import texts
@@ -182,7 +183,7 @@ def collected(levels: Levels, cell: Cell, seed: int, *, origin: Mapping[str, str
     found: dict[str, dict[str, float]] = {}
     for group in GROUPS:
         for episode in read_episodes(layout.episodes(ENVIRONMENT, seed, group)):
-            if episode.split == "unseen":
+            if episode.split == REPORTED:
                 found.setdefault(episode.model, {})[episode.trajectory.task_id] = episode.trajectory.score
     for name, scores in found.items():
         model, passes, home = homes.get(name, (name, 0, cell))

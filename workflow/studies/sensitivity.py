@@ -29,13 +29,12 @@ from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import Once, Parser, cores, status
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError, named
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
 from w2sg.evaluation.measures.statistics import Resampling, paired_difference
 
 PARAMS = Path("params.yaml")
 FOLDER = Path(".sensitivity")
-SPLIT = "unseen"
 Values: TypeAlias = dict[str, Any]
 
 
@@ -110,7 +109,7 @@ def compare(
     for environment in those.environments:
         for method in reading.methods:
             new, old = (
-                grouped.values(environment, SPLIT, average_reward).get(method, {}) for grouped in (these, those)
+                grouped.values(environment, REPORTED, average_reward).get(method, {}) for grouped in (these, those)
             )
             result = paired_difference(new, old, resampling=resampling)
             rows.append(

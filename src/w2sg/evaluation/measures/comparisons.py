@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from w2sg.evaluation.measures import behaviour, statistics
-from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, BySeed, GroupedEpisodes
 from w2sg.evaluation.measures.models import CHOSEN, LABELS, Origin, in_table_order
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.scores import MEASURES, average_reward
@@ -180,15 +180,15 @@ def comparisons(
                 place = _Place(environment, split, measure)
                 of = episodes.values(environment, split, MEASURES[measure])
                 found += [_comparison(of, place, *pair, resampling=resampling) for pair in contrasts(list(of), origins)]
-    return _corrected(found, episodes)
+    return _corrected(found)
 
 
-def _corrected(found: Sequence[Comparison], episodes: GroupedEpisodes) -> list[Comparison]:
-    """The same with their families and adjusted p-values; reported splits, other splits and measures by themselves."""
+def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
+    """The same with their families and adjusted p-values; the reported split and each measure by themselves."""
     headline = {*OURS, *TO_THE_LETTER.values()}
     families: dict[tuple[bool, str, Family], list[int]] = {}
     for number, each in enumerate(found):
-        reported = each.split == episodes.last_split(each.environment)
+        reported = each.split == REPORTED
         family: Family = "headline" if each.model in headline and each.baseline in BASELINES else "other"
         families.setdefault((reported, each.measure, family), []).append(number)
     corrected = list(found)
@@ -199,13 +199,13 @@ def _corrected(found: Sequence[Comparison], episodes: GroupedEpisodes) -> list[C
 
 
 def rewards_compared(
-    episodes: GroupedEpisodes, *, environment: str, split: str, model: str, baseline: str, resampling: Resampling
+    episodes: GroupedEpisodes, *, environment: str, model: str, baseline: str, resampling: Resampling
 ) -> Comparison | None:
-    """The average reward of any two models on one environment and split; None where one of them was not evaluated."""
-    of = episodes.values(environment, split, average_reward)
+    """The average reward of any two models on the reported split; None where one of them was not evaluated."""
+    of = episodes.values(environment, REPORTED, average_reward)
     if model not in of or baseline not in of:
         return None
-    return _comparison(of, _Place(environment, split, "average_reward"), model, baseline, resampling=resampling)
+    return _comparison(of, _Place(environment, REPORTED, "average_reward"), model, baseline, resampling=resampling)
 
 
 def repeats(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Comparison]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures import statistics
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.statistics import Interval, Resampling
 
 Outcome = Literal["both", "only weak", "only strong", "neither"]
@@ -98,12 +98,11 @@ def complements(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resa
                     for role, name in (("weak", weak), ("strong", strong))
                 ]
                 found += _complement(environment, EXPLORED, words, sides, resampling=resampling)
-        split = episodes.last_split(environment)
-        played = [episodes.by_model(environment, split).get(f"sft_{role}", ()) for role in ("weak", "strong")]
+        played = [episodes.by_model(environment, REPORTED).get(f"sft_{role}", ()) for role in ("weak", "strong")]
         if all(played):
             words = _how(played[0][0]), _how(played[1][0])
             sides = [{(e.trajectory.task_id, e.seed): e.trajectory.success for e in own} for own in played]
-            found += _complement(environment, split, words, sides, resampling=resampling)
+            found += _complement(environment, REPORTED, words, sides, resampling=resampling)
     return found
 
 

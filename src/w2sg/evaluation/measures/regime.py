@@ -15,7 +15,7 @@ from typing import Literal
 from w2sg.evaluation.measures import statistics
 from w2sg.evaluation.measures.comparisons import rewards_compared
 from w2sg.evaluation.measures.complement import EXPLORED, Attempts, complements
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
 from w2sg.evaluation.measures.statistics import Interval, Resampling
 
@@ -63,7 +63,7 @@ class Standing:
     """Where one environment stands by one criterion, over all seeds.
 
     Attributes:
-        tasks: of which split the value is: the last one evaluated, or "explored".
+        tasks: of which split the value is: the reported one, or "explored".
         value: None where a row or an exploration that it needs was not run.
     """
 
@@ -79,15 +79,14 @@ class Standing:
 
 
 def standings(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resampling: Resampling) -> list[Standing]:
-    """Every criterion of every environment, average rewards on the last split, G = 1 on explored tasks."""
+    """Every criterion of every environment, average rewards on the reported split, G = 1 on explored tasks."""
     only = {each.environment: each for each in reversed(complements(episodes, explored, resampling=resampling))}
     found = []
     for environment in episodes.environments:
-        split = episodes.last_split(environment)
-        weak = episodes.values(environment, split, average_reward).get("sft_weak")
+        weak = episodes.values(environment, REPORTED, average_reward).get("sft_weak")
         values = {SFT_WEAK: statistics.interval(list(weak.values()), resampling=resampling) if weak else None}
         for criterion, (model, baseline) in COMPARED.items():
-            place = {"environment": environment, "split": split, "model": model, "baseline": baseline}
+            place = {"environment": environment, "model": model, "baseline": baseline}
             compared = rewards_compared(episodes, resampling=resampling, **place)
             values[criterion] = compared.result.difference if compared else None
         both = only.get(environment)
@@ -96,7 +95,7 @@ def standings(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resamp
             values[BEST_OF_M] = _above(here, resampling=resampling)
             values[ONLY_WEAK] = both.shares["only weak"]
         of_explored = (BEST_OF_M, ONLY_WEAK)
-        found += [Standing(environment, c, EXPLORED if c in of_explored else split, values.get(c)) for c in CRITERIA]
+        found += [Standing(environment, c, EXPLORED if c in of_explored else REPORTED, values.get(c)) for c in CRITERIA]
     return found
 
 
