@@ -22,8 +22,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
-
 import snakemake_dvc
 from w2sg.config import params
 from w2sg.config.params import Params
