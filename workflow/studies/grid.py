@@ -30,7 +30,7 @@ from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import NUMBERS, Once, Parser, from_zero, status
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures import grid
+from w2sg.evaluation.measures import csv_files, grid
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.statistics import Resampling
 
@@ -131,8 +131,8 @@ def plan(settings: Params, *, breadths: Sequence[int] | None, betas: Sequence[fl
         raise UserError(f"--beta {min(betas):g}: must be above 0")
     in_order = sorted({beta, *betas})
     for one, other in pairwise(in_order):
-        if len({f"{each:.{grid.DIGITS}g}" for each in (one, other)}) == 1:
-            digits = f"{layout.GRID} holds {grid.DIGITS} digits, in which they are the same"
+        if len({f"{each:.{csv_files.DIGITS}g}" for each in (one, other)}) == 1:
+            digits = f"{layout.GRID} holds {csv_files.DIGITS} digits, in which they are the same"
             raise UserError(f"--beta: {one!r} and {other!r}, that of {PARAMS} counted: {digits}; leave one out")
     check_axes(settings, breadths={*wanted} - {own}, betas={*betas} - {beta})
     most = max(samples, wanted[-1])

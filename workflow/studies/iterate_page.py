@@ -9,14 +9,14 @@ from typing import Any
 from keeping import commit, over
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError, shown
+from w2sg.evaluation.measures import csv_files
 from w2sg.evaluation.measures.comparisons import Comparison, TableCell, rewards_compared, table_cells
 from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.models import environment_label
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.statistics import Interval, Resampling
-from w2sg.evaluation.measures.wording import points, score
+from w2sg.evaluation.measures.wording import p_value, points, score
 from w2sg.evaluation.paper import paper
-from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.table import NO, Table
 
 HEAD = """# {title}
@@ -156,9 +156,9 @@ def write(
         page, cells, found, explored, run=run, seeds=seeds, environments=episodes.environments, resampling=resampling
     )
     files.write_text(folder / "README.md", text)
-    files.write_text(folder / "scores.csv", csv_rows.text([_scores(cell) for cell in cells]))
-    files.write_text(folder / "comparisons.csv", csv_rows.text([_row(each) for each in found]))
-    files.write_text(folder / "explored.csv", csv_rows.text([_means(each) for each in explored]))
+    csv_files.write(folder / "scores.csv", [_scores(cell) for cell in cells])
+    csv_files.write(folder / "comparisons.csv", [_row(each) for each in found])
+    csv_files.write(folder / "explored.csv", [_means(each) for each in explored])
 
 
 def _text(
@@ -208,9 +208,7 @@ def _scores(cell: TableCell) -> dict[str, object]:
         "environment": cell.environment,
         "model": cell.model,
         "tasks": cell.tasks,
-        "value": cell.value.mean,
-        "low": cell.value.low,
-        "high": cell.value.high,
+        **csv_files.of_interval("value", cell.value),
     }
 
 
@@ -241,16 +239,13 @@ def compared(
 
 
 def _row(each: Comparison) -> dict[str, object]:
-    difference = each.result.difference
     return {
         "environment": each.environment,
         "model": each.model,
         "baseline": each.baseline,
         "tasks": each.result.tasks,
         "seeds": each.result.seeds,
-        "difference": difference.mean,
-        "low": difference.low,
-        "high": difference.high,
+        **csv_files.of_interval("difference", each.result.difference),
         "wins": each.result.wins,
         "losses": each.result.losses,
         "p": each.result.strict_p,
@@ -271,8 +266,7 @@ def _difference(found: Sequence[Comparison], environment: str, model: str, basel
     for each in found:
         if (each.environment, each.model, each.baseline) == (environment, model, baseline):
             assert each.adjusted is not None
-            p_value = f"p {each.adjusted:.3f}" if each.adjusted >= 0.0005 else "p < 0.001"
-            return f"{points(each.result.difference)}, {p_value}: {each.wording}"
+            return f"{points(each.result.difference)}, p {p_value(each.adjusted)}: {each.wording}"
     return NO
 
 
