@@ -50,6 +50,13 @@ def alone(
     return made
 
 
+def only(values: Mapping[str, Any], *, preference: Mapping[str, Any], imitation: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with these methods alone; eq. 10, which wants one, is of the first preference method."""
+    first = next(iter(preference))
+    theorem = {**values["theorem"], "method": first, "superior": first}
+    return {**values, "preference": preference, "imitation": imitation, "inference": {}, "theorem": theorem}
+
+
 def tree_dpo(values: Mapping[str, Any]) -> dict[str, Any]:
     """TreeDPO from SFT strong on with what the run's own says of pairs and training, as an entry of the roster."""
     own = values["preference"].get("w2s_dpo") or {}

@@ -191,14 +191,12 @@ def second(
     made |= {
         "sft": {**values["sft"], "optimization": None},
         "explore": {**made["explore"], "roles": ["weak"], "diversity": None},
-        "preference": {"w2s_dpo": derived.tree_dpo(values)},
-        "imitation": {
-            name: {**values["imitation"][STUDENT], "init": init, "data": data, **(ALONE if data == AGAIN else {})}
-            for name, (init, data) in plan.methods.items()
-        },
-        "inference": {},
-        "theorem": {**values["theorem"], "method": "w2s_dpo", "superior": "w2s_dpo"},
     }
+    imitation = {
+        name: {**values["imitation"][STUDENT], "init": init, "data": data, **(ALONE if data == AGAIN else {})}
+        for name, (init, data) in plan.methods.items()
+    }
+    made = derived.only(made, preference={"w2s_dpo": derived.tree_dpo(values)}, imitation=imitation)
     derived.check(made, run=run, workspace=folder)
     return made
 

@@ -96,7 +96,7 @@ def students(values: Mapping[str, Any], run: Path, levels: Levels, cell: Cell, s
     made = _world(values, run, places=cell.places, seed=seed, folder=PLACE / str(seed) / "cells", models=models)
     method = values["imitation"]["w2s_mcts"]
     training = method["imitate"] or values["imitate"]
-    return made | {
+    made |= {
         "experts": {**made["experts"], "tasks": own},
         "sft": {**values["sft"], "optimization": None},
         "explore": {
@@ -107,20 +107,18 @@ def students(values: Mapping[str, Any], run: Path, levels: Levels, cell: Cell, s
             "diversity": None,
         },
         "tree": {**values["tree"], "breadth": cell.samples},
-        "preference": {"dpo": derived.tree_dpo(values)},
-        "imitation": {
-            f"{model}_{passes}": {
-                **method,
-                "init": "sft_strong",
-                "data": DATA[model],
-                **({"expert_share": 0.0} if model == "again" else {}),
-                "imitate": {**training, "optimization": {**training["optimization"], "epochs": passes}},
-            }
-            for model, passes in levels.students(cell)
-        },
-        "inference": {},
-        "theorem": {**values["theorem"], "method": "dpo", "superior": "dpo"},
     }
+    imitation = {
+        f"{model}_{passes}": {
+            **method,
+            "init": "sft_strong",
+            "data": DATA[model],
+            **({"expert_share": 0.0} if model == "again" else {}),
+            "imitate": {**training, "optimization": {**training["optimization"], "epochs": passes}},
+        }
+        for model, passes in levels.students(cell)
+    }
+    return derived.only(made, preference={"dpo": derived.tree_dpo(values)}, imitation=imitation)
 
 
 def _world(

@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import yaml
 
+import derived
 import workspace
 from readings import GROUPS, READINGS, Reading
 from sensitivity_table import PAGE, TABLE, SensitivityRow, read, write, written
@@ -51,13 +52,8 @@ def reduced(values: Values) -> Values:
     for method, roster in GROUPS.items():
         if method not in values[roster]:
             raise UserError(f"{PARAMS}: {roster}: no {method}, whose readings are measured")
-    less = copy.deepcopy(values)
-    less["preference"] = {"w2s_dpo": values["preference"]["w2s_dpo"]}
-    less["imitation"] = {"w2s_mcts": values["imitation"]["w2s_mcts"]}
-    less["inference"] = {}
-    less["explore"]["roles"] = ["weak"]
-    less["theorem"] |= {"method": "w2s_dpo", "superior": "w2s_dpo"}
-    return less
+    kept = {roster: {method: values[roster][method]} for method, roster in GROUPS.items()}
+    return derived.only(values, **kept) | {"explore": {**values["explore"], "roles": ["weak"]}}
 
 
 def changed(values: Values, changes: Mapping[str, Any]) -> Values:
