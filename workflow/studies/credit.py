@@ -114,7 +114,7 @@ def follow(options: argparse.Namespace) -> int:
     _check_writable(options.output)
     with contextlib.chdir(options.run):
         settings = params.load()
-        names = [name for name, _ in settings.environments.items()]
+        names = settings.environments.names
         if unknown := [name for name in options.environments or () if name not in names]:
             raise UserError(f"--environments {unknown[0]}: the run has {', '.join(names)}")
         study = Study(settings, options)

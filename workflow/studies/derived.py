@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 import workspace
+from w2sg.config.data import ROLES
 from w2sg.config.params import validated
 
-ROLES = ("weak", "strong")
 # Numbers of tasks that a run gives for all environments, and the split that they are taken from.
 SIZES = (
     ("experts", "tasks", "train"),

@@ -218,7 +218,7 @@ def collect(runs: Sequence[Run], settings: Params) -> None:
     points = [
         grid.GridPoint(environment, run.breadth, run.beta, *_results(run, environment, settings.seeds))
         for run in runs
-        for environment, _ in settings.environments.items()
+        for environment in settings.environments.names
     ]
     resampling = Resampling(settings.report.resamples, settings.report.confidence, settings.seeds[0])
     rows = grid.rows(

@@ -112,7 +112,7 @@ def follow(options: argparse.Namespace) -> int:
     """
     with contextlib.chdir(options.run):
         first = params.load()
-    names = [name for name, _ in first.environments.items()]
+    names = first.environments.names
     if unknown := [name for name in options.environments or () if name not in names]:
         raise UserError(f"--environments {unknown[0]}: the run has {', '.join(names)}")
     if WORKSPACES.absolute() in options.run.absolute().parents:

@@ -49,6 +49,7 @@ from regime_map_cells import (
 )
 from regime_map_cells import settings as settings_of
 from w2sg.config import params
+from w2sg.config.data import ROLES
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import NUMBERS, Parser, cores, status
@@ -289,7 +290,7 @@ class Playing:
         return code()
 
     def _bases(self, seed: int) -> list[Path]:
-        return [self.run / layout.base(seed, role) for role in derived.ROLES]
+        return [self.run / layout.base(seed, role) for role in ROLES]
 
 
 if __name__ == "__main__":

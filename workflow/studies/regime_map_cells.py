@@ -8,6 +8,7 @@ from typing import Any
 
 import derived
 from w2sg.config import params
+from w2sg.config.data import ROLES
 from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import read_episodes
 from w2sg.contracts.pairs import Pair
@@ -81,7 +82,7 @@ def agent(places: int, demonstrations: int, role: str, seed: int) -> Path:
 
 def tuning(values: Mapping[str, Any], run: Path, *, places: int, demonstrations: int, seed: int) -> dict[str, Any]:
     """The parameters with which a base of the run is tuned."""
-    bases = {role: run / layout.base(seed, role) for role in derived.ROLES}
+    bases = {role: run / layout.base(seed, role) for role in ROLES}
     made = _world(values, run, places=places, seed=seed, folder=PLACE / str(seed) / "tuning", models=bases)
     return made | {"experts": {**made["experts"], "tasks": demonstrations}}
 
@@ -148,7 +149,7 @@ def code() -> str:
     """A digest of the code that rows come from, as the pipeline counts it: without comments and other environments."""
     source = Source(Path("src"))
     found = {str(place): text for place, text in texts(source, read_pins(Path("requirements.lock"))).items()}
-    wanted = ("", ENVIRONMENT, *derived.ROLES)
+    wanted = ("", ENVIRONMENT, *ROLES)
     counted = {
         name: text
         for name, text in sorted(found.items())
@@ -166,7 +167,7 @@ def collected(levels: Levels, cell: Cell, seed: int, *, origin: Mapping[str, str
     Args:
         origin: settings, bases and code, of Played.
     """
-    explored = {role: read_trajectories(layout.explore(ENVIRONMENT, seed, role)) for role in derived.ROLES}
+    explored = {role: read_trajectories(layout.explore(ENVIRONMENT, seed, role)) for role in ROLES}
     tries = {
         role: attempts(own, environment=ENVIRONMENT, seed=seed, role=role, samples=cell.samples)
         for role, own in explored.items()

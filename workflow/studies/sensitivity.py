@@ -91,7 +91,7 @@ def snakemake(values: Values, groups: Sequence[str], *, folder: Path, cores: str
     done = subprocess.run(["snakemake", "--cores", cores, *(f"evaluate-{group}" for group in groups)], cwd=folder)
     if done.returncode:
         raise UserError(f"{folder}: snakemake failed; see above and {folder / 'logs'}")
-    runs = [(name, seed) for name, _ in settings.environments.items() for seed in settings.seeds]
+    runs = [(name, seed) for name in settings.environments.names for seed in settings.seeds]
     return [e for name, seed in runs for g in groups for e in read_episodes(folder / layout.episodes(name, seed, g))]
 
 

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from w2sg.config.data import ROLES
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures import statistics
@@ -87,7 +88,7 @@ def complements(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resa
     found = []
     for environment in episodes.environments:
         here = [each for each in explored if each.environment == environment]
-        of = {role: [each for each in here if each.role == role] for role in ("weak", "strong")}
+        of = {role: [each for each in here if each.role == role] for role in ROLES}
         if of["weak"] and of["strong"]:
             once = {role: f"once, at {own[0].temperature:g}" for role, own in of.items()}
             ever = {role: f"best of {own[0].samples}" for role, own in of.items()}
@@ -98,7 +99,7 @@ def complements(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resa
                     for role, name in (("weak", weak), ("strong", strong))
                 ]
                 found += _complement(environment, EXPLORED, words, sides, resampling=resampling)
-        played = [episodes.by_model(environment, REPORTED).get(f"sft_{role}", ()) for role in ("weak", "strong")]
+        played = [episodes.by_model(environment, REPORTED).get(f"sft_{role}", ()) for role in ROLES]
         if all(played):
             words = _how(played[0][0]), _how(played[1][0])
             sides = [{(e.trajectory.task_id, e.seed): e.trajectory.success for e in own} for own in played]
