@@ -32,7 +32,7 @@ CORES ?= all
 on = $(filter-out 0 no false,$(strip $($(1))))
 
 # Goals that play for hours: what they would take for nothing, and play everything, is refused.
-LONG := $(filter study iterate map thoughts,$(MAKECMDGOALS))
+LONG := $(filter study iterate map,$(MAKECMDGOALS))
 ifneq ($(LONG),)
 given = $(filter-out undefined file,$(origin $(1)))
 ifneq ($(call given,SEED),)

@@ -65,7 +65,7 @@ def main() -> int:
     """Print a line for each environment and temperature."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     settings = params.load()
-    names = [name for name, _ in settings.environments.items()]
+    names = settings.environments.names
     parser.add_argument("--environment", nargs="+", choices=names, default=names)
     parser.add_argument("--tasks", type=int, default=60)
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.9])

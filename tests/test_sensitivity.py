@@ -124,9 +124,9 @@ def test_a_reading_that_changes_something_else_now_is_measured_again(default: di
 def test_the_table_for_people(default: dict, tmp_path: Path) -> None:
     reading = READINGS["A2", "gamma 0.2"]
     better, same = episodes(1.0, 1.0, 1.0), episodes(1.0, 0.0, 0.0)
-    (row,) = sensitivity.compare(reading, better, same, values=default, confidence=0.95)
+    (row,) = sensitivity.compare(reading, better, same, values=default)
     assert "| A2 | gamma 0.2 | W2S MCTS | 100.0 | +66.7 [+0.0, +100.0] | 2, 0 of 3 |" in markdown([row])
-    (row,) = sensitivity.compare(reading, same, same, values=default, confidence=0.95)
+    (row,) = sensitivity.compare(reading, same, same, values=default)
     assert "| 33.3 | no task differs | 0, 0 of 3 |" in markdown([row])
     text = f"before\n{BEGIN}\nold\n{END}\nafter\n"
     assert page(text, []).splitlines()[2] == "Not measured yet: `make sensitivity`."

@@ -65,7 +65,7 @@ def test_nothing_has_a_default_but_an_environment():
 
 def test_loaded_values_are_typed_and_frozen():
     loaded = params.load(ROOT / "params.yaml")
-    assert [name for name, _ in loaded.environments.items()] == ["alfworld", "scienceworld", "webshop"]
+    assert loaded.environments.names == ["alfworld", "scienceworld", "webshop"]
     assert loaded.environment("alfworld") is loaded.environments.alfworld
     assert isinstance(loaded.explore.schedule, tuple)
     with pytest.raises(ValueError, match="frozen"):

@@ -11,10 +11,10 @@ from w2sg.contracts.pairs import Pair
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Step, Trajectory, conversation
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.complement import attempts
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.evaluation.measures.supervision import Supervision
 from w2sg.evaluation.report.explorer.forests import Forest
 from w2sg.evaluation.report.figures.training import LearningCurve

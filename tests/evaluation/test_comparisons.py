@@ -6,10 +6,10 @@ import pytest
 
 from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures import comparisons, shares, statistics
-from w2sg.evaluation.measures.comparisons import Comparison, Resampling
+from w2sg.evaluation.measures.comparisons import Comparison
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import Origin, origins
-from w2sg.evaluation.measures.statistics import Interval, PairedDifference
+from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Resampling
 
 from .builders import episode, evaluation
 
@@ -82,7 +82,7 @@ def test_more_tasks_lost_than_won_do_not_bear_out_a_higher_mean() -> None:
     left, right = [1.0] * 40 + [0.0] * 80, [0.0] * 40 + [0.02] * 80
     found = statistics.paired_difference(
         dict(zip(map(str, range(120)), left, strict=True)), dict(zip(map(str, range(120)), right, strict=True)),
-        resamples=400, confidence=0.95, rng=RESAMPLING.rng(),
+        resampling=RESAMPLING,
     )  # fmt: skip
     assert found.p_value < 0.001, "the sign test speaks, for the other side"
     assert Comparison("webshop", "unseen", "average_reward", "w2s_dpo", "sft_weak", found).wording == "higher, doubtful"

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from w2sg.contracts.trajectories import Trajectory
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.complement import Attempts, attempts, complements
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 
 from .builders import episode, trajectory
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.credit import Credit, PathCredit, States, StepOutcomes, credits
+from w2sg.evaluation.measures.statistics import Resampling
 
 RESAMPLING = Resampling(resamples=400, confidence=0.95, seed=0)
 

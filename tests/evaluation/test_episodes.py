@@ -30,10 +30,9 @@ def test_environments_are_sorted_splits_and_models_in_the_order_of_the_tables() 
         ]
     )
     assert grouped.environments == ["alfworld", "webshop"]
-    assert grouped.splits == ["seen", "unseen"]
     assert grouped.models == ["sft_weak", "sft_strong", "mine", "base_weak"]
     assert list(grouped.by_model("webshop", "unseen")) == ["sft_weak", "mine", "base_weak"]
-    assert (grouped.splits_of("webshop"), grouped.last_split("alfworld")) == (["unseen"], "seen")
+    assert (grouped.splits_of("webshop"), grouped.splits_of("alfworld")) == (["unseen"], ["seen"])
     assert grouped.by_model("webshop", "seen") == grouped.values("webshop", "seen", average_reward) == {}
 
 

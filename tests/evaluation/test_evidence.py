@@ -3,14 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from w2sg.evaluation.measures import mixed, statistics
 from w2sg.evaluation.measures.comparisons import MARGIN, Comparison
 from w2sg.evaluation.measures.models import Origin, label
 from w2sg.evaluation.measures.shares import Recovered
-from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
+from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio, Resampling
 from w2sg.evaluation.paper import claims, evidence, grid_evidence, paper, verdicts
 from w2sg.evaluation.paper.verdicts import Direction, Evidence, Measured
 
@@ -35,7 +34,7 @@ def played(differences: Sequence[float], *, pair: str, environment: str = "websh
     tasks = [str(n) for n in range(len(differences))]
     result = statistics.paired_difference(
         dict(zip(tasks, differences, strict=True)), dict.fromkeys(tasks, 0.0),
-        resamples=2000, confidence=0.95, rng=np.random.default_rng(0),
+        resampling=Resampling(2000, 0.95, seed=0),
     )  # fmt: skip
     return Comparison(environment, "unseen", "average_reward", model, baseline, result)
 
@@ -74,7 +73,7 @@ def test_a_comparison_is_taken_from_its_own_environment_model_and_measure() -> N
 def test_with_several_seeds_the_mixed_interval_is_said_too() -> None:
     differences = {f"t{n}": [0.1 + 0.05 * (n % 3), 0.2, 0.15] for n in range(30)}
     result = statistics.paired_difference(
-        differences, dict.fromkeys(differences, [0.0] * 3), resamples=200, confidence=0.95, rng=np.random.default_rng(0)
+        differences, dict.fromkeys(differences, [0.0] * 3), resampling=Resampling(200, 0.95, seed=0)
     )
     found = Comparison("webshop", "unseen", "average_reward", "w2s_mcts", "sft_strong", result)
     assert result.mixed is not None

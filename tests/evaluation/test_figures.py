@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from w2sg.evaluation.measures import models
-from w2sg.evaluation.measures.comparisons import Resampling, comparisons, table_cells
+from w2sg.evaluation.measures.comparisons import comparisons, table_cells
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.evaluation.report.figures import canvas, progress, scores, training
 from w2sg.evaluation.report.figures.canvas import Chart
 
@@ -21,7 +22,7 @@ GROUPED = GroupedEpisodes(EPISODES)
 CHARTS: dict[str, Callable[[], Chart]] = {
     "standings": lambda: scores.table1_chart(table_cells(GROUPED, resampling=RESAMPLING)),
     "differences": lambda: scores.difference_chart(comparisons(GROUPED, resampling=RESAMPLING)),
-    "progress": lambda: progress.progress_chart(GROUPED, split="unseen"),
+    "progress": lambda: progress.progress_chart(GROUPED),
     "types": lambda: progress.task_type_chart(
         GROUPED.by_model("alfworld", "unseen"), task_types={t.task_id: t.task_type for t in task_table(tasks=6)}
     ),
@@ -98,7 +99,7 @@ def test_several_environments_seeds_and_missing_splits() -> None:
     shop = [e for e in evaluation(tasks=3, environment="webshop") if e.split == "unseen" and e.model != "base_weak"]
     svg = scores.table1_chart(table_cells(GroupedEpisodes(EPISODES + shop), resampling=RESAMPLING)).sheet()
     assert {"ALFWorld", "WebShop"} <= set(texts(svg))
-    assert "Base weak" in texts(progress.progress_chart(GroupedEpisodes(EPISODES + shop), split="unseen").sheet())
+    assert "Base weak" in texts(progress.progress_chart(GroupedEpisodes(EPISODES + shop)).sheet())
 
 
 def test_a_sheet_holds_all_panels_side_by_side_and_the_legend_once() -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import grid
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.grid import GridPoint
+from w2sg.evaluation.measures.statistics import Resampling
 
 from .builders import episode
 

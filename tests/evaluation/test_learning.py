@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.learning import Learning, learning, warnings
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.evaluation.report.tables import learning_table
 
 from .builders import episode, evaluation
@@ -25,7 +25,7 @@ def found(**changes: object) -> Learning:
     return replace(each, **changes)  # type: ignore[arg-type]
 
 
-def test_figures_are_of_the_last_split() -> None:
+def test_figures_are_of_the_reported_split() -> None:
     episodes = evaluation(tasks=200)
     weak = [e.trajectory.score for e in episodes if (e.model, e.split) == ("sft_weak", "unseen")]
     base = [e.trajectory.score for e in episodes if (e.model, e.split) == ("base_weak", "unseen")]

@@ -6,11 +6,10 @@ from math import inf
 import pytest
 
 from w2sg.contracts.episodes import Episode
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.complement import Attempts
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.regime import CRITERIA, Criterion, standings
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 from w2sg.evaluation.report.tables import regime_table
 
 from .builders import episode

@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.regime_map import Effect, RegimeMap, corrected
 from w2sg.evaluation.measures.regime_played import Cell, Played
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 
 RESAMPLING = Resampling(200, 0.95, 0)
 TASKS = ["a", "b", "c", "d"]

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import mixed, statistics
+from w2sg.evaluation.measures.statistics import Resampling
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -16,13 +17,13 @@ def detectable(differences: ArrayLike) -> float | None:
     return statistics.smallest_detectable(mixed.fit(differences), confidence=0.95)
 
 
-def rng() -> np.random.Generator:
-    return np.random.default_rng(0)
+def how(resamples: int, confidence: float = 0.95) -> Resampling:
+    return Resampling(resamples, confidence, seed=0)
 
 
 def test_interval_agrees_with_the_normal_one_on_many_tasks() -> None:
     outcomes = [1.0] * 240 + [0.0] * 160
-    found = statistics.interval(outcomes, resamples=4000, confidence=0.95, rng=rng())
+    found = statistics.interval(outcomes, resampling=how(4000))
     reach = 1.96 * np.sqrt(0.6 * 0.4 / 400)
     assert found.mean == pytest.approx(0.6)
     assert found.low == pytest.approx(0.6 - reach, abs=0.005)
@@ -31,33 +32,32 @@ def test_interval_agrees_with_the_normal_one_on_many_tasks() -> None:
 
 def test_interval_covers_the_truth_as_often_as_it_says() -> None:
     draws = np.random.default_rng(1).binomial(1, 0.5, size=(300, 60)).astype(float)
-    intervals = [statistics.interval(list(draw), resamples=400, confidence=0.9, rng=rng()) for draw in draws]
+    intervals = [statistics.interval(list(draw), resampling=how(400, 0.9)) for draw in draws]
     assert 0.84 <= np.mean([found.low <= 0.5 <= found.high for found in intervals]) <= 0.95
 
 
 def test_models_are_resampled_together() -> None:
-    """Equal generators draw equal resamples: the mean of a sum is the sum of the means, resample by resample."""
+    """Equal seeds draw equal resamples: the mean of a sum is the sum of the means, resample by resample."""
     one, other = np.random.default_rng(6).normal(size=(2, 30, 3))
-    means = [statistics._resampled_means(v, resamples=50, rng=rng()) for v in (one, other, one + other)]
+    means = [statistics._resampled_means(v, how(50)) for v in (one, other, one + other)]
     assert means[2] == pytest.approx(means[0] + means[1])
     assert len(set(means[0])) == 50
-    different = statistics._resampled_means(one, resamples=50, rng=np.random.default_rng(1))
+    different = statistics._resampled_means(one, Resampling(50, 0.95, seed=1))
     assert not np.allclose(means[0], different)
 
 
 @given(values)
 def test_interval_stays_within_the_values(sample: list[float]) -> None:
-    found = statistics.interval(sample, resamples=50, confidence=0.95, rng=rng())
+    found = statistics.interval(sample, resampling=how(50))
     assert min(sample) - 1e-12 <= found.low <= found.high <= max(sample) + 1e-12
-    assert found == statistics.interval(sample, resamples=50, confidence=0.95, rng=rng())
+    assert found == statistics.interval(sample, resampling=how(50))
 
 
 @given(values, values)
 def test_turning_a_comparison_round_mirrors_it(left: list[float], right: list[float]) -> None:
     model, baseline = ({str(n): v for n, v in enumerate(side)} for side in (left, right))
-    settings = {"resamples": 50, "confidence": 0.9}
-    there = statistics.paired_difference(model, baseline, rng=rng(), **settings)
-    back = statistics.paired_difference(baseline, model, rng=rng(), **settings)
+    there = statistics.paired_difference(model, baseline, resampling=how(50, 0.9))
+    back = statistics.paired_difference(baseline, model, resampling=how(50, 0.9))
     assert there.tasks == min(len(left), len(right))
     assert there.difference.mean == pytest.approx(-back.difference.mean)
     assert there.difference.low == pytest.approx(-back.difference.high)
@@ -67,26 +67,26 @@ def test_turning_a_comparison_round_mirrors_it(left: list[float], right: list[fl
 def test_pairing_uses_common_tasks_alone_and_is_narrower_than_no_pairing() -> None:
     hard = {str(n): float(n % 2) for n in range(100)}
     better = {**hard, **dict.fromkeys(("0", "2", "4"), 1.0), "only here": 0.0}
-    found = statistics.paired_difference(better, hard, resamples=2000, confidence=0.95, rng=rng())
+    found = statistics.paired_difference(better, hard, resampling=how(2000))
     assert (found.tasks, found.wins, found.losses) == (100, 3, 0)
     assert found.difference.mean == pytest.approx(0.03)
-    single = statistics.interval(list(hard.values()), resamples=2000, confidence=0.95, rng=rng())
+    single = statistics.interval(list(hard.values()), resampling=how(2000))
     assert found.difference.high - found.difference.low < (single.high - single.low) / 2
 
 
 def test_thirds_that_cancel_are_zero() -> None:
     model = {str(n): v for n, v in enumerate([1 / 3, 2 / 3, 0.1 + 0.2] * 30)}
     baseline = {str(n): v for n, v in enumerate([2 / 3, 1 / 3, 0.3] * 30)}
-    found = statistics.paired_difference(model, baseline, resamples=2000, confidence=0.95, rng=rng())
+    found = statistics.paired_difference(model, baseline, resampling=how(2000))
     assert found.difference.mean == 0.0
     assert (found.wins, found.losses) == (30, 30)
-    noise = statistics.interval([1 / 3, -1 / 3, 1 / 3 - 1 / 3 + 1e-17], resamples=200, confidence=0.95, rng=rng())
+    noise = statistics.interval([1 / 3, -1 / 3, 1 / 3 - 1 / 3 + 1e-17], resampling=how(200))
     assert noise.mean == 0.0
 
 
 def test_models_without_a_common_task_are_refused() -> None:
     with pytest.raises(UserError, match="share no task"):
-        statistics.paired_difference({"a": 1.0}, {"b": 1.0}, resamples=10, confidence=0.9, rng=rng())
+        statistics.paired_difference({"a": 1.0}, {"b": 1.0}, resampling=how(10, 0.9))
 
 
 @pytest.mark.parametrize(
@@ -130,20 +130,20 @@ def test_of_seeds_and_tasks_the_variances_add_up() -> None:
     """Two-way effects with known variances: the bootstrap's standard error is that of the design, a bit above."""
     noise = np.random.default_rng(5)
     values = noise.normal(size=(300, 1)) + noise.normal(size=(1, 12))
-    found = statistics.interval(values, resamples=4000, confidence=0.95, rng=rng())
+    found = statistics.interval(values, resampling=how(4000))
     expected = np.sqrt(np.var(values.mean(axis=1)) / 300 + np.var(values.mean(axis=0)) / 12)
     assert (found.high - found.low) / (2 * 1.96) == pytest.approx(expected, rel=0.06)
-    alone = statistics.interval(values.mean(axis=1), resamples=4000, confidence=0.95, rng=rng())
+    alone = statistics.interval(values.mean(axis=1), resampling=how(4000))
     assert alone.high - alone.low < found.high - found.low
 
 
 def test_repeating_a_seed_adds_no_evidence() -> None:
     outcomes = np.random.default_rng(2).binomial(1, 0.5, size=60).astype(float)
-    one = statistics.interval(outcomes, resamples=3000, confidence=0.95, rng=rng())
-    five = statistics.interval(np.tile(outcomes[:, None], 5), resamples=3000, confidence=0.95, rng=rng())
+    one = statistics.interval(outcomes, resampling=how(3000))
+    five = statistics.interval(np.tile(outcomes[:, None], 5), resampling=how(3000))
     assert five.high - five.low == pytest.approx(one.high - one.low, abs=0.02)
     pair = ({str(n): [v] * 5 for n, v in enumerate(outcomes)}, {str(n): [0.0] * 5 for n in range(60)})
-    found = statistics.paired_difference(*pair, resamples=100, confidence=0.95, rng=rng())
+    found = statistics.paired_difference(*pair, resampling=how(100))
     assert found.wins == int(outcomes.sum())
     assert (found.test, found.seeds, found.seeds_won) == ("sign, seed means", 5, 5)
 
@@ -151,16 +151,16 @@ def test_repeating_a_seed_adds_no_evidence() -> None:
 @pytest.mark.parametrize(("values", "test"), [([1.0, 0.0, 1.0], "McNemar"), ([0.5, 0.0, 1.0], "sign")])
 def test_the_test_is_named_after_what_it_is(values: list[float], test: str) -> None:
     model = dict(zip("abc", values, strict=True))
-    found = statistics.paired_difference(model, dict.fromkeys("abc", 0.0), resamples=10, confidence=0.9, rng=rng())
+    found = statistics.paired_difference(model, dict.fromkeys("abc", 0.0), resampling=how(10, 0.9))
     assert found.test == test
 
 
 def test_seeds_must_be_the_same() -> None:
     with pytest.raises(UserError, match="numbers of seeds"):
-        statistics.paired_difference({"a": [1.0, 0.0]}, {"a": [1.0]}, resamples=10, confidence=0.9, rng=rng())
+        statistics.paired_difference({"a": [1.0, 0.0]}, {"a": [1.0]}, resampling=how(10, 0.9))
 
 
-RATIO = {"resamples": 2000, "confidence": 0.95, "seed": 0}
+RATIO = how(2000)
 
 
 def test_ratio_of_means_that_move_together_is_narrow() -> None:
@@ -168,7 +168,7 @@ def test_ratio_of_means_that_move_together_is_narrow() -> None:
     hard = np.random.default_rng(4).uniform(0.2, 1.0, size=80)
     ceiling = {str(n): v for n, v in enumerate(hard)}
     model = {str(n): v / 2 for n, v in enumerate(hard)}
-    found = statistics.ratio(model, dict.fromkeys(ceiling, 0.0), ceiling, **RATIO)
+    found = statistics.ratio(model, dict.fromkeys(ceiling, 0.0), ceiling, resampling=RATIO)
     assert found.value is not None
     assert (found.value.low, found.value.mean, found.value.high) == pytest.approx((0.5, 0.5, 0.5))
 
@@ -179,7 +179,7 @@ def test_ratio_of_means_that_move_together_is_narrow() -> None:
 def test_ratio_is_undefined_without_a_denominator_to_speak_of(ceiling: float, defined: bool) -> None:
     tasks = [str(n) for n in range(50)]
     found = statistics.ratio(
-        dict.fromkeys(tasks, 0.2), dict.fromkeys(tasks, 0.0), dict.fromkeys(tasks, ceiling), **RATIO
+        dict.fromkeys(tasks, 0.2), dict.fromkeys(tasks, 0.0), dict.fromkeys(tasks, ceiling), resampling=RATIO
     )
     assert (found.value is not None) == defined
     assert found.denominator.mean == pytest.approx(ceiling)
@@ -188,7 +188,7 @@ def test_ratio_is_undefined_without_a_denominator_to_speak_of(ceiling: float, de
 def test_a_ratio_of_thirds_that_cancel_is_zero() -> None:
     model = {str(n): v for n, v in enumerate([1 / 3, 2 / 3, 0.1 + 0.2] * 30)}
     baseline = {str(n): v for n, v in enumerate([2 / 3, 1 / 3, 0.3] * 30)}
-    found = statistics.ratio(model, baseline, **RATIO)
+    found = statistics.ratio(model, baseline, resampling=RATIO)
     assert found.value is not None
     assert found.value.mean == 0.0 == round(found.value.mean, 15)
     assert found.value.low < 0 < found.value.high
@@ -196,6 +196,6 @@ def test_a_ratio_of_thirds_that_cancel_is_zero() -> None:
 
 def test_relative_gain_is_over_the_baseline() -> None:
     tasks = [str(n) for n in range(50)]
-    found = statistics.ratio(dict.fromkeys(tasks, 0.532), dict.fromkeys(tasks, 0.51), **RATIO)
+    found = statistics.ratio(dict.fromkeys(tasks, 0.532), dict.fromkeys(tasks, 0.51), resampling=RATIO)
     assert found.value is not None
     assert found.value.mean == pytest.approx(0.0431, abs=1e-4)

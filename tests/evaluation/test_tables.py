@@ -1,10 +1,10 @@
 """The paper's tables with our numbers."""
 
-from w2sg.evaluation.measures.comparisons import Resampling, TableCell, table_cells
+from w2sg.evaluation.measures.comparisons import TableCell, table_cells
 from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.shares import Recovered
-from w2sg.evaluation.measures.statistics import Interval, Ratio
+from w2sg.evaluation.measures.statistics import Interval, Ratio, Resampling
 from w2sg.evaluation.report import tables
 from w2sg.evaluation.report.table import Table
 

@@ -74,7 +74,7 @@ def grid_row(breadth: int, *, beta: float = 0.1, split: str = "unseen", model: s
     return GridRow(**(dict.fromkeys(GridRow.__dataclass_fields__, 0) | numbers | names | {"split": split}))
 
 
-def test_points_are_gains_over_sft_strong_on_the_last_split() -> None:
+def test_points_are_gains_over_sft_strong_on_the_reported_split() -> None:
     episodes = [episode("sft_strong", 0.5), episode("w2s_dpo", 0.6), episode("w2s_dpo", 0.0, split="seen")]
     episodes += [episode("sft_strong", 0.3, seed=1), episode("w2s_mcts", 0.1, seed=1)]
     quality = dict.fromkeys(FIGURES, 2)

@@ -21,8 +21,8 @@ from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import read_trajectories, write_trajectories
 from w2sg.environments.alfworld.redraw import Redraws
 from w2sg.environments.opener import opener
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.credit import credits
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer
 

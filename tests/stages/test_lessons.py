@@ -14,7 +14,7 @@ from .conftest import Project
 
 def _alone(whole: params.Params) -> params.Params:
     """With ALFWorld, which has been built, as the only environment."""
-    others = {name: None for name, _ in whole.environments.items() if name != "alfworld"}
+    others = {name: None for name in whole.environments.names if name != "alfworld"}
     return whole.model_copy(update={"environments": whole.environments.model_copy(update=others)})
 
 

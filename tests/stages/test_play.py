@@ -70,7 +70,7 @@ def test_a_model_from_scratch_needs_play(built: Project, tmp_path) -> None:
     """An environment may have fewer tasks than were asked for, and then all of them are explored."""
     project = built.copy(tmp_path / "project")
     with contextlib.chdir(project.path):
-        for name, _ in params.load().environments.items():
+        for name in params.load().environments.names:
             write_trajectories(layout.play(name), [])
         tokenizer = train_tokenizer(["Thought: so. Action: look"], vocabulary=300, context=128)
         tokenizer.save_pretrained(layout.tokenizer())

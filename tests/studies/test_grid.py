@@ -22,7 +22,6 @@ ROOT = Path(__file__).parents[2]
 
 STAND_IN = """
 import os, sys
-sys.path.insert(0, "{src}")
 from pathlib import Path
 import yaml
 from w2sg.contracts import files, layout
@@ -36,10 +35,10 @@ with open(os.environ["RUNS"], "a") as log:
 if stage == "explore":
     files.write_text(Path("data/explore.txt"), str(params["explore"]["samples"]))
 elif stage == "trees":
-    figures = {{"depth_mean": 5.0, "best_score": 1.0}}
-    total = {{"branchings": params["tree"]["breadth"], "informative": 2}}
-    summary = {{"tasks": 2, "mean": figures, "total": total, "mixed": {{"tasks": 1}}}}
-    files.write_json(layout.tree_quality("alfworld", 0), {{"summary": summary}})
+    figures = {"depth_mean": 5.0, "best_score": 1.0}
+    total = {"branchings": params["tree"]["breadth"], "informative": 2}
+    summary = {"tasks": 2, "mean": figures, "total": total, "mixed": {"tasks": 1}}
+    files.write_json(layout.tree_quality("alfworld", 0), {"summary": summary})
 else:
     if params["dpo"]["beta"] == 0.7:
         sys.exit("beta 0.7 does not train")
@@ -48,7 +47,7 @@ else:
     for model in params[stage]:
         for number in range(10):
             step = Step("o", "", "look", "Action: look", "o", float(number < won))
-            done = Trajectory("alfworld", f"t{{number}}", model, 0, 0.0, 1.0, True, (step,))
+            done = Trajectory("alfworld", f"t{number}", model, 0, 0.0, 1.0, True, (step,))
             episodes.append(Episode(model, 0, "unseen", done))
     write_episodes(layout.episodes("alfworld", 0, stage), episodes)
 """
@@ -80,10 +79,11 @@ TABLE = {
 def project(tmp_path: Path) -> Iterator[Toy]:
     """A repository with the smoke parameters and a commit; exploration has run."""
     toy = Toy(tmp_path / "project", tmp_path / "home")
+    toy.env["PYTHONPATH"] = str(ROOT / "src")
     toy.path.mkdir()
     (toy.path / "params.yaml").write_text(overlays.merged(ROOT / "params/smoke.yaml").text())
     (toy.path / "dvc.yaml").write_text(yaml.safe_dump(TABLE, sort_keys=False))
-    (toy.path / "stand_in.py").write_text(STAND_IN.format(src=ROOT / "src"))
+    (toy.path / "stand_in.py").write_text(STAND_IN)
     (toy.path / ".gitignore").write_text("/data/\n/results/*\n!/results/grid.csv\n/logs/\n/runs.log\n__pycache__/\n")
     (toy.path / "results").mkdir()
     grid.write(toy.path / "results/grid.csv", [])

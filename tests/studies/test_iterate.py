@@ -16,8 +16,8 @@ from w2sg.config import overlays
 from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 
 RESAMPLING = Resampling(200, 0.95, 0)
 

@@ -18,6 +18,7 @@ import derived
 import regime_map
 import regime_map_cells
 from w2sg.config import overlays
+from w2sg.config.data import ROLES
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures.regime_played import Cell, Played
@@ -29,7 +30,7 @@ LEVELS = regime_map_cells.Levels((3, 4), (20, 300), (2, 3), (1, 2, 4), (1, 3))
 def run(tmp_path: Path) -> Path:
     """A run with bases, which nobody loads here."""
     folder = project(tmp_path / "run")
-    for role in derived.ROLES:
+    for role in ROLES:
         (folder / layout.base(0, role)).mkdir(parents=True)
     (folder / "params.yaml").write_text(yaml.safe_dump(read(folder), sort_keys=False))
     return folder

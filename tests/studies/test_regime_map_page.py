@@ -10,9 +10,9 @@ import pytest
 from played import made_up
 
 import regime_map_page
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.regime_map import RegimeMap
 from w2sg.evaluation.measures.regime_played import Cell, Played
+from w2sg.evaluation.measures.statistics import Resampling
 
 RESAMPLING = Resampling(200, 0.95, 0)
 

@@ -31,8 +31,8 @@ from w2sg.environments.alfworld import settings as alfworld
 from w2sg.environments.alfworld.redraw import Redraws
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.credit import PathCredit, credits
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.training import bases
 
 KEPT = Path("docs/credit")
@@ -114,7 +114,7 @@ def follow(options: argparse.Namespace) -> int:
     _check_writable(options.output)
     with contextlib.chdir(options.run):
         settings = params.load()
-        names = [name for name, _ in settings.environments.items()]
+        names = settings.environments.names
         if unknown := [name for name in options.environments or () if name not in names]:
             raise UserError(f"--environments {unknown[0]}: the run has {', '.join(names)}")
         study = Study(settings, options)

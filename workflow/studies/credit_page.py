@@ -7,9 +7,9 @@ from pathlib import Path
 from credit_paths import KINDS
 from keeping import commit
 from w2sg.contracts import files
+from w2sg.evaluation.measures import csv_files
 from w2sg.evaluation.measures.credit import TOLERANCE, Credit, Measure, PathCredit
 from w2sg.evaluation.measures.models import environment_label
-from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.table import NO, Table
 
 FILES = README, SUMMARY, DETAILS = "README.md", "credit.csv", "steps.csv"
@@ -57,7 +57,7 @@ def write(folder: Path, found: Sequence[Credit], paths: Sequence[PathCredit], *,
         tables="\n".join(table.markdown() for table in tables),
     )
     files.write_text(folder / README, page)
-    files.write_text(folder / SUMMARY, csv_rows.text([_row(each) for each in found]))
+    csv_files.write(folder / SUMMARY, [_row(each) for each in found])
     steps = [
         {
             "environment": step.environment,
@@ -75,7 +75,7 @@ def write(folder: Path, found: Sequence[Credit], paths: Sequence[PathCredit], *,
         for path in paths
         for step in path.steps
     ]
-    files.write_text(folder / DETAILS, csv_rows.text(steps))
+    csv_files.write(folder / DETAILS, steps)
 
 
 def _row(each: Credit) -> dict[str, object]:
@@ -87,9 +87,7 @@ def _row(each: Credit) -> dict[str, object]:
         "tasks": each.tasks,
         "paths": each.paths,
         "steps": each.steps,
-        "value": each.value.mean,
-        "low": each.value.low,
-        "high": each.value.high,
+        **csv_files.of_interval("value", each.value),
     }
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from w2sg.agents.continuation import Start, check_heard
+from w2sg.config.data import ROLES
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.messages import Message
@@ -61,7 +62,7 @@ def chosen(settings: Params, *, environment: str, seed: int, most: int) -> list[
     text = prompt(environment, style=settings.environment(environment).prompt)
     tasks = {task.task_id: task for task in Task.read(layout.tasks(environment))}
     breadth = settings.tree.breadth
-    explored = {role: read_trajectories(layout.explore(environment, seed, role)) for role in ("weak", "strong")}
+    explored = {role: read_trajectories(layout.explore(environment, seed, role)) for role in ROLES}
     solved = {
         role: {
             each.task_id: each for each in attempts(own, environment=environment, seed=seed, role=role, samples=breadth)

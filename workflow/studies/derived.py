@@ -10,9 +10,9 @@ from typing import Any
 import yaml
 
 import workspace
+from w2sg.config.data import ROLES
 from w2sg.config.params import validated
 
-ROLES = ("weak", "strong")
 # Numbers of tasks that a run gives for all environments, and the split that they are taken from.
 SIZES = (
     ("experts", "tasks", "train"),
@@ -48,6 +48,13 @@ def alone(
         if isinstance(most, int):
             made[section] = {**made[section], key: min(made[section][key], most)}
     return made
+
+
+def only(values: Mapping[str, Any], *, preference: Mapping[str, Any], imitation: Mapping[str, Any]) -> dict[str, Any]:
+    """Parameters with these methods alone; eq. 10, which wants one, is of the first preference method."""
+    first = next(iter(preference))
+    theorem = {**values["theorem"], "method": first, "superior": first}
+    return {**values, "preference": preference, "imitation": imitation, "inference": {}, "theorem": theorem}
 
 
 def tree_dpo(values: Mapping[str, Any]) -> dict[str, Any]:

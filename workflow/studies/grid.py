@@ -22,8 +22,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "src"))
-
 import snakemake_dvc
 from w2sg.config import params
 from w2sg.config.params import Params
@@ -33,9 +31,9 @@ from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import NUMBERS, Once, Parser, from_zero, status
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures import grid
-from w2sg.evaluation.measures.comparisons import Resampling
+from w2sg.evaluation.measures import csv_files, grid
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 
 BETAS = (0.05, 0.1, 0.5)
 LEAST_BREADTH = 3
@@ -132,8 +130,8 @@ def plan(settings: Params, *, breadths: Sequence[int] | None, betas: Sequence[fl
         raise UserError(f"--beta {min(betas):g}: must be above 0")
     in_order = sorted({beta, *betas})
     for one, other in pairwise(in_order):
-        if len({f"{each:.{grid.DIGITS}g}" for each in (one, other)}) == 1:
-            digits = f"{layout.GRID} holds {grid.DIGITS} digits, in which they are the same"
+        if len({f"{each:.{csv_files.DIGITS}g}" for each in (one, other)}) == 1:
+            digits = f"{layout.GRID} holds {csv_files.DIGITS} digits, in which they are the same"
             raise UserError(f"--beta: {one!r} and {other!r}, that of {PARAMS} counted: {digits}; leave one out")
     check_axes(settings, breadths={*wanted} - {own}, betas={*betas} - {beta})
     most = max(samples, wanted[-1])
@@ -219,7 +217,7 @@ def collect(runs: Sequence[Run], settings: Params) -> None:
     points = [
         grid.GridPoint(environment, run.breadth, run.beta, *_results(run, environment, settings.seeds))
         for run in runs
-        for environment, _ in settings.environments.items()
+        for environment in settings.environments.names
     ]
     resampling = Resampling(settings.report.resamples, settings.report.confidence, settings.seeds[0])
     rows = grid.rows(

@@ -28,8 +28,8 @@ from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import NUMBERS, Once, Parser, cores, status
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 from workspace import claimed
 
 WORKSPACES = Path(".iterate")
@@ -112,7 +112,7 @@ def follow(options: argparse.Namespace) -> int:
     """
     with contextlib.chdir(options.run):
         first = params.load()
-    names = [name for name, _ in first.environments.items()]
+    names = first.environments.names
     if unknown := [name for name in options.environments or () if name not in names]:
         raise UserError(f"--environments {unknown[0]}: the run has {', '.join(names)}")
     if WORKSPACES.absolute() in options.run.absolute().parents:
@@ -191,14 +191,12 @@ def second(
     made |= {
         "sft": {**values["sft"], "optimization": None},
         "explore": {**made["explore"], "roles": ["weak"], "diversity": None},
-        "preference": {"w2s_dpo": derived.tree_dpo(values)},
-        "imitation": {
-            name: {**values["imitation"][STUDENT], "init": init, "data": data, **(ALONE if data == AGAIN else {})}
-            for name, (init, data) in plan.methods.items()
-        },
-        "inference": {},
-        "theorem": {**values["theorem"], "method": "w2s_dpo", "superior": "w2s_dpo"},
     }
+    imitation = {
+        name: {**values["imitation"][STUDENT], "init": init, "data": data, **(ALONE if data == AGAIN else {})}
+        for name, (init, data) in plan.methods.items()
+    }
+    made = derived.only(made, preference={"w2s_dpo": derived.tree_dpo(values)}, imitation=imitation)
     derived.check(made, run=run, workspace=folder)
     return made
 

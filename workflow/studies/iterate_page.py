@@ -9,14 +9,14 @@ from typing import Any
 from keeping import commit, over
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError, shown
-from w2sg.evaluation.measures.comparisons import Comparison, Resampling, TableCell, rewards_compared, table_cells
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures import csv_files
+from w2sg.evaluation.measures.comparisons import Comparison, TableCell, rewards_compared, table_cells
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.models import environment_label
 from w2sg.evaluation.measures.multiplicity import holm
-from w2sg.evaluation.measures.statistics import Interval
-from w2sg.evaluation.measures.wording import points, score
+from w2sg.evaluation.measures.statistics import Interval, Resampling
+from w2sg.evaluation.measures.wording import p_value, points, score
 from w2sg.evaluation.paper import paper
-from w2sg.evaluation.report import csv_rows
 from w2sg.evaluation.report.table import NO, Table
 
 HEAD = """# {title}
@@ -99,7 +99,7 @@ CHAIN = Page(
     ),
     explorers=("sft_weak", "middle"),
 )
-OF_SCORES = "Task score (100 x average reward), {tasks} {splits} tasks, {level:g}% intervals over {over}."
+OF_SCORES = "Task score (100 x average reward), {tasks} {split} tasks, {level:g}% intervals over {over}."
 OF_COMPARISONS = "Paired by task{and_seed}; p of the stricter test, corrected for all rows and environments (Holm)."
 OF_EXPLORED = (
     "Explored tasks: mean score of the samples, of each task's best, and the share of tasks with both outcomes."
@@ -150,15 +150,15 @@ def write(
     cells = [
         cell
         for cell in table_cells(episodes, resampling=resampling)
-        if cell.measure == "average_reward" and cell.split == episodes.last_split(cell.environment)
+        if cell.measure == "average_reward" and cell.split == REPORTED
     ]
     text = _text(
         page, cells, found, explored, run=run, seeds=seeds, environments=episodes.environments, resampling=resampling
     )
     files.write_text(folder / "README.md", text)
-    files.write_text(folder / "scores.csv", csv_rows.text([_scores(cell) for cell in cells]))
-    files.write_text(folder / "comparisons.csv", csv_rows.text([_row(each) for each in found]))
-    files.write_text(folder / "explored.csv", csv_rows.text([_means(each) for each in explored]))
+    csv_files.write(folder / "scores.csv", [_scores(cell) for cell in cells])
+    csv_files.write(folder / "comparisons.csv", [_row(each) for each in found])
+    csv_files.write(folder / "explored.csv", [_means(each) for each in explored])
 
 
 def _text(
@@ -175,8 +175,7 @@ def _text(
     columns = paper.in_order(environments)
     scores = {(cell.model, cell.environment): cell.value for cell in cells}
     tasks = " or ".join(map(str, sorted({cell.tasks for cell in cells})))
-    splits = " or ".join(dict.fromkeys(cell.split for cell in cells))
-    about = {"tasks": tasks, "splits": splits, "level": 100 * resampling.confidence, "over": over(seeds)}
+    about = {"tasks": tasks, "split": REPORTED, "level": 100 * resampling.confidence, "over": over(seeds)}
     and_seed = " and seed" if len(seeds) > 1 else ""
     tables = [
         _table("Scores", OF_SCORES.format(**about), columns, [
@@ -209,9 +208,7 @@ def _scores(cell: TableCell) -> dict[str, object]:
         "environment": cell.environment,
         "model": cell.model,
         "tasks": cell.tasks,
-        "value": cell.value.mean,
-        "low": cell.value.low,
-        "high": cell.value.high,
+        **csv_files.of_interval("value", cell.value),
     }
 
 
@@ -222,7 +219,7 @@ def _means(each: Explored) -> dict[str, object]:
 def compared(
     episodes: GroupedEpisodes, contrasts: Sequence[tuple[str, str]], *, resampling: Resampling
 ) -> list[Comparison]:
-    """Contrasts in every environment on its last split, corrected for their number (Holm)."""
+    """Contrasts in every environment on the reported split, corrected for their number (Holm)."""
     found = [
         each
         for environment in episodes.environments
@@ -231,7 +228,6 @@ def compared(
             each := rewards_compared(
                 episodes,
                 environment=environment,
-                split=episodes.last_split(environment),
                 model=model,
                 baseline=baseline,
                 resampling=resampling,
@@ -243,16 +239,13 @@ def compared(
 
 
 def _row(each: Comparison) -> dict[str, object]:
-    difference = each.result.difference
     return {
         "environment": each.environment,
         "model": each.model,
         "baseline": each.baseline,
         "tasks": each.result.tasks,
         "seeds": each.result.seeds,
-        "difference": difference.mean,
-        "low": difference.low,
-        "high": difference.high,
+        **csv_files.of_interval("difference", each.result.difference),
         "wins": each.result.wins,
         "losses": each.result.losses,
         "p": each.result.strict_p,
@@ -273,8 +266,7 @@ def _difference(found: Sequence[Comparison], environment: str, model: str, basel
     for each in found:
         if (each.environment, each.model, each.baseline) == (environment, model, baseline):
             assert each.adjusted is not None
-            p_value = f"p {each.adjusted:.3f}" if each.adjusted >= 0.0005 else "p < 0.001"
-            return f"{points(each.result.difference)}, {p_value}: {each.wording}"
+            return f"{points(each.result.difference)}, p {p_value(each.adjusted)}: {each.wording}"
     return NO
 
 

@@ -49,13 +49,14 @@ from regime_map_cells import (
 )
 from regime_map_cells import settings as settings_of
 from w2sg.config import params
+from w2sg.config.data import ROLES
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import NUMBERS, Parser, cores, status
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.regime_map import RegimeMap
 from w2sg.evaluation.measures.regime_played import Cell, Played
+from w2sg.evaluation.measures.statistics import Resampling
 
 KEPT = Path("docs/map")
 LEVELS = Levels((4, 8), (20, 60, 240), (2, 6, 12), (1, 3, 9), (1, 2, 3, 5, 9))
@@ -289,7 +290,7 @@ class Playing:
         return code()
 
     def _bases(self, seed: int) -> list[Path]:
-        return [self.run / layout.base(seed, role) for role in derived.ROLES]
+        return [self.run / layout.base(seed, role) for role in ROLES]
 
 
 if __name__ == "__main__":

@@ -8,12 +8,14 @@ from typing import Any
 
 import derived
 from w2sg.config import params
+from w2sg.config.data import ROLES
 from w2sg.contracts import files, layout
 from w2sg.contracts.episodes import read_episodes
 from w2sg.contracts.pairs import Pair
 from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures.complement import attempts
+from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.regime_map import STUDENT, middle_of
 from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.stages.code import texts
@@ -80,7 +82,7 @@ def agent(places: int, demonstrations: int, role: str, seed: int) -> Path:
 
 def tuning(values: Mapping[str, Any], run: Path, *, places: int, demonstrations: int, seed: int) -> dict[str, Any]:
     """The parameters with which a base of the run is tuned."""
-    bases = {role: run / layout.base(seed, role) for role in derived.ROLES}
+    bases = {role: run / layout.base(seed, role) for role in ROLES}
     made = _world(values, run, places=places, seed=seed, folder=PLACE / str(seed) / "tuning", models=bases)
     return made | {"experts": {**made["experts"], "tasks": demonstrations}}
 
@@ -95,7 +97,7 @@ def students(values: Mapping[str, Any], run: Path, levels: Levels, cell: Cell, s
     made = _world(values, run, places=cell.places, seed=seed, folder=PLACE / str(seed) / "cells", models=models)
     method = values["imitation"]["w2s_mcts"]
     training = method["imitate"] or values["imitate"]
-    return made | {
+    made |= {
         "experts": {**made["experts"], "tasks": own},
         "sft": {**values["sft"], "optimization": None},
         "explore": {
@@ -106,20 +108,18 @@ def students(values: Mapping[str, Any], run: Path, levels: Levels, cell: Cell, s
             "diversity": None,
         },
         "tree": {**values["tree"], "breadth": cell.samples},
-        "preference": {"dpo": derived.tree_dpo(values)},
-        "imitation": {
-            f"{model}_{passes}": {
-                **method,
-                "init": "sft_strong",
-                "data": DATA[model],
-                **({"expert_share": 0.0} if model == "again" else {}),
-                "imitate": {**training, "optimization": {**training["optimization"], "epochs": passes}},
-            }
-            for model, passes in levels.students(cell)
-        },
-        "inference": {},
-        "theorem": {**values["theorem"], "method": "dpo", "superior": "dpo"},
     }
+    imitation = {
+        f"{model}_{passes}": {
+            **method,
+            "init": "sft_strong",
+            "data": DATA[model],
+            **({"expert_share": 0.0} if model == "again" else {}),
+            "imitate": {**training, "optimization": {**training["optimization"], "epochs": passes}},
+        }
+        for model, passes in levels.students(cell)
+    }
+    return derived.only(made, preference={"dpo": derived.tree_dpo(values)}, imitation=imitation)
 
 
 def _world(
@@ -149,7 +149,7 @@ def code() -> str:
     """A digest of the code that rows come from, as the pipeline counts it: without comments and other environments."""
     source = Source(Path("src"))
     found = {str(place): text for place, text in texts(source, read_pins(Path("requirements.lock"))).items()}
-    wanted = ("", ENVIRONMENT, *derived.ROLES)
+    wanted = ("", ENVIRONMENT, *ROLES)
     counted = {
         name: text
         for name, text in sorted(found.items())
@@ -167,7 +167,7 @@ def collected(levels: Levels, cell: Cell, seed: int, *, origin: Mapping[str, str
     Args:
         origin: settings, bases and code, of Played.
     """
-    explored = {role: read_trajectories(layout.explore(ENVIRONMENT, seed, role)) for role in derived.ROLES}
+    explored = {role: read_trajectories(layout.explore(ENVIRONMENT, seed, role)) for role in ROLES}
     tries = {
         role: attempts(own, environment=ENVIRONMENT, seed=seed, role=role, samples=cell.samples)
         for role, own in explored.items()
@@ -182,7 +182,7 @@ def collected(levels: Levels, cell: Cell, seed: int, *, origin: Mapping[str, str
     found: dict[str, dict[str, float]] = {}
     for group in GROUPS:
         for episode in read_episodes(layout.episodes(ENVIRONMENT, seed, group)):
-            if episode.split == "unseen":
+            if episode.split == REPORTED:
                 found.setdefault(episode.model, {})[episode.trajectory.task_id] = episode.trajectory.score
     for name, scores in found.items():
         model, passes, home = homes.get(name, (name, 0, cell))

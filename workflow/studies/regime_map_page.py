@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from keeping import over
 from regime_map_effects import LABELS, effects, passes_of
 from w2sg.contracts import files
+from w2sg.evaluation.measures import csv_files
 from w2sg.evaluation.measures.regime_map import STRONG, STUDENT, Effect, RegimeMap
 from w2sg.evaluation.measures.regime_played import Cell
-from w2sg.evaluation.measures.wording import MINUS, points, score
-from w2sg.evaluation.report import csv_rows
+from w2sg.evaluation.measures.wording import MINUS, p_value, points, score
 from w2sg.evaluation.report.figures.canvas import INK, Chart, panel
 from w2sg.evaluation.report.table import NO, Table
 
@@ -59,8 +59,8 @@ def write(folder: Path, found: RegimeMap, *, commits: Sequence[str]) -> None:
     drawn, asked = chart(found), effects(found)
     files.write_text(folder / "README.md", page(found, asked, title=drawn.title, commits=commits))
     files.write_text(folder / "map.svg", drawn.sheet() + "\n")
-    files.write_text(folder / "cells.csv", csv_rows.text(_cells(found)))
-    files.write_text(folder / "effects.csv", csv_rows.text([_row(each) for each in asked]))
+    csv_files.write(folder / "cells.csv", _cells(found))
+    csv_files.write(folder / "effects.csv", [_row(each) for each in asked])
 
 
 def page(found: RegimeMap, asked: Sequence[Effect], *, title: str, commits: Sequence[str]) -> str:
@@ -109,9 +109,7 @@ def _cells(found: RegimeMap) -> list[dict[str, object]]:
             "model": model,
             "passes": passes,
             "updates": found.updates(cell, model, passes),
-            "gain": gain.mean,
-            "low": gain.low,
-            "high": gain.high,
+            **csv_files.of_interval("gain", gain),
         }
         for cell in found.cells
         for model in LABELS
@@ -217,5 +215,4 @@ def _updates(found: RegimeMap, cell: Cell, model: str, passes: int | None) -> st
 def _effect(each: Effect) -> list[str]:
     if each.interval is None or each.adjusted is None:
         return [each.name, f"{100 * each.mean:+.1f}".replace("-", MINUS), NO]
-    p_value = f"{each.adjusted:.3f}" if each.adjusted >= 0.0005 else "< 0.001"
-    return [each.name, points(each.interval), p_value]
+    return [each.name, points(each.interval), p_value(each.adjusted)]

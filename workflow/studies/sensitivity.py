@@ -20,6 +20,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import yaml
 
+import derived
 import workspace
 from readings import GROUPS, READINGS, Reading
 from sensitivity_table import PAGE, TABLE, SensitivityRow, read, write, written
@@ -29,13 +30,12 @@ from w2sg.contracts import files, layout
 from w2sg.contracts.command_line import Once, Parser, cores, status
 from w2sg.contracts.episodes import Episode, read_episodes
 from w2sg.contracts.errors import UserError, named
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
-from w2sg.evaluation.measures.statistics import paired_difference
+from w2sg.evaluation.measures.statistics import Resampling, paired_difference
 
 PARAMS = Path("params.yaml")
 FOLDER = Path(".sensitivity")
-SPLIT = "unseen"
 Values: TypeAlias = dict[str, Any]
 
 
@@ -52,13 +52,8 @@ def reduced(values: Values) -> Values:
     for method, roster in GROUPS.items():
         if method not in values[roster]:
             raise UserError(f"{PARAMS}: {roster}: no {method}, whose readings are measured")
-    less = copy.deepcopy(values)
-    less["preference"] = {"w2s_dpo": values["preference"]["w2s_dpo"]}
-    less["imitation"] = {"w2s_mcts": values["imitation"]["w2s_mcts"]}
-    less["inference"] = {}
-    less["explore"]["roles"] = ["weak"]
-    less["theorem"] |= {"method": "w2s_dpo", "superior": "w2s_dpo"}
-    return less
+    kept = {roster: {method: values[roster][method]} for method, roster in GROUPS.items()}
+    return derived.only(values, **kept) | {"explore": {**values["explore"], "roles": ["weak"]}}
 
 
 def changed(values: Values, changes: Mapping[str, Any]) -> Values:
@@ -96,28 +91,23 @@ def snakemake(values: Values, groups: Sequence[str], *, folder: Path, cores: str
     done = subprocess.run(["snakemake", "--cores", cores, *(f"evaluate-{group}" for group in groups)], cwd=folder)
     if done.returncode:
         raise UserError(f"{folder}: snakemake failed; see above and {folder / 'logs'}")
-    runs = [(name, seed) for name, _ in settings.environments.items() for seed in settings.seeds]
+    runs = [(name, seed) for name in settings.environments.names for seed in settings.seeds]
     return [e for name, seed in runs for g in groups for e in read_episodes(folder / layout.episodes(name, seed, g))]
 
 
 def compare(
-    reading: Reading, episodes: Sequence[Episode], default: Sequence[Episode], *, values: Values, confidence: float
+    reading: Reading, episodes: Sequence[Episode], default: Sequence[Episode], *, values: Values
 ) -> list[SensitivityRow]:
     """One row per environment and method that the reading concerns."""
     rows = []
+    resampling = Resampling(**values["report"], seed=values["seeds"][0])
     these, those = GroupedEpisodes(episodes), GroupedEpisodes(default)
     for environment in those.environments:
         for method in reading.methods:
             new, old = (
-                grouped.values(environment, SPLIT, average_reward).get(method, {}) for grouped in (these, those)
+                grouped.values(environment, REPORTED, average_reward).get(method, {}) for grouped in (these, those)
             )
-            result = paired_difference(
-                new,
-                old,
-                resamples=values["report"]["resamples"],
-                confidence=confidence,
-                rng=np.random.default_rng(values["seeds"][0]),
-            )
+            result = paired_difference(new, old, resampling=resampling)
             rows.append(
                 SensitivityRow(
                     question=reading.question,
@@ -152,7 +142,7 @@ def measure(values: Values, readings: Sequence[Reading], *, run: Runner, table: 
             default = default or run(values, tuple(GROUPS.values()))
             print(f"{reading.question}: {reading.text}", flush=True)
             episodes = run(new, [GROUPS[method] for method in reading.methods])
-            found = compare(reading, episodes, default, values=values, confidence=values["report"]["confidence"])
+            found = compare(reading, episodes, default, values=values)
         except UserError as error:
             failed.append(f"{reading.question}, {reading.text}: {error}")
             continue

@@ -1,6 +1,5 @@
 """docs/sensitivity.csv, what other readings of the paper came to, and its table in docs/method.md."""
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -8,8 +7,9 @@ from pathlib import Path
 from readings import READINGS
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
-from w2sg.evaluation.measures import csv_files
+from w2sg.evaluation.measures import csv_files, wording
 from w2sg.evaluation.measures.models import label
+from w2sg.evaluation.measures.statistics import Interval
 
 TABLE = Path("docs/sensitivity.csv")
 PAGE = Path("docs/method.md")
@@ -58,11 +58,7 @@ def write(table: Path, rows: Sequence[SensitivityRow]) -> None:
     """Write the table, rows in the order of READINGS."""
     order = {(reading.question, reading.text): number for number, reading in enumerate(READINGS)}
     kept = sorted(rows, key=lambda row: order.get((row.question, row.reading), len(order)))
-    with files.replacing(table) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(SensitivityRow)], lineterminator="\n")
-        writer.writeheader()
-        for row in kept:
-            writer.writerow({k: float(f"{v:.6g}") if isinstance(v, float) else v for k, v in asdict(row).items()})
+    csv_files.write(table, [asdict(row) for row in kept], columns=[field.name for field in fields(SensitivityRow)])
 
 
 def markdown(rows: Sequence[SensitivityRow]) -> str:
@@ -76,8 +72,8 @@ def markdown(rows: Sequence[SensitivityRow]) -> str:
     ]
     for row in rows:
         place = f" {row.environment} |" if several else ""
-        gain = f"{100 * row.difference:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]".replace("-", "−")
-        gain = gain if row.wins or row.losses else "no task differs"
+        decided = row.wins or row.losses
+        gain = wording.points(Interval(row.difference, row.low, row.high)) if decided else "no task differs"
         lines.append(
             f"| {row.question} | {row.reading} | {label(row.method)} |{place} {100 * row.reward:.1f} | {gain} |"
             f" {row.wins}, {row.losses} of {row.tasks} |"

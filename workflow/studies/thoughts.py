@@ -78,7 +78,7 @@ def agreements(method: str, seeds: Sequence[int] | None) -> Iterator[Agreement]:
     settings = params.load()
     if method not in settings.imitation:
         raise UserError(f"--method {method}: params.yaml has {', '.join(settings.imitation)}")
-    for environment in paper.in_order(name for name, _ in settings.environments.items()):
+    for environment in paper.in_order(settings.environments.names):
         experts = {each.task_id: each for each in read_trajectories(layout.explored_experts(environment))}
         for seed in seeds or settings.seeds:
             paths = DemonstrationPath.read(layout.paths(environment, seed, method))

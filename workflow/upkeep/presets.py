@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 
 import pages
 from dotted_keys import leaves
+from w2sg.config.data import ROLES
 from w2sg.config.overlays import merged
 from w2sg.config.params import validated
 
@@ -110,7 +111,7 @@ QUESTIONS = (
 LEFT_OUT = (
     "environments", "play", "pretrain", "models.vocabulary", "models.context", "explore.cohort", "evaluate.cohort",
     "explore.max_new_tokens", "merging", "theorem",
-    *(f"models.{role}.{size}" for role in ("weak", "strong") for size in ("hidden", "layers", "heads", "feedforward")),
+    *(f"models.{role}.{size}" for role in ROLES for size in ("hidden", "layers", "heads", "feedforward")),
 )  # fmt: skip
 
 

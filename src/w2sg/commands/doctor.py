@@ -49,7 +49,7 @@ def run() -> int:
     except UserError as error:
         findings.append(Finding("params.yaml", False, str(error).splitlines()[0], "mend that line"))
     else:
-        for name, _ in settings.environments.items():
+        for name in settings.environments.names:
             findings += tried(name, environment(name, settings=settings))
             findings += tried(f"  {name}", extras(name, settings=settings))
     width = max(len(finding.what) for finding in findings)

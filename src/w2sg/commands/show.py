@@ -5,7 +5,6 @@ import textwrap
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from pathlib import Path
 from statistics import fmean
 
 from w2sg.contracts import layout
@@ -24,23 +23,23 @@ LISTED = 5  # names in a message
 BAR = "│ "
 
 
-def run_summary(root: Path = Path()) -> list[str]:
+def run_summary() -> list[str]:
     """What this project has: Table 1, and for each environment and seed its trees and who was evaluated.
 
     Raises:
         UserError: a file cannot be read.
     """
-    table = root / layout.RESULTS / "table1.md"
+    table = layout.RESULTS / "table1.md"
     lines = [f"{table}: not there yet", ""]
     if table.is_file():
         with reading(table, "a text"):
             lines = table.read_text(encoding="utf-8").splitlines()
-    for file in sorted((root / layout.DATA / "trees").glob("*.pkl")):
+    for file in sorted((layout.DATA / "trees").glob("*.pkl")):
         grown = trees.load(file)
         mixed = sum(len({t.success for t in tree.trajectories}) == 2 for tree in grown.values())
         first = next(iter(grown), "none")
         lines.append(f"{file.stem}: {len(grown)} trees, {mixed} with successes and failures; the first is {first}")
-    for folder in sorted((root / layout.RESULTS / "episodes").glob("*")):
+    for folder in sorted((layout.RESULTS / "episodes").glob("*")):
         names = {episode.model for file in sorted(folder.glob("*.parquet")) for episode in read_episodes(file)}
         lines.append(f"{folder.name}: episodes of {', '.join(in_table_order(names))}")
     return lines

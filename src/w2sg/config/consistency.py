@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from os.path import expanduser
 from typing import Any, get_args
 
+from w2sg.config.data import ROLES
 from w2sg.config.models import FOLDER
 from w2sg.config.rosters import STRONG_PAIRS, STRONG_PATHS, ModelName
 from w2sg.config.training import ALL_LINEAR, PROJECTIONS
@@ -62,7 +63,7 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
     keys = {name: f"environments.{name}.data_dir" for name in _mapping(values, "environments")}
     texts = {name: (key, path) for name, key in keys.items() if isinstance(path := _at(values, key), str)}
     read = {name: (key, path) for name, (key, path) in texts.items() if path.strip()}
-    for role in ("weak", "strong"):
+    for role in ROLES:
         base = _at(values, key := f"models.{role}.base")
         if isinstance(base, str) and base.startswith(FOLDER) and _at(values, f"models.{role}.revision") is None:
             read[role] = (key, base)
@@ -184,7 +185,7 @@ def _roster_problems(values: dict[str, Any]) -> list[str]:
 
 def _from_scratch(values: dict[str, Any]) -> list[str]:
     """The models that have sizes."""
-    return [role for role in ("weak", "strong") if _at(values, f"models.{role}.hidden") is not None]
+    return [role for role in ROLES if _at(values, f"models.{role}.hidden") is not None]
 
 
 def _context_problems(values: dict[str, Any]) -> list[str]:

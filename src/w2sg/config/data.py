@@ -1,6 +1,6 @@
 """Sections about the data that models learn from: demonstrations, play, exploration, trees, pairs, paths."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, field_validator
 
@@ -19,6 +19,7 @@ from w2sg.config.serving import Backend
 from w2sg.config.training import Optimization
 
 Role = Literal["weak", "strong"]
+ROLES: tuple[str, ...] = get_args(Role)
 Similarity = Annotated[float, Field(ge=-1.0, le=1.0)]
 
 

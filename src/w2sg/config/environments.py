@@ -57,6 +57,11 @@ class _Environments(Section):
             if (settings := getattr(self, name)) is not None:
                 yield name, settings
 
+    @property
+    def names(self) -> list[str]:
+        """Of those that are switched on."""
+        return [name for name, _ in self.items()]
+
 
 if TYPE_CHECKING:
     Environments = _Environments

@@ -8,14 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
-import numpy as np
-
 from w2sg.evaluation.measures import behaviour, statistics
-from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, BySeed, GroupedEpisodes
 from w2sg.evaluation.measures.models import CHOSEN, LABELS, Origin, in_table_order
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.scores import MEASURES, average_reward
-from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio
+from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Ratio, Resampling
 
 Verdict = Literal["higher", "lower", "undecided", "identical"]
 Family = Literal["headline", "other"]
@@ -27,24 +25,6 @@ TO_THE_LETTER = {"w2s_dpo": "paper_dpo", "w2s_mcts": "paper_mcts"}
 RIVALS = ("eto", "best_of_n", "ceiling", "random_dpo", "best_of_m", "more_sft")  # what the two are held against besides
 PAPERS_DATA = ("tree", "mcts")  # what the paper's methods learn from; a method alike with other data is a control
 MARGIN = 0.03  # of equivalence: half of what MCTS gains over SFT strong in the paper (5.9, 4.6, 6.0 points), rounded
-
-
-@dataclass(frozen=True, slots=True)
-class Resampling:
-    """How intervals are made: number of resamples, coverage, and the seed of the resampling."""
-
-    resamples: int
-    confidence: float
-    seed: int
-
-    @property
-    def level(self) -> float:
-        """alpha, without the rounding error of 1 - 0.95."""
-        return round(1 - self.confidence, 12)
-
-    def rng(self) -> np.random.Generator:
-        """A fresh generator: all intervals draw the same resamples, so none depends on which others were asked for."""
-        return np.random.default_rng(self.seed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,12 +111,7 @@ def table_cells(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Ta
                 for name, measure in MEASURES.items():
                     values = episodes.values(environment, split, measure).get(model)
                     if values:
-                        mean = statistics.interval(
-                            list(values.values()),
-                            resamples=resampling.resamples,
-                            confidence=resampling.confidence,
-                            rng=resampling.rng(),
-                        )
+                        mean = statistics.interval(list(values.values()), resampling=resampling)
                         cells.append(TableCell(environment, model, split, name, len(values), mean))
     return cells
 
@@ -205,15 +180,15 @@ def comparisons(
                 place = _Place(environment, split, measure)
                 of = episodes.values(environment, split, MEASURES[measure])
                 found += [_comparison(of, place, *pair, resampling=resampling) for pair in contrasts(list(of), origins)]
-    return _corrected(found, episodes)
+    return _corrected(found)
 
 
-def _corrected(found: Sequence[Comparison], episodes: GroupedEpisodes) -> list[Comparison]:
-    """The same with their families and adjusted p-values; reported splits, other splits and measures by themselves."""
+def _corrected(found: Sequence[Comparison]) -> list[Comparison]:
+    """The same with their families and adjusted p-values; the reported split and each measure by themselves."""
     headline = {*OURS, *TO_THE_LETTER.values()}
     families: dict[tuple[bool, str, Family], list[int]] = {}
     for number, each in enumerate(found):
-        reported = each.split == episodes.last_split(each.environment)
+        reported = each.split == REPORTED
         family: Family = "headline" if each.model in headline and each.baseline in BASELINES else "other"
         families.setdefault((reported, each.measure, family), []).append(number)
     corrected = list(found)
@@ -224,13 +199,13 @@ def _corrected(found: Sequence[Comparison], episodes: GroupedEpisodes) -> list[C
 
 
 def rewards_compared(
-    episodes: GroupedEpisodes, *, environment: str, split: str, model: str, baseline: str, resampling: Resampling
+    episodes: GroupedEpisodes, *, environment: str, model: str, baseline: str, resampling: Resampling
 ) -> Comparison | None:
-    """The average reward of any two models on one environment and split; None where one of them was not evaluated."""
-    of = episodes.values(environment, split, average_reward)
+    """The average reward of any two models on the reported split; None where one of them was not evaluated."""
+    of = episodes.values(environment, REPORTED, average_reward)
     if model not in of or baseline not in of:
         return None
-    return _comparison(of, _Place(environment, split, "average_reward"), model, baseline, resampling=resampling)
+    return _comparison(of, _Place(environment, REPORTED, "average_reward"), model, baseline, resampling=resampling)
 
 
 def repeats(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Comparison]:
@@ -261,7 +236,6 @@ def _comparison(
     of: Mapping[str, BySeed], place: _Place, model: str, baseline: str, *, resampling: Resampling
 ) -> Comparison:
     left, right = of[model], of[baseline]
-    resamples, confidence = resampling.resamples, resampling.confidence
-    result = statistics.paired_difference(left, right, resamples=resamples, confidence=confidence, rng=resampling.rng())
-    relative = statistics.ratio(left, right, resamples=resamples, confidence=confidence, seed=resampling.seed)
+    result = statistics.paired_difference(left, right, resampling=resampling)
+    relative = statistics.ratio(left, right, resampling=resampling)
     return Comparison(*place, model, baseline, result, resampling.level, relative)

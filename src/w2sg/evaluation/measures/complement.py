@@ -13,12 +13,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from w2sg.config.data import ROLES
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.evaluation.measures import statistics
-from w2sg.evaluation.measures.comparisons import Resampling
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 
 Outcome = Literal["both", "only weak", "only strong", "neither"]
 OUTCOMES: tuple[Outcome, ...] = ("both", "only weak", "only strong", "neither")
@@ -88,7 +88,7 @@ def complements(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resa
     found = []
     for environment in episodes.environments:
         here = [each for each in explored if each.environment == environment]
-        of = {role: [each for each in here if each.role == role] for role in ("weak", "strong")}
+        of = {role: [each for each in here if each.role == role] for role in ROLES}
         if of["weak"] and of["strong"]:
             once = {role: f"once, at {own[0].temperature:g}" for role, own in of.items()}
             ever = {role: f"best of {own[0].samples}" for role, own in of.items()}
@@ -99,12 +99,11 @@ def complements(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resa
                     for role, name in (("weak", weak), ("strong", strong))
                 ]
                 found += _complement(environment, EXPLORED, words, sides, resampling=resampling)
-        split = episodes.last_split(environment)
-        played = [episodes.by_model(environment, split).get(f"sft_{role}", ()) for role in ("weak", "strong")]
+        played = [episodes.by_model(environment, REPORTED).get(f"sft_{role}", ()) for role in ROLES]
         if all(played):
             words = _how(played[0][0]), _how(played[1][0])
             sides = [{(e.trajectory.task_id, e.seed): e.trajectory.success for e in own} for own in played]
-            found += _complement(environment, split, words, sides, resampling=resampling)
+            found += _complement(environment, REPORTED, words, sides, resampling=resampling)
     return found
 
 
@@ -139,9 +138,7 @@ def _share(values: NDArray[np.bool_], *, resampling: Resampling) -> Interval:
 
     Of n tasks none: 1 - (alpha/2)^(1/n), Clopper and Pearson's; seeds are no more tasks.
     """
-    share = statistics.interval(
-        values.astype(float), resamples=resampling.resamples, confidence=resampling.confidence, rng=resampling.rng()
-    )
+    share = statistics.interval(values.astype(float), resampling=resampling)
     reach = 1 - (resampling.level / 2) ** (1 / len(values))
     if share.mean == 0:
         return Interval(0.0, 0.0, reach)

@@ -24,8 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2sg.evaluation.measures import statistics
-from w2sg.evaluation.measures.comparisons import Resampling
-from w2sg.evaluation.measures.statistics import ROUNDING, Interval
+from w2sg.evaluation.measures.statistics import ROUNDING, Interval, Resampling
 
 States = Literal["recorded", "redrawn"]
 Measure = Literal[
@@ -210,12 +209,7 @@ def _credit(measure: Measure, values: Values, *, resampling: Resampling) -> Cred
     by_task: dict[str, list[float]] = {}
     for path, value in values:
         by_task.setdefault(path.steps[0].task_id, []).append(value)
-    interval = statistics.interval(
-        [float(np.mean(own)) for _, own in sorted(by_task.items())],
-        resamples=resampling.resamples,
-        confidence=resampling.confidence,
-        rng=resampling.rng(),
-    )
+    interval = statistics.interval([float(np.mean(own)) for _, own in sorted(by_task.items())], resampling=resampling)
     first = values[0][0].steps[0]
     steps = sum(len(path.steps) for path, _ in values)
     return Credit(first.environment, first.kind, first.states, measure, len(by_task), len(values), steps, interval)

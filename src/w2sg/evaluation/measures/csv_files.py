@@ -1,13 +1,34 @@
-"""Tables that git keeps and the report reads: whole, or refused with the place where they are not."""
+"""Tables as CSV: written to six digits; those that git keeps are read whole, or refused with the place of the fault."""
 
 import csv
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from w2sg.contracts import files
 from w2sg.contracts.errors import UserError, reason, shown
+from w2sg.evaluation.measures.statistics import Interval
+
+DIGITS = 6  # significant ones
+
+
+def write(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Iterable[str] = ()) -> None:
+    """Floats to DIGITS, None empty, a missing count 0; columns in the order of their first use where none are given."""
+    names = list(columns) or list(dict.fromkeys(name for row in rows for name in row))
+    written = StringIO()
+    writer = csv.DictWriter(written, names, restval=0, lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({name: float(f"{v:.{DIGITS}g}") if isinstance(v, float) else v for name, v in row.items()})
+    files.write_text(path, written.getvalue())
+
+
+def of_interval(mean: str, value: Interval | None, *, prefix: str = "") -> dict[str, float | None]:
+    """The columns `mean`, low and high, the latter two with a prefix; None where there is no interval."""
+    names = (mean, f"{prefix}low", f"{prefix}high")
+    return dict(zip(names, (value.mean, value.low, value.high) if value else (None, None, None), strict=True))
 
 
 def read(path: Path, kinds: Mapping[str, Any], *, table: str, remedy: str) -> Iterator[dict[str, Any]]:

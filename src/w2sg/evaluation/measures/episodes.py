@@ -7,6 +7,8 @@ from w2sg.contracts.tasks import SPLITS
 from w2sg.evaluation.measures.models import in_table_order
 from w2sg.evaluation.measures.scores import Measure
 
+REPORTED = "unseen"
+"""The split that tables, sentences and figures are of; every evaluation has it."""
 BySeed = dict[str, list[float]]  # by task id, one value per seed
 
 
@@ -15,7 +17,6 @@ class GroupedEpisodes:
 
     Attributes:
         environments: those that occur, sorted.
-        splits: those that occur anywhere, seen before unseen.
         models: those that occur anywhere, in the order of the tables.
     """
 
@@ -29,16 +30,11 @@ class GroupedEpisodes:
         self._places = {key: {m: place[m] for m in in_table_order(place)} for key, place in places.items()}
         self._values: dict[tuple[str, str, Measure], dict[str, BySeed]] = {}
         self.environments = sorted({environment for environment, _ in places})
-        self.splits = [split for split in SPLITS if any(split == other for _, other in places)]
         self.models = in_table_order(models)
 
     def splits_of(self, environment: str) -> list[str]:
         """The splits that occur in one environment, seen before unseen."""
         return [split for split in SPLITS if (environment, split) in self._places]
-
-    def last_split(self, environment: str) -> str:
-        """The split that is reported of an environment that occurs: unseen, where there are unseen tasks."""
-        return self.splits_of(environment)[-1]
 
     def by_model(self, environment: str, split: str) -> Mapping[str, Sequence[Episode]]:
         """Every model's episodes, models in the order of the tables; empty where none was evaluated."""

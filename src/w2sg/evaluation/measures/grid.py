@@ -4,28 +4,23 @@ A row is one model at one point, over all seeds. Points belong to a configuratio
 two parameters and what cannot change MODELS' training: the report's tables and figures show only those of its own.
 """
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from io import StringIO
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import csv_files, statistics
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import BySeed, GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 
 MODELS = ("w2s_dpo", "w2s_mcts")
 ROSTERS = ("preference", "imitation")
 TRAINING = ("dpo", "mcts", "imitate")  # sections that nothing but methods has; trees' quality has `pairs`, too
 AGAIN = "`git checkout results/grid.csv`, or make grid"
-DIGITS = 6  # significant ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +156,8 @@ def _row(
     split: str,
     resampling: Resampling,
 ) -> GridRow:
-    resamples, confidence = resampling.resamples, resampling.confidence
-    own = statistics.interval(list(values.values()), resamples=resamples, confidence=confidence, rng=resampling.rng())
-    result, from_best = (
-        statistics.paired_difference(values, other, resamples=resamples, confidence=confidence, rng=resampling.rng())
-        for other in (base, best)
-    )
+    own = statistics.interval(list(values.values()), resampling=resampling)
+    result, from_best = (statistics.paired_difference(values, other, resampling=resampling) for other in (base, best))
     return GridRow(
         configuration=name,
         environment=point.environment,
@@ -201,13 +192,7 @@ def _mean(values: Sequence[float]) -> float:
 
 def write(path: Path, found: Sequence[GridRow]) -> None:
     """Rows as CSV; with none, the heading alone."""
-    text = StringIO()
-    writer = csv.DictWriter(text, [f.name for f in fields(GridRow)], lineterminator="\n")
-    writer.writeheader()
-    for row in found:
-        values = asdict(row).items()
-        writer.writerow({name: float(f"{v:.{DIGITS}g}") if isinstance(v, float) else v for name, v in values})
-    files.write_text(path, text.getvalue())
+    csv_files.write(path, [asdict(row) for row in found], columns=[f.name for f in fields(GridRow)])
 
 
 def read(path: Path) -> list[GridRow]:

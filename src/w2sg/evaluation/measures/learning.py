@@ -7,8 +7,9 @@ conditions, per environment, say whether weak-to-strong generalization could sho
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from w2sg.evaluation.measures.comparisons import Comparison, Resampling, rewards_compared
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.comparisons import Comparison, rewards_compared
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
+from w2sg.evaluation.measures.statistics import Resampling
 
 LEAST, MOST = 0.15, 0.85  # of the expert's reward, for SFT weak
 APART = 0.1  # between the best and the worst trajectory of a task, in G
@@ -21,7 +22,7 @@ class Learning:
     """What one environment left to learn, over all seeds.
 
     Attributes:
-        split: of the evaluation; the last, unseen where there are unseen tasks.
+        split: of the evaluation, the reported one.
         expert: mean G of the demonstrations that SFT learned from, on training tasks; the expert's failures are not
             among them, so that SFT weak's share of it is if anything too small.
         weak: mean G of SFT weak.
@@ -77,22 +78,22 @@ def learning(
     """
     found = []
     for environment in episodes.environments:
-        split = episodes.last_split(environment)
-        weak = [episode.trajectory.score for episode in episodes.by_model(environment, split).get("sft_weak", ())]
+        weak = [episode.trajectory.score for episode in episodes.by_model(environment, REPORTED).get("sft_weak", ())]
         gaps = spreads.get(environment, ())
         if not weak or environment not in experts or not gaps:
             continue
-        place = {"environment": environment, "split": split}
+        gain, room = (
+            rewards_compared(episodes, environment=environment, model=model, baseline=other, resampling=resampling)
+            for model, other in (("sft_weak", "base_weak"), ("sft_strong", "sft_weak"))
+        )
         found.append(
             Learning(
                 environment=environment,
-                split=split,
+                split=REPORTED,
                 expert=experts[environment],
                 weak=sum(weak) / len(weak),
-                gain=rewards_compared(episodes, model="sft_weak", baseline="base_weak", resampling=resampling, **place),
-                room=rewards_compared(
-                    episodes, model="sft_strong", baseline="sft_weak", resampling=resampling, **place
-                ),
+                gain=gain,
+                room=room,
                 apart=sum(gap >= APART - ROUNDING for gap in gaps) / len(gaps),
             )
         )

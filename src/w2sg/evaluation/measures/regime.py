@@ -13,11 +13,11 @@ from math import inf
 from typing import Literal
 
 from w2sg.evaluation.measures import statistics
-from w2sg.evaluation.measures.comparisons import Resampling, rewards_compared
+from w2sg.evaluation.measures.comparisons import rewards_compared
 from w2sg.evaluation.measures.complement import EXPLORED, Attempts, complements
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 
 Verdict = Literal["met", "within chance", "below", "above", "not measured"]
 
@@ -63,7 +63,7 @@ class Standing:
     """Where one environment stands by one criterion, over all seeds.
 
     Attributes:
-        tasks: of which split the value is: the last one evaluated, or "explored".
+        tasks: of which split the value is: the reported one, or "explored".
         value: None where a row or an exploration that it needs was not run.
     """
 
@@ -79,15 +79,14 @@ class Standing:
 
 
 def standings(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resampling: Resampling) -> list[Standing]:
-    """Every criterion of every environment, average rewards on the last split, G = 1 on explored tasks."""
+    """Every criterion of every environment, average rewards on the reported split, G = 1 on explored tasks."""
     only = {each.environment: each for each in reversed(complements(episodes, explored, resampling=resampling))}
     found = []
     for environment in episodes.environments:
-        split = episodes.last_split(environment)
-        weak = episodes.values(environment, split, average_reward).get("sft_weak")
-        values = {SFT_WEAK: _mean(list(weak.values()), resampling=resampling) if weak else None}
+        weak = episodes.values(environment, REPORTED, average_reward).get("sft_weak")
+        values = {SFT_WEAK: statistics.interval(list(weak.values()), resampling=resampling) if weak else None}
         for criterion, (model, baseline) in COMPARED.items():
-            place = {"environment": environment, "split": split, "model": model, "baseline": baseline}
+            place = {"environment": environment, "model": model, "baseline": baseline}
             compared = rewards_compared(episodes, resampling=resampling, **place)
             values[criterion] = compared.result.difference if compared else None
         both = only.get(environment)
@@ -96,7 +95,7 @@ def standings(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resamp
             values[BEST_OF_M] = _above(here, resampling=resampling)
             values[ONLY_WEAK] = both.shares["only weak"]
         of_explored = (BEST_OF_M, ONLY_WEAK)
-        found += [Standing(environment, c, EXPLORED if c in of_explored else split, values.get(c)) for c in CRITERIA]
+        found += [Standing(environment, c, EXPLORED if c in of_explored else REPORTED, values.get(c)) for c in CRITERIA]
     return found
 
 
@@ -108,16 +107,4 @@ def _above(here: Sequence[Attempts], *, resampling: Resampling) -> Interval:
         sides[each.role].setdefault(each.task_id, []).append(float(solved))
     seeds = len({each.seed for each in here})
     full = {role: {task: values for task, values in own.items() if len(values) == seeds} for role, own in sides.items()}
-    return statistics.paired_difference(
-        full["weak"],
-        full["strong"],
-        resamples=resampling.resamples,
-        confidence=resampling.confidence,
-        rng=resampling.rng(),
-    ).difference
-
-
-def _mean(values: Sequence[Sequence[float]], *, resampling: Resampling) -> Interval:
-    return statistics.interval(
-        values, resamples=resampling.resamples, confidence=resampling.confidence, rng=resampling.rng()
-    )
+    return statistics.paired_difference(full["weak"], full["strong"], resampling=resampling).difference

@@ -16,10 +16,9 @@ from numpy.typing import NDArray
 
 from w2sg.contracts.errors import UserError, named
 from w2sg.evaluation.measures import mixed, statistics
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.regime_played import ANY, Cell, Played
-from w2sg.evaluation.measures.statistics import Interval
+from w2sg.evaluation.measures.statistics import Interval, Resampling
 
 STRONG, STUDENT = "sft_strong", "mcts"
 LEAST_SPREAD = 1e-9
@@ -128,8 +127,7 @@ class RegimeMap:
 
     def score(self, cell: Cell, model: str, passes: int = 0) -> Interval:
         """Task score of a model."""
-        values, how = self._values(cell, model, passes), self._resampling
-        return statistics.interval(values, resamples=how.resamples, confidence=how.confidence, rng=how.rng())
+        return statistics.interval(self._values(cell, model, passes), resampling=self._resampling)
 
     def gain(self, cell: Cell, passes: int, *, model: str) -> Interval:
         """A model's task score less SFT strong's."""
@@ -183,13 +181,10 @@ class RegimeMap:
         return self._values(cell, STUDENT, passes) - self._values(cell, control, dose)
 
     def _compared(self, name: str, ours: NDArray[np.float64], theirs: NDArray[np.float64]) -> Effect:
-        how = self._resampling
         found = statistics.paired_difference(
             {str(task): values for task, values in enumerate(ours.tolist())},
             {str(task): values for task, values in enumerate(theirs.tolist())},
-            resamples=how.resamples,
-            confidence=how.confidence,
-            rng=how.rng(),
+            resampling=self._resampling,
         )
         return Effect(name, found.difference.mean, found.difference, found.strict_p)
 

@@ -10,10 +10,9 @@ strong and learns nothing has all of it.
 from dataclasses import dataclass
 
 from w2sg.evaluation.measures import statistics
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.scores import average_reward
-from w2sg.evaluation.measures.statistics import Ratio
+from w2sg.evaluation.measures.statistics import Ratio, Resampling
 
 WAYS = {  # by name: from, to, whose
     "recovered ceiling": ("sft_strong", "ceiling", "the paper's"),
@@ -60,13 +59,6 @@ def recovered(episodes: GroupedEpisodes, *, resampling: Resampling) -> list[Reco
             for model in [m for m in of if not m.startswith(("base_weak", "sft_"))]:
                 for name, (start, end, _) in WAYS.items():
                     if {start, end} <= of.keys() and model not in (start, end):
-                        share = statistics.ratio(
-                            of[model],
-                            of[start],
-                            of[end],
-                            resamples=resampling.resamples,
-                            confidence=resampling.confidence,
-                            seed=resampling.seed,
-                        )
+                        share = statistics.ratio(of[model], of[start], of[end], resampling=resampling)
                         found.append(Recovered(environment, split, model, name, len(of[model]), share))
     return found

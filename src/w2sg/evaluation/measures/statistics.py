@@ -29,6 +29,32 @@ Values = Mapping[str, float] | Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
+class Resampling:
+    """How intervals are made. All draw the same resamples, so that none depends on which others were asked for.
+
+    Attributes:
+        resamples: B, how often tasks and seeds are drawn again with replacement.
+        confidence: coverage of the intervals, such as 0.95.
+        seed: of the resamples.
+    """
+
+    resamples: int
+    confidence: float
+    seed: int
+
+    @property
+    def level(self) -> float:
+        """alpha, without the rounding error of 1 - 0.95."""
+        return round(1 - self.confidence, 12)
+
+    @property
+    def ends(self) -> list[float]:
+        """The quantiles at which an interval ends."""
+        tail = (1 - self.confidence) / 2
+        return [tail, 1 - tail]
+
+
+@dataclass(frozen=True, slots=True)
 class Interval:
     """A mean over tasks and seeds and its percentile bootstrap interval, in the unit of the values."""
 
@@ -100,29 +126,15 @@ class Ratio:
     denominator: Interval
 
 
-def interval(values: ArrayLike, *, resamples: int, confidence: float, rng: np.random.Generator) -> Interval:
-    """Percentile bootstrap interval of the mean.
-
-    Args:
-        values: shape (tasks,) or (tasks, seeds), at least one.
-        resamples: B, how often tasks and seeds are drawn again with replacement.
-        confidence: coverage, such as 0.95.
-    """
+def interval(values: ArrayLike, *, resampling: Resampling) -> Interval:
+    """Percentile bootstrap interval of the mean of values, shape (tasks,) or (tasks, seeds), at least one."""
     array = _by_seed(values)
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(_resampled_means(array, resamples=resamples, rng=rng), [tail, 1 - tail])
+    low, high = np.quantile(_resampled_means(array, resampling), resampling.ends)
     mean, low, high = (round(float(value), ROUNDING) for value in (array.mean(), low, high))
     return Interval(mean, low, high)
 
 
-def paired_difference(
-    model: Values,
-    baseline: Values,
-    *,
-    resamples: int,
-    confidence: float,
-    rng: np.random.Generator,
-) -> PairedDifference:
+def paired_difference(model: Values, baseline: Values, *, resampling: Resampling) -> PairedDifference:
     """Compare two models task by task; both mappings give, for each task id, one value or one for each seed.
 
     Raises:
@@ -137,11 +149,11 @@ def paired_difference(
     fitted = mixed.fit(differences)
     return PairedDifference(
         tasks=len(by_task),
-        difference=interval(differences, resamples=resamples, confidence=confidence, rng=rng),
+        difference=interval(differences, resampling=resampling),
         wins=wins,
         losses=losses,
         p_value=sign_test(wins, losses),
-        detectable=smallest_detectable(fitted, confidence=confidence),
+        detectable=smallest_detectable(fitted, confidence=resampling.confidence),
         test="sign, seed means" if seeds > 1 else "McNemar" if binary else "sign",
         seeds=seeds,
         seeds_won=int((np.round(differences.mean(axis=0), ROUNDING) > 0).sum()),
@@ -149,16 +161,7 @@ def paired_difference(
     )
 
 
-def ratio(
-    model: Values,
-    baseline: Values,
-    ceiling: Values | None = None,
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int,
-    smallest: float = SMALLEST_DENOMINATOR,
-) -> Ratio:
+def ratio(model: Values, baseline: Values, ceiling: Values | None = None, *, resampling: Resampling) -> Ratio:
     """(model - baseline) / (ceiling - baseline), or without a ceiling the relative gain (model - baseline) / baseline.
 
     Both parts are resampled with the same tasks and seeds. A resample whose denominator is not above 0 counts as
@@ -173,18 +176,14 @@ def ratio(
     else:
         above, below, top = _common(model, baseline, ceiling)
         parts = above - below, top - below
-    upper, lower = (
-        _resampled_means(_by_seed(np.round(part, ROUNDING)), resamples=resamples, rng=np.random.default_rng(seed))
-        for part in parts
-    )
-    tail = (1 - confidence) / 2
+    upper, lower = (_resampled_means(np.round(part, ROUNDING), resampling) for part in parts)
     mean = round(float(parts[1].mean()), ROUNDING)
-    low, high = (round(float(value), ROUNDING) for value in np.quantile(lower, [tail, 1 - tail]))
+    low, high = (round(float(value), ROUNDING) for value in np.quantile(lower, resampling.ends))
     denominator = Interval(mean, low, high)
-    if low <= 0 or mean < smallest:
+    if low <= 0 or mean < SMALLEST_DENOMINATOR:
         return Ratio(None, denominator)
     shares = np.divide(upper, lower, out=np.where(upper > 0, inf, -inf), where=lower > 0)
-    ends = np.quantile(shares, [tail, 1 - tail], method="inverted_cdf")  # no mean of two, as one may be infinite
+    ends = np.quantile(shares, resampling.ends, method="inverted_cdf")  # no mean of two, as one may be infinite
     share = (round(float(value), ROUNDING) for value in (parts[0].mean() / mean, *ends))
     return Ratio(Interval(*share), denominator)
 
@@ -202,16 +201,16 @@ def sign_test(wins: int, losses: int) -> float:
     return min(1.0, 2 * tail / (1 << decided))
 
 
-def smallest_detectable(model: MixedModel | None, *, confidence: float, power: float = POWER) -> float | None:
-    """The smallest true mean difference that this many tasks and seeds would find with probability `power`.
+def smallest_detectable(model: MixedModel | None, *, confidence: float) -> float | None:
+    """The smallest true mean difference that this many tasks and seeds would find with probability POWER.
 
-    (t[1 - alpha/2] + t[power]) * the standard error, both quantiles with the mixed model's degrees of freedom. What is
+    (t[1 - alpha/2] + t[POWER]) * the standard error, both quantiles with the mixed model's degrees of freedom. What is
     smaller may well exist and is not shown by an interval that includes 0. None where the error is 0 or the tasks are
     too few for one.
     """
     if model is None or not model.error:
         return None
-    return (model.quantile((1 + confidence) / 2) + model.quantile(power)) * model.error
+    return (model.quantile((1 + confidence) / 2) + model.quantile(POWER)) * model.error
 
 
 def _by_seed(values: ArrayLike) -> NDArray[np.float64]:
@@ -231,23 +230,22 @@ def _common(*models: Values) -> list[NDArray[np.float64]]:
     return arrays
 
 
-def _resampled_means(values: NDArray[np.float64], *, resamples: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Means of `resamples` draws of tasks and seeds, shape (resamples,).
+def _resampled_means(values: NDArray[np.float64], resampling: Resampling) -> NDArray[np.float64]:
+    """Means of draws of tasks and seeds, shape (resamples,), of values of shape (tasks, seeds).
 
-    Equal shapes and equal generators give equal draws, so that several models can be resampled together.
+    Equal shapes give equal draws, so that several models can be resampled together.
     """
-    tasks, seeds = values.shape
-    of_tasks, of_seeds = _weights(tasks, seeds, resamples, int(rng.integers(2**63)))
+    of_tasks, of_seeds = _weights(*values.shape, resampling)
     means: NDArray[np.float64] = ((of_tasks @ values) * of_seeds).sum(axis=1)
     return means
 
 
 @lru_cache(maxsize=4)  # a report draws the same resamples for every comparison
-def _weights(tasks: int, seeds: int, resamples: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _weights(tasks: int, seeds: int, how: Resampling) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The share that each task and each seed has in each resample, shapes (resamples, tasks) and (resamples, seeds)."""
-    rng = np.random.default_rng(seed)
-    of_tasks = _counts(tasks, draws=resamples, rng=rng) / tasks
-    return of_tasks, _counts(seeds, draws=resamples, rng=rng) / seeds
+    rng = np.random.default_rng(int(np.random.default_rng(how.seed).integers(2**63)))
+    of_tasks = _counts(tasks, draws=how.resamples, rng=rng) / tasks
+    return of_tasks, _counts(seeds, draws=how.resamples, rng=rng) / seeds
 
 
 def _counts(number: int, *, draws: int, rng: np.random.Generator) -> NDArray[np.float64]:

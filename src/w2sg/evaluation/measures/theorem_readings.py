@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.theorem import Quantities, pairs_needed, third_term
 
 BASELINE = "sft_strong"
@@ -59,10 +59,10 @@ def readings(quantities: Sequence[Quantities], episodes: GroupedEpisodes) -> lis
 
 
 def held_out_rewards(episodes: GroupedEpisodes) -> dict[tuple[str, int, str], float]:
-    """Mean G by environment, seed and model, on the last split of each environment."""
+    """Mean G by environment, seed and model, on the reported split."""
     scores: dict[tuple[str, int, str], list[float]] = {}
     for environment in episodes.environments:
-        for model, own in episodes.by_model(environment, episodes.last_split(environment)).items():
+        for model, own in episodes.by_model(environment, REPORTED).items():
             for episode in own:
                 scores.setdefault((environment, episode.seed, model), []).append(episode.trajectory.score)
     return {key: fmean(values) for key, values in scores.items()}

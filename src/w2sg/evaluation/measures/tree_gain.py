@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from w2sg.evaluation.measures.comparisons import OURS
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.theorem_readings import BASELINE, held_out_rewards
 
@@ -117,13 +117,13 @@ def _grid_points(
     breadth: int,
     beta: float,
 ) -> list[GainPoint]:
-    """Means over seeds on the last split, in the order of the grid."""
+    """Means over seeds on the reported split, in the order of the grid."""
     gains: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
     quality: dict[tuple[str, int], dict[str, float]] = {}
     for row in grid:
         bases = [value for (e, _, model), value in rewards.items() if (e, model) == (row.environment, BASELINE)]
         wanted = row.beta == beta and row.breadth != breadth and row.model in OURS
-        if wanted and bases and row.split == episodes.last_split(row.environment):
+        if wanted and bases and row.split == REPORTED:
             key = row.environment, row.breadth
             gains[key][row.model] = row.average_reward - fmean(bases)
             quality[key] = {name: getattr(row, name) for name in FIGURES}

@@ -1,4 +1,4 @@
-"""How intervals are written for people."""
+"""How intervals and p-values are written for people."""
 
 from w2sg.evaluation.measures.statistics import Interval
 
@@ -18,3 +18,8 @@ def score(value: Interval) -> str:
 def share(value: Interval) -> str:
     """A share in per cent with its interval."""
     return f"{100 * value.mean:.0f} % [{100 * value.low:.0f}, {100 * value.high:.0f}]".replace("-", MINUS)
+
+
+def p_value(value: float) -> str:
+    """A p-value, to three decimals."""
+    return f"{value:.3f}" if value >= 0.0005 else "< 0.001"

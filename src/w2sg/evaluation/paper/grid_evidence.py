@@ -6,6 +6,7 @@ Where this configuration has no grid, that of another speaks, and the verdict sa
 from collections import Counter
 from collections.abc import Callable, Sequence
 
+from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.statistics import Interval
@@ -118,6 +119,6 @@ def _of_grid(measured: Measured, text: str, speaks: Direction, p_value: float) -
 
 
 def _reported(measured: Measured, environment: str, model: str) -> list[GridRow]:
-    """Rows on unseen tasks, where there are any."""
-    rows = [row for row in measured.grid if (row.environment, row.model) == (environment, model)]
-    return [row for row in rows if row.split == "unseen"] or rows
+    """Rows on the reported split."""
+    wanted = environment, model, REPORTED
+    return [row for row in measured.grid if (row.environment, row.model, row.split) == wanted]

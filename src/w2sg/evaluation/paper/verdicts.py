@@ -53,7 +53,7 @@ The verdicts follow six rules, applied alike to all, in this order. They are abo
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What was measured, on the split that is reported: unseen tasks where there are any.
+    """What was measured, on the reported split.
 
     Attributes:
         compared, recovered: as `comparisons` and `shares` return them; other splits are left out.

@@ -1,20 +1,16 @@
-"""How measures become lines of CSV: rewards and rates as fractions, six significant digits."""
+"""How measures become lines of CSV: rewards and rates as fractions."""
 
-import csv
-from collections.abc import Mapping, Sequence
-from io import StringIO
 from math import inf
 from typing import Any
 
 from w2sg.evaluation.measures.comparisons import OURS, Comparison
 from w2sg.evaluation.measures.complement import Complement
+from w2sg.evaluation.measures.csv_files import of_interval
 from w2sg.evaluation.measures.learning import Learning
 from w2sg.evaluation.measures.regime import Standing
 from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.theorem_readings import Reading
 from w2sg.evaluation.measures.tree_gain import GainPoint
-
-DIGITS = 6  # significant ones
 
 
 def comparison(found: Comparison) -> dict[str, Any]:
@@ -30,9 +26,7 @@ def comparison(found: Comparison) -> dict[str, Any]:
         "model": found.model,
         "baseline": found.baseline,
         "tasks": result.tasks,
-        "difference": result.difference.mean,
-        "low": result.difference.low,
-        "high": result.difference.high,
+        **of_interval("difference", result.difference),
         "wins": result.wins,
         "losses": result.losses,
         "p_value": result.p_value,
@@ -46,9 +40,7 @@ def comparison(found: Comparison) -> dict[str, Any]:
         "family": found.family,
         "adjusted_p": found.adjusted,
         "smallest_detectable": result.detectable,
-        "relative": relative.mean if relative else None,
-        "relative_low": relative.low if relative else None,
-        "relative_high": relative.high if relative else None,
+        **of_interval("relative", relative, prefix="relative_"),
         "verdict": found.verdict,
         "holds": found.holds,
         "equivalent": found.equivalent,
@@ -57,20 +49,15 @@ def comparison(found: Comparison) -> dict[str, Any]:
 
 def recovered(found: Recovered) -> dict[str, Any]:
     """A line of recovered.csv."""
-    value, denominator = found.result.value, found.result.denominator
     return {
         "environment": found.environment,
         "split": found.split,
         "model": found.model,
         "share": found.name,
         "tasks": found.tasks,
-        "value": value.mean if value else None,
-        "low": value.low if value else None,
-        "high": value.high if value else None,
+        **of_interval("value", found.result.value),
         "denominator": f"{found.end} - {found.start}",
-        "denominator_value": denominator.mean,
-        "denominator_low": denominator.low,
-        "denominator_high": denominator.high,
+        **of_interval("denominator_value", found.result.denominator, prefix="denominator_"),
     }
 
 
@@ -84,12 +71,8 @@ def learning(each: Learning) -> dict[str, Any]:
         "expert": each.expert,
         "sft_weak": each.weak,
         "of_expert": each.of_expert,
-        "above_base": gain.mean if gain else None,
-        "above_base_low": gain.low if gain else None,
-        "above_base_high": gain.high if gain else None,
-        "strong_above": room.mean if room else None,
-        "strong_above_low": room.low if room else None,
-        "strong_above_high": room.high if room else None,
+        **of_interval("above_base", gain, prefix="above_base_"),
+        **of_interval("strong_above", room, prefix="strong_above_"),
         "apart": each.apart,
         "failed": "; ".join(each.failed),
     }
@@ -106,9 +89,7 @@ def complement(found: Complement) -> list[dict[str, Any]]:
             "tasks": found.tasks,
             "seeds": found.seeds,
             "solved_by": outcome,
-            "share": share.mean,
-            "low": share.low,
-            "high": share.high,
+            **of_interval("share", share),
         }
         for outcome, share in found.shares.items()
     ]
@@ -116,7 +97,7 @@ def complement(found: Complement) -> list[dict[str, Any]]:
 
 def standing(found: Standing) -> dict[str, Any]:
     """A line of regime.csv; bounds and values as fractions."""
-    value, criterion = found.value, found.criterion
+    criterion = found.criterion
     return {
         "environment": found.environment,
         "criterion": criterion.letter,
@@ -124,9 +105,7 @@ def standing(found: Standing) -> dict[str, Any]:
         "least": criterion.least,
         "most": criterion.most if criterion.most < inf else None,
         "tasks": found.tasks,
-        "value": value.mean if value else None,
-        "low": value.low if value else None,
-        "high": value.high if value else None,
+        **of_interval("value", found.value),
         "verdict": found.verdict,
     }
 
@@ -168,14 +147,3 @@ def tree_gain(point: GainPoint) -> dict[str, Any]:
         **point.quality,
         **{f"gain_{method}": point.gains.get(method) for method in OURS},
     }
-
-
-def text(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Rows as CSV, columns in the order of their first use: floats to six digits, None empty, a missing count 0."""
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    written = StringIO()
-    writer = csv.DictWriter(written, columns, restval=0, lineterminator="\n")
-    writer.writeheader()
-    for row in rows:
-        writer.writerow({name: float(f"{v:.{DIGITS}g}") if isinstance(v, float) else v for name, v in row.items()})
-    return written.getvalue()

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
-from w2sg.config.data import Pairs
+from w2sg.config.data import ROLES, Pairs
 from w2sg.config.params import Params
 from w2sg.config.rosters import ImitationMethod, PreferenceMethod
 from w2sg.contracts import layout
@@ -16,10 +16,10 @@ from w2sg.contracts.paths import DemonstrationPath
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.evaluation.measures import grid, study
-from w2sg.evaluation.measures.comparisons import Resampling
 from w2sg.evaluation.measures.complement import Attempts, attempts
 from w2sg.evaluation.measures.explorations import Exploration
 from w2sg.evaluation.measures.grid import GridRow
+from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.evaluation.measures.study import Study
 from w2sg.evaluation.measures.supervision import Supervision, ledger
 from w2sg.evaluation.measures.theorem import Quantities
@@ -82,7 +82,7 @@ def gather(params: Params) -> ReportInputs:
     Raises:
         UserError: a file is missing or is not what its stage writes.
     """
-    environments = [name for name, _ in params.environments.items()]
+    environments = params.environments.names
     runs = [(name, seed) for name in environments for seed in params.seeds]
     first = params.seeds[0]
     values = params.model_dump(mode="json")
@@ -181,15 +181,14 @@ def _curves(params: Params, runs: Sequence[tuple[str, int]]) -> list[LearningCur
     def curve(stage: str, file: str, environment: str, model: str, seed: int) -> LearningCurve:
         return LearningCurve(name=environment, model=model, seed=seed, rows=read_json(layout.log(stage, file)))
 
-    roles = ("weak", "strong")
     found = [
         curve("pretrain", f"{seed}-{role}", "all environments", f"base_{role}", seed)
         for seed in params.seeds
-        for role in roles
+        for role in ROLES
     ]
     for name, seed in runs:
         run = layout.run_name(name, seed)
-        found += [curve("sft", f"{run}-{role}", name, f"sft_{role}", seed) for role in roles]
+        found += [curve("sft", f"{run}-{role}", name, f"sft_{role}", seed) for role in ROLES]
         found += [curve("preference", f"{run}-{method}", name, method, seed) for method in params.preference]
         found += [curve("imitation", f"{run}-{method}", name, method, seed) for method in params.imitation]
     return found

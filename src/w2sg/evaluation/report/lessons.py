@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
+from w2sg.config.data import ROLES
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.messages import Message
@@ -17,12 +18,10 @@ def lessons(params: Params, *, environment: str, seed: int) -> dict[str, Lesson]
     Demonstrations that are mixed into paths are those of SFT: new only to a student that starts from a base.
     """
     # A base reads the play of every environment.
-    play = sum(
-        len(each.steps) for name, _ in params.environments.items() for each in read_trajectories(layout.play(name))
-    )
+    play = sum(len(each.steps) for name in params.environments.names for each in read_trajectories(layout.play(name)))
     shown = sum(len(each.steps) for each in read_trajectories(layout.experts(environment)))
-    found = {f"base_{role}": Lesson(init="", play=play) for role in ("weak", "strong")}
-    found |= {f"sft_{role}": Lesson(init=f"base_{role}", expert=shown) for role in ("weak", "strong")}
+    found = {f"base_{role}": Lesson(init="", play=play) for role in ROLES}
+    found |= {f"sft_{role}": Lesson(init=f"base_{role}", expert=shown) for role in ROLES}
     for method, entry in params.preference.items():
         pairs = Pair.read(layout.pairs(environment, seed, method))
         chosen = _turns(pair.chosen for pair in pairs)

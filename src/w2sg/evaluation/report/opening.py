@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from w2sg.evaluation.measures.comparisons import BASELINES, OURS, Comparison, TableCell
+from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.statistics import Interval
 from w2sg.evaluation.paper import paper
 
@@ -14,7 +15,7 @@ CONTROL = "more_sft"
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One W2S method beside what it is held against, on the last split of each environment.
+    """One W2S method beside what it is held against, on the reported split.
 
     Attributes:
         scores: its mean rewards, by environment.
@@ -42,9 +43,8 @@ class Opening:
 
 
 def opening(compared: Sequence[Comparison], cells: Sequence[TableCell]) -> Opening:
-    """From all comparisons and cells: average rewards on unseen tasks, where there are any."""
-    last = {cell.environment: cell.split for cell in cells}
-    rewards = [c for c in compared if c.measure == "average_reward" and c.split == last[c.environment]]
+    """From all comparisons and cells: average rewards on the reported split."""
+    rewards = [c for c in compared if c.measure == "average_reward" and c.split == REPORTED]
     held = []
     for model in OURS:
         against: dict[str, dict[str, Comparison]] = {}
@@ -55,9 +55,9 @@ def opening(compared: Sequence[Comparison], cells: Sequence[TableCell]) -> Openi
         scores = {
             cell.environment: cell.value
             for cell in cells
-            if (cell.model, cell.measure, cell.split) == (model, "average_reward", last[cell.environment])
+            if (cell.model, cell.measure, cell.split) == (model, "average_reward", REPORTED)
         }
         if against:
             held.append(Held(model, scores, against))
-    counts = {cell.environment: (cell.tasks, cell.split) for cell in cells if cell.split == last[cell.environment]}
-    return Opening(paper.in_order(last), counts, held)
+    counts = {cell.environment: (cell.tasks, cell.split) for cell in cells if cell.split == REPORTED}
+    return Opening(paper.in_order(counts), counts, held)

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures import behaviour, grid, tree_gain
 from w2sg.evaluation.measures.comparisons import MARGIN, Comparison, Family
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.models import environment_label, label
 from w2sg.evaluation.measures.wording import MINUS
 from w2sg.evaluation.paper import paper, verdicts
@@ -36,7 +36,7 @@ def page(
 ) -> str:
     """report.html, which needs nothing beside itself; its policy lets no other script run and nothing be loaded."""
     script = (TEMPLATES / "report.js").read_text(encoding="utf-8")
-    shown = [c for c in results.compared if c.measure == "average_reward" and c.split == results.episodes.splits[-1]]
+    shown = [c for c in results.compared if c.measure == "average_reward" and c.split == REPORTED]
     order = paper.in_order(results.episodes.environments)
     others = {name: table.ordered(order) for name, table in other_tables(inputs, results).items()}
     others["recovered"] = others["recovered"].across(1, order)
@@ -65,7 +65,7 @@ def page(
         ],
         compared=sorted(shown, key=lambda each: (each.family != "headline", order.index(each.environment))),
         reach=markup.reach(shown),
-        last_split=results.episodes.splits[-1],
+        reported=REPORTED,
         judged=results.judged,
         verdicts=verdicts.tally(results.judged),
         verdict_order=verdicts.VERDICTS,
@@ -157,5 +157,4 @@ def _side_by_side(episodes: Sequence[Episode]) -> list[tuple[str, list[Episode]]
     """The paper's Figure 4: its four agents, on WebShop where it was run."""
     shown = [episode for episode in episodes if episode.model in FIGURE4] or list(episodes)
     shown = [episode for episode in shown if episode.trajectory.environment == "webshop"] or shown
-    last = GroupedEpisodes(shown).splits[-1]
-    return [(last, viewer.episodes_side_by_side(shown, split=last))]
+    return [(REPORTED, viewer.episodes_side_by_side(shown, split=REPORTED))]

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report import viewer
@@ -32,10 +33,9 @@ def charts(inputs: ReportInputs, results: Results) -> dict[str, Chart]:
     drawn = {"standings": scores.table1_chart(results.cells)}
     if results.compared:
         drawn["differences"] = scores.difference_chart(results.compared)
-    split = results.episodes.splits[-1]
-    drawn["progress"] = progress.progress_chart(results.episodes, split=split)
+    drawn["progress"] = progress.progress_chart(results.episodes)
     types = {task.task_id: task.task_type for task in inputs.tasks if task.environment == "scienceworld"}
-    here = results.episodes.by_model("scienceworld", split)
+    here = results.episodes.by_model("scienceworld", REPORTED)
     if types and any(model in progress.FIGURE3 for model in here):
         drawn["task_types"] = progress.task_type_chart(here, task_types=types)
     if chart := breadth(inputs.grid):
@@ -55,9 +55,7 @@ def charts(inputs: ReportInputs, results: Results) -> dict[str, Chart]:
 def breadth(grid: Sequence[GridRow]) -> Chart | None:
     """Figure 5 from the rows of one configuration; None where breadth was not varied."""
     betas = Counter(row.beta for row in grid if row.model == "w2s_mcts")
-    splits = [row.split for row in grid]
     if not betas:
         return None
     beta = max(betas, key=lambda value: (betas[value], -value))  # the one that breadth was varied at
-    last = "unseen" if "unseen" in splits else splits[-1]
-    return scores.breadth_chart([row for row in grid if (row.beta, row.split) == (beta, last)])
+    return scores.breadth_chart([row for row in grid if (row.beta, row.split) == (beta, REPORTED)])

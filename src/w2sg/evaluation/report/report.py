@@ -4,7 +4,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from w2sg.contracts import files
-from w2sg.evaluation.measures import explorations, learning
+from w2sg.evaluation.measures import csv_files, explorations, learning
 from w2sg.evaluation.paper import claims
 from w2sg.evaluation.report import csv_rows, pictures, tables
 from w2sg.evaluation.report.explorer import page as explorer
@@ -36,21 +36,21 @@ def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
         after=[tables.learning_table(results.learning)] if results.learning else [],
     )
 
-    files.write_text(folder / "table1.csv", csv_rows.text([asdict(row) for row in results.table1]))
+    csv_files.write(folder / "table1.csv", [asdict(row) for row in results.table1])
     files.write_text(folder / "table1.md", table1)
-    files.write_text(folder / "learning.csv", csv_rows.text([csv_rows.learning(each) for each in results.learning]))
+    csv_files.write(folder / "learning.csv", [csv_rows.learning(each) for each in results.learning])
     others = [table.markdown() for table in other_tables(inputs, results).values()]
     files.write_text(folder / "tables.md", "\n".join(others))
-    files.write_text(folder / "comparisons.csv", csv_rows.text([csv_rows.comparison(c) for c in results.compared]))
-    files.write_text(folder / "recovered.csv", csv_rows.text([csv_rows.recovered(r) for r in results.recovered]))
+    csv_files.write(folder / "comparisons.csv", [csv_rows.comparison(c) for c in results.compared])
+    csv_files.write(folder / "recovered.csv", [csv_rows.recovered(r) for r in results.recovered])
     complements = [line for each in results.complements for line in csv_rows.complement(each)]
-    files.write_text(folder / "complement.csv", csv_rows.text(complements))
-    files.write_text(folder / "regime.csv", csv_rows.text([csv_rows.standing(each) for each in results.standings]))
-    files.write_text(folder / "supervision.csv", csv_rows.text([asdict(line) for line in inputs.supervision]))
+    csv_files.write(folder / "complement.csv", complements)
+    csv_files.write(folder / "regime.csv", [csv_rows.standing(each) for each in results.standings])
+    csv_files.write(folder / "supervision.csv", [asdict(line) for line in inputs.supervision])
     files.write_text(folder / "claims.md", claims.markdown(results.judged))
-    files.write_text(folder / "theorem.csv", csv_rows.text([csv_rows.theorem(r) for r in results.theorem]))
-    files.write_text(folder / "tree_gain.csv", csv_rows.text([csv_rows.tree_gain(p) for p in results.points]))
-    files.write_text(folder / "tree_quality.csv", csv_rows.text([explorations.row(e) for e in inputs.explorations]))
+    csv_files.write(folder / "theorem.csv", [csv_rows.theorem(r) for r in results.theorem])
+    csv_files.write(folder / "tree_gain.csv", [csv_rows.tree_gain(p) for p in results.points])
+    csv_files.write(folder / "tree_quality.csv", [explorations.row(e) for e in inputs.explorations])
     with files.replacing(folder / "figures") as temporary:
         temporary.mkdir()
         for name, svg in sorted(figures.items()):

@@ -17,7 +17,7 @@ from w2sg.evaluation.measures import (
 )
 from w2sg.evaluation.measures.comparisons import Comparison, TableCell
 from w2sg.evaluation.measures.complement import Complement
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.learning import Learning
 from w2sg.evaluation.measures.metrics import Table1Row
 from w2sg.evaluation.measures.regime import Standing
@@ -71,16 +71,15 @@ def work_out(inputs: ReportInputs) -> Results:
     compared = comparisons.comparisons(episodes, resampling=resampling, origins=origins)
     recovered = shares.recovered(episodes, resampling=resampling)
     repeats = comparisons.repeats(episodes, resampling=resampling)
-    last = {environment: episodes.last_split(environment) for environment in episodes.environments}
     counts: dict[str, Counter[str]] = {}
     for task in inputs.tasks:
         counts.setdefault(task.environment, Counter())[task.split] += 1
     measured = Measured(
-        compared=[c for c in compared if c.split == last[c.environment]],
-        recovered=[r for r in recovered if r.split == last[r.environment]],
+        compared=[c for c in compared if c.split == REPORTED],
+        recovered=[r for r in recovered if r.split == REPORTED],
         grid=inputs.grid or inputs.grid_of_another,
         grid_of_another="" if inputs.grid or not inputs.grid_of_another else inputs.grid_of_another[0].configuration,
-        repeats=[c for c in repeats if c.split == last[c.environment]],
+        repeats=[c for c in repeats if c.split == REPORTED],
         tasks=counts,
         origins=origins,
         updates=_updates(inputs),

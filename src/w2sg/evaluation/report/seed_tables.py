@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.metrics import Table1Row
 from w2sg.evaluation.measures.models import in_table_order, label
 from w2sg.evaluation.measures.study import Study
@@ -12,12 +13,11 @@ from w2sg.evaluation.report.table import NO, Table
 
 
 def by_seed(rows: Sequence[Table1Row]) -> Table:
-    """The task score of every method under every seed, on the last split of each environment."""
-    last = {row.environment: row.split for row in rows}
-    shown = {(row.model, row.environment, row.seed): row for row in rows if row.split == last[row.environment]}
+    """The task score of every method under every seed, on the reported split."""
+    shown = {(row.model, row.environment, row.seed): row for row in rows if row.split == REPORTED}
     columns = [
         (environment, seed)
-        for environment in paper.in_order(last)
+        for environment in paper.in_order(environment for _, environment, _ in shown)
         for seed in sorted({seed for _, where, seed in shown if where == environment})
     ]
     lines = []
@@ -37,7 +37,7 @@ def study_table(rows: Sequence[Table1Row], study: Study, params: Mapping[str, An
         rows: the run's, of one seed.
         params: the run's, which say in what the study differs.
     """
-    own, others = _last_scores(rows), _last_scores(study.rows)
+    own, others = _scores(rows), _scores(study.rows)
     both = [key for key in own if key in others]
     environments = paper.in_order(environment for _, environment in both)
     lines = []
@@ -59,12 +59,11 @@ def study_table(rows: Sequence[Table1Row], study: Study, params: Mapping[str, An
     return Table("Beside other seeds", note, head, lines)
 
 
-def _last_scores(rows: Sequence[Table1Row]) -> dict[tuple[str, str], list[float]]:
-    """Mean rewards of all seeds on the last split of each environment, by model and environment."""
-    last = {row.environment: row.split for row in rows}
+def _scores(rows: Sequence[Table1Row]) -> dict[tuple[str, str], list[float]]:
+    """Mean rewards of all seeds on the reported split, by model and environment."""
     found: dict[tuple[str, str], list[float]] = {}
     for row in rows:
-        if row.split == last[row.environment]:
+        if row.split == REPORTED:
             found.setdefault((row.model, row.environment), []).append(row.average_reward)
     return found
 

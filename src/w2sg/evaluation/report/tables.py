@@ -4,15 +4,16 @@ from collections.abc import Mapping, Sequence
 from math import inf
 
 from w2sg.evaluation.measures import wording
-from w2sg.evaluation.measures.comparisons import Resampling, TableCell
+from w2sg.evaluation.measures.comparisons import TableCell
 from w2sg.evaluation.measures.complement import EXPLORED, OUTCOMES, Complement
+from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.learning import APART, LEAST, MOST, SHARE_APART, Learning
 from w2sg.evaluation.measures.models import in_table_order, label
 from w2sg.evaluation.measures.regime import COMPARED, Criterion, Standing
 from w2sg.evaluation.measures.scores import MEASURES
 from w2sg.evaluation.measures.shares import WAYS, Recovered
-from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval
+from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval, Resampling
 from w2sg.evaluation.measures.supervision import Supervision
 from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report.table import NO, Table
@@ -75,26 +76,25 @@ def table1(table_cells: Sequence[TableCell], *, binary: Sequence[str] = (), serv
     """All rows of Table 1 in the paper's order, the controls that it does not have below and in brackets.
 
     Args:
-        table_cells: of all splits; the last, unseen where there are unseen tasks, is shown.
+        table_cells: of all splits; the reported one is shown.
         binary: environments whose reward is 0 or 1 and which have one column (A19).
         served: stages that a server played (docs/server.md).
     """
-    found = {environment: (splits[-1], models) for environment, splits, models in by_environment(table_cells)}
+    found = {environment: models for environment, _, models in by_environment(table_cells)}
     environments = paper.in_order(found)
     head = ["method"]
     for environment in environments:
         head += [f"{environment}: task score", *([] if environment in binary else [f"{environment}: completion"])]
     rows = []
-    for model in in_table_order(model for _, models in found.values() for model in models):
+    for model in in_table_order(model for models in found.values() for model in models):
         name = label(model)
         row = [name if model in paper.TABLE1 else f"({name})"]
         for environment in environments:
-            split, models = found[environment]
-            cells = models.get(model, {})
-            score = cells.get((split, "average_reward"))
+            cells = found[environment].get(model, {})
+            score = cells.get((REPORTED, "average_reward"))
             row.append(wording.score(score.value) if score else NO)
             if environment not in binary:
-                rate = cells.get((split, "completion_rate"))
+                rate = cells.get((REPORTED, "completion_rate"))
                 row.append(f"{100 * rate.value.mean:.1f}" if rate else NO)
         rows.append(row)
     note = (
@@ -122,19 +122,16 @@ def table2() -> Table:
     return Table("Table 2: a second pair of models", note, ["method", *paper.ENVIRONMENTS], rows)
 
 
-def table3(grid: Sequence[GridRow], table_cells: Sequence[TableCell], *, environment: str = "scienceworld") -> Table:
-    """Table 3: tree breadth and beta, on ScienceWorld as in the paper or on the only environment there is."""
-    here = sorted({row.environment for row in grid})
-    if here and environment not in here:
-        environment = here[0]
-    sft = [
-        s for s in table_cells if (s.environment, s.model, s.measure) == (environment, "sft_strong", "average_reward")
-    ]
-    rows = [["SFT", NO, NO, wording.score(sft[-1].value) if sft else NO, NO, f"{paper.TABLE3_SFT}"]]
+def table3(grid: Sequence[GridRow], table_cells: Sequence[TableCell]) -> Table:
+    """Table 3: tree breadth and beta, on ScienceWorld as in the paper or on another there is."""
+    here = {row.environment for row in grid}
+    environment = "scienceworld" if not here or "scienceworld" in here else min(here)
+    of = {(cell.environment, cell.model, cell.split, cell.measure): cell.value for cell in table_cells}
+    sft = of.get((environment, "sft_strong", REPORTED, "average_reward"))
+    rows = [["SFT", NO, NO, wording.score(sft) if sft else NO, NO, f"{paper.TABLE3_SFT}"]]
     for model, name in (("w2s_dpo", "WTS (TreeDPO)"), ("w2s_mcts", "MCTS")):
-        own = [row for row in grid if (row.environment, row.model) == (environment, model)]
-        last = [row for row in own if row.split == own[-1].split]
-        for row in sorted(last, key=lambda r: (r.breadth, r.beta)):
+        own = [row for row in grid if (row.environment, row.model, row.split) == (environment, model, REPORTED)]
+        for row in sorted(own, key=lambda r: (r.breadth, r.beta)):
             official = paper.TABLE3_BETA.get(row.beta) if model == "w2s_dpo" else paper.TABLE3_BREADTH.get(row.breadth)
             difference = wording.points(Interval(row.difference, row.difference_low, row.difference_high))
             beta = f"{row.beta:g}" if model == "w2s_dpo" else NO
@@ -162,12 +159,10 @@ def table4(tasks: Mapping[str, Mapping[str, int]]) -> Table:
 
 
 def recovered_table(found: Sequence[Recovered]) -> Table:
-    """Both shares of every method and environment, on the last split; the denominators in the note, in points."""
-    last = {row.environment: row.split for row in found}
-    shown = [row for row in found if row.split == last[row.environment]]
+    """Both shares of every method and environment, on the reported split; the denominators in the note, in points."""
     denominators: dict[tuple[str, str], str] = {}
     cells: dict[tuple[str, str], dict[str, str]] = {}
-    for row in shown:
+    for row in [row for row in found if row.split == REPORTED]:
         denominators[row.name, row.environment] = f"{row.environment} {wording.points(row.result.denominator)}"
         cells.setdefault((row.model, row.environment), {})[row.name] = (
             wording.share(row.result.value) if row.result.value else "undefined"

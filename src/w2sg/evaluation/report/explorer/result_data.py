@@ -8,6 +8,7 @@ from typing import Any
 from w2sg.contracts import layout
 from w2sg.contracts.episodes import Episode
 from w2sg.contracts.tasks import Task
+from w2sg.evaluation.measures import csv_files
 from w2sg.evaluation.measures.comparisons import Comparison, TableCell
 from w2sg.evaluation.measures.models import in_table_order
 from w2sg.evaluation.report import csv_rows
@@ -76,5 +77,5 @@ def comparisons_data(compared: Sequence[Comparison]) -> list[dict[str, Any]]:
 def _rounded(value: Any) -> Any:
     """As in the CSV files; JSON has no infinity, which a share's bounds may be."""
     if isinstance(value, float):
-        return float(f"{value:.{csv_rows.DIGITS}g}") if isfinite(value) else None
+        return float(f"{value:.{csv_files.DIGITS}g}") if isfinite(value) else None
     return {name: _rounded(each) for name, each in value.items()} if isinstance(value, dict) else value

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures import metrics
-from w2sg.evaluation.measures.episodes import GroupedEpisodes
+from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.models import environment_label, in_table_order, label
 from w2sg.evaluation.paper import paper
 from w2sg.evaluation.report.figures.canvas import LINES, OTHER_LINES, Chart, Entry, line_entry, panel
@@ -19,14 +19,14 @@ FIGURE3 = ("sft_strong", "w2s_dpo", "w2s_mcts")
 LONGEST_TITLE = 34  # characters of a line over a panel
 
 
-def progress_chart(episodes: GroupedEpisodes, *, split: str) -> Chart:
+def progress_chart(episodes: GroupedEpisodes) -> Chart:
     """Mean score reached by each step, a line per model and a panel per environment."""
     panels = []
     for environment in paper.in_order(episodes.environments):
         name = environment_label(environment)
         panels.append(
             panel(
-                partial(_progress, episodes.by_model(environment, split), f"{name}, {split}"),
+                partial(_progress, episodes.by_model(environment, REPORTED), f"{name}, {REPORTED}"),
                 name=f"progress-{environment}",
                 title=f"{name}: mean score that every model has reached by each step",
                 height=2.9,
@@ -35,17 +35,15 @@ def progress_chart(episodes: GroupedEpisodes, *, split: str) -> Chart:
     return Chart("Score against step", panels, _legend(episodes.models))
 
 
-def task_type_chart(
-    episodes: Mapping[str, Sequence[Episode]], *, task_types: Mapping[str, str], models: Sequence[str] = FIGURE3
-) -> Chart:
+def task_type_chart(episodes: Mapping[str, Sequence[Episode]], *, task_types: Mapping[str, str]) -> Chart:
     """Mean score reached by each step, a panel per task type.
 
     Args:
-        episodes: by model, of one environment and split; at least one of `models`.
+        episodes: by model, of one environment and split; at least one of FIGURE3.
         task_types: by task id.
     """
     of_type: dict[str, dict[str, list[Episode]]] = {}
-    shown = [model for model in episodes if model in models]
+    shown = [model for model in episodes if model in FIGURE3]
     for model in shown:
         for episode in episodes[model]:
             own = of_type.setdefault(task_types[episode.trajectory.task_id], {})

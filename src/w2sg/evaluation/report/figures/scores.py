@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from w2sg.evaluation.measures.comparisons import Comparison, TableCell
+from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.models import environment_label, in_table_order, label
 from w2sg.evaluation.measures.wording import MINUS
@@ -30,9 +31,9 @@ VERDICT_COLOURS = {"higher": "#009e73", "lower": "#d55e00"}
 UNDECIDED_COLOUR = "#8a8a8a"
 
 
-def table1_chart(table: Sequence[TableCell], *, measure: str = "average_reward") -> Chart:
+def table1_chart(table: Sequence[TableCell]) -> Chart:
     """A bar per model and split with its interval, one panel per environment, models from top to bottom."""
-    cells = [cell for cell in table if cell.measure == measure]
+    cells = [cell for cell in table if cell.measure == "average_reward"]
     splits = [split for split in SPLIT_COLOURS if any(cell.split == split for cell in cells)]
     models = in_table_order(cell.model for cell in cells)
     panels = [
@@ -78,13 +79,11 @@ def _bars(axis: "Axes", cells: Sequence[TableCell], *, models: list[str], split:
 
 
 def difference_chart(compared: Sequence[Comparison]) -> Chart:
-    """Paired differences of rewards with intervals on the last split, a panel per environment; at least one."""
-    rewards = [c for c in compared if c.measure == "average_reward"]
-    last = {c.environment: c.split for c in rewards}
-    shown = [c for c in rewards if c.split == last[c.environment]]
+    """Paired differences of rewards with intervals on the reported split, a panel per environment; at least one."""
+    shown = [c for c in compared if (c.measure, c.split) == ("average_reward", REPORTED)]
     rows = list(dict.fromkeys((c.model, c.baseline) for c in shown))
     panels = []
-    for number, environment in enumerate(paper.in_order(last)):
+    for number, environment in enumerate(paper.in_order(c.environment for c in shown)):
         here = [c for c in shown if c.environment == environment]
         name = environment_label(environment)
         panels.append(

@@ -12,16 +12,18 @@ from w2sg.evaluation.report.figures.canvas import INK, Chart, dot_entry, environ
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+FIGURE = "informative_total"  # of FIGURES
 
-def chart(found: Sequence[GainPoint], *, figure: str = "informative_total") -> Chart:
-    """Gain against one figure of the trees: a panel per method, a colour per environment; at least one point."""
+
+def chart(found: Sequence[GainPoint]) -> Chart:
+    """Gain against FIGURE of the trees: a panel per method, a colour per environment; at least one point."""
     environments = paper.in_order(point.environment for point in found)
     colours = environment_colours(environments)
     panels = [
         panel(
-            partial(_dots, [point for point in found if method in point.gains], method, figure, colours),
+            partial(_dots, [point for point in found if method in point.gains], method, colours),
             name=f"tree-gain-{method}",
-            title=f"{label(method)}: gain over SFT strong against {FIGURES[figure]}",
+            title=f"{label(method)}: gain over SFT strong against {FIGURES[FIGURE]}",
             height=2.6,
         )
         for method in methods(found)
@@ -30,11 +32,11 @@ def chart(found: Sequence[GainPoint], *, figure: str = "informative_total") -> C
     return Chart("Gain over SFT strong against the quality of the trees", panels, legend)
 
 
-def _dots(found: Sequence[GainPoint], method: str, figure: str, colours: dict[str, str], axis: "Axes") -> None:
+def _dots(found: Sequence[GainPoint], method: str, colours: dict[str, str], axis: "Axes") -> None:
     axis.axhline(0, color=INK, linewidth=1)
     for environment in paper.in_order(point.environment for point in found):
         here = [point for point in found if point.environment == environment]
-        places = [point.quality[figure] for point in here]
+        places = [point.quality[FIGURE] for point in here]
         axis.plot(places, [100 * point.gains[method] for point in here], "o", color=colours[environment], markersize=5)
-    axis.set(title=label(method), xlabel=FIGURES[figure], ylabel="gain over SFT strong, points")
+    axis.set(title=label(method), xlabel=FIGURES[FIGURE], ylabel="gain over SFT strong, points")
     axis.grid()
