@@ -82,8 +82,8 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
             if name not in read
         ]
         + [
-            f"outside.{named(str(name))}: {named(path)} has one of {' '.join(SHELL)}, which the shell would read in the "
-            "command of its stage; link to the folder under another name"
+            f"outside.{named(str(name))}: {named(path)} has one of {' '.join(SHELL)}, which the shell would read in "
+            "the command of its stage; link to the folder under another name"
             for name, path in declared.items()
             if isinstance(path, str) and set(path) & set(SHELL)
         ]

@@ -130,7 +130,7 @@ def interval(values: ArrayLike, *, resampling: Resampling) -> Interval:
     """Percentile bootstrap interval of the mean of values, shape (tasks,) or (tasks, seeds), at least one."""
     array = _by_seed(values)
     low, high = np.quantile(_resampled_means(array, resampling), resampling.ends)
-    mean, low, high = (round(float(value), ROUNDING) for value in (array.mean(), low, high))
+    mean, low, high = map(_rounded, (array.mean(), low, high))
     return Interval(mean, low, high)
 
 
@@ -177,15 +177,19 @@ def ratio(model: Values, baseline: Values, ceiling: Values | None = None, *, res
         above, below, top = _common(model, baseline, ceiling)
         parts = above - below, top - below
     upper, lower = (_resampled_means(np.round(part, ROUNDING), resampling) for part in parts)
-    mean = round(float(parts[1].mean()), ROUNDING)
-    low, high = (round(float(value), ROUNDING) for value in np.quantile(lower, resampling.ends))
+    mean = _rounded(parts[1].mean())
+    low, high = map(_rounded, np.quantile(lower, resampling.ends))
     denominator = Interval(mean, low, high)
     if low <= 0 or mean < SMALLEST_DENOMINATOR:
         return Ratio(None, denominator)
     shares = np.divide(upper, lower, out=np.where(upper > 0, inf, -inf), where=lower > 0)
     ends = np.quantile(shares, resampling.ends, method="inverted_cdf")  # no mean of two, as one may be infinite
-    share = (round(float(value), ROUNDING) for value in (parts[0].mean() / mean, *ends))
-    return Ratio(Interval(*share), denominator)
+    return Ratio(Interval(*map(_rounded, (parts[0].mean() / mean, *ends))), denominator)
+
+
+def _rounded(value: float) -> float:
+    """To ROUNDING decimals; of a zero without the sign, which errors in the last bits make another on each machine."""
+    return round(float(value), ROUNDING) + 0.0
 
 
 def sign_test(wins: int, losses: int) -> float:
