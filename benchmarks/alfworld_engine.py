@@ -16,6 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from w2sg.contracts.command_line import Parser, positive, status
+from w2sg.contracts.errors import UserError
 from w2sg.environments.alfworld.tasks.games import GameSettings, draw_game
 from w2sg.environments.alfworld.tasks.official import game_folders, read_game
 from w2sg.environments.alfworld.world.engine import Engine
@@ -54,9 +56,9 @@ def compare(data: dict[str, Any], name: str, folder: Path, *, original: Any, ste
 
 def main() -> int:
     """Print the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--games", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=20)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--games", type=positive, default=5)
+    parser.add_argument("--steps", type=positive, default=20)
     parser.add_argument("--data", type=Path)
     options = parser.parse_args()
     argv = list(sys.argv)
@@ -69,7 +71,8 @@ def main() -> int:
         drawn = (draw_game(GameSettings(), split="train", index=n, seed=0)[0] for n in range(options.games))
         games = {f"train-{number:04d}": game for number, game in enumerate(drawn)}
     else:
-        folders = game_folders(options.data)
+        if not (folders := game_folders(options.data)):
+            raise UserError(f"{options.data}: holds no game.tw-pddl")
         folders = random.Random(0).sample(folders, min(options.games, len(folders)))
         games = {folder.name: read_game(folder)[0] for folder in folders}
     times: dict[str, Any] = {row: ([], []) for row in ("translate, once a game", "load and reset", "step")}
@@ -91,4 +94,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(status("alfworld_engine", main))

@@ -7,6 +7,7 @@ machine is another), forward passes, and how many episodes have the same texts b
 """
 
 import argparse
+import sys
 import time
 from collections.abc import Sequence
 
@@ -18,6 +19,7 @@ from w2sg.agents.rollout import Request, play_cohort, reset_all
 from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import layout
+from w2sg.contracts.command_line import Parser, positive, status
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory
 from w2sg.environments.opener import opener
@@ -63,11 +65,11 @@ def played(
 
 def main() -> int:
     """Print a line for each environment and temperature."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     settings = params.load()
     names = settings.environments.names
     parser.add_argument("--environment", nargs="+", choices=names, default=names)
-    parser.add_argument("--tasks", type=int, default=60)
+    parser.add_argument("--tasks", type=positive, default=60)
     parser.add_argument("--temperature", type=float, nargs="+", default=[0.0, 0.9])
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -86,4 +88,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(status("drafts", main))

@@ -7,12 +7,14 @@ The logits are random with standard deviation X; the smaller it is, the more oft
 """
 
 import argparse
+import sys
 import time
 
 import numpy as np
 import torch
 
 from w2sg.agents.sampling import Draws, _by_definition, to_host
+from w2sg.contracts.command_line import Parser, positive, status
 
 SETTINGS = ((0.5, 1.0), (0.7, 0.95), (0.9, 0.9), (1.0, 1.0))
 
@@ -43,11 +45,11 @@ def ours(logits: torch.Tensor, *, temperature: list[float], top_p: list[float], 
 
 def main() -> int:
     """Print the figures; exit with 1 where the two ways draw other tokens."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", type=int, default=64)
-    parser.add_argument("--vocabulary", type=int, default=49_152)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=positive, default=64)
+    parser.add_argument("--vocabulary", type=positive, default=49_152)
     parser.add_argument("--spread", type=float, default=5.0)
-    parser.add_argument("--tokens", type=int, default=5)
+    parser.add_argument("--tokens", type=positive, default=5)
     options = parser.parse_args()
     device = "cuda" if torch.cuda.is_available() else "cpu"
     generator = torch.Generator().manual_seed(0)
@@ -80,4 +82,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(status("drawing", main))

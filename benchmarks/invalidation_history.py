@@ -4,11 +4,11 @@ For every commit after FIRST up to LAST that touched src/, the share of stages w
 ways of counting. Every stage is counted once, with all environments. docs/decisions.md has the table.
 """
 
-import argparse
 import ast
 import hashlib
 import io
 import subprocess
+import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from statistics import fmean
 
+from w2sg.contracts.command_line import Parser, status
+from w2sg.contracts.errors import UserError
 from w2sg.stages import digests
 from w2sg.stages.digests import Source, tree_hash
 
@@ -70,10 +72,11 @@ def _state(source: Source, stage: str, value: Callable[[bytes], str], left_out: 
 
 def commits(first: str, last: str) -> Iterator[str]:
     """Commits after `first` up to `last` that touched src/, oldest first, merges left out as they repeat them."""
-    listed = subprocess.check_output(
-        ["git", "log", "--no-merges", "--reverse", "--format=%H", f"{first}..{last}", "--", "src"], text=True
-    )
-    yield from listed.split()
+    command = ["git", "log", "--no-merges", "--reverse", "--format=%H", f"{first}..{last}", "--", "src"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode or not done.stdout:
+        raise UserError(f"{first}..{last}: no commits of this repository that touched src/")
+    yield from done.stdout.split()
 
 
 def state_at(commit: str) -> dict[str, dict[str, frozenset[str]]]:
@@ -84,9 +87,9 @@ def state_at(commit: str) -> dict[str, dict[str, frozenset[str]]]:
         return states(Path(folder, "src"))
 
 
-def main() -> None:
+def main() -> int:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser = Parser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("first")
     parser.add_argument("last")
     arguments = parser.parse_args()
@@ -99,7 +102,8 @@ def main() -> None:
     print("| what counts | commits that make all stages stale | mean share of stages stale |\n|---|---:|---:|")
     for way, shares in stale.items():
         print(f"| {way} | {sum(share == 1 for share in shares)} of {len(shares)} | {fmean(shares):.0%} |")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status("invalidation_history", main))

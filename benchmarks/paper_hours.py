@@ -19,7 +19,7 @@ from gpu import CARD, ENVIRONMENTS, Sizes
 
 from w2sg.config import params
 from w2sg.config.overlays import merged
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.command_line import Parser, positive, status
 from w2sg.environments.scienceworld.tasks.splits import STEP_CAPS
 
 NAMES = {"alfworld": "ALFWorld", "scienceworld": "ScienceWorld", "webshop": "WebShop"}
@@ -75,18 +75,14 @@ def hours(settings: params.Params, name: str, options: argparse.Namespace) -> It
 
 def main() -> int:
     """Print a table: a row a stage, hours by environment."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("params", type=Path, nargs="?", default=Path("params/paper.yaml"))
-    parser.add_argument("--cohort", type=int, help="in the place of explore.cohort and evaluate.cohort")
+    parser.add_argument("--cohort", type=positive, help="in the place of explore.cohort and evaluate.cohort")
     parser.add_argument("--step", type=float, default=0.037, help="seconds for a token of a cohort, 7B")
     parser.add_argument("--mfu", type=float, default=0.4, help="share of the peak that training reaches")
     parser.add_argument("--peak", type=float, default=989e12, help="operations a second, bfloat16")
     options = parser.parse_args()
-    try:
-        settings = params.validated(merged(options.params).values, source=options.params)
-    except UserError as error:
-        print(f"paper_hours: {error}", file=sys.stderr)
-        return 2
+    settings = params.validated(merged(options.params).values, source=options.params)
     columns = [dict(hours(settings, name, options)) for name in NAMES if name in dict(settings.environments.items())]
     names = [NAMES[name] for name, _ in settings.environments.items() if name in NAMES]
     print(f"| GPU hours, one seed | {' | '.join(names)} |\n|---|{'---:|' * len(names)}")
@@ -98,4 +94,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status("paper_hours", main))

@@ -28,6 +28,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from snakemake_dvc.stages import open_repo  # noqa: E402
+from w2sg.contracts.command_line import Parser, positive, status  # noqa: E402
 
 SOURCES = 15
 CHAIN = 6  # stages in a row that each take the output of the one before
@@ -232,10 +233,10 @@ def print_row(*cells: str) -> None:
 
 def main() -> int:
     """Print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--stages", type=int, default=24)
-    parser.add_argument("--sizes", type=int, nargs="*", default=[50, 100, 200, 500])
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repetitions", type=positive, default=3)
+    parser.add_argument("--stages", type=positive, default=24)
+    parser.add_argument("--sizes", type=positive, nargs="*", default=[50, 100, 200, 500])
     options = parser.parse_args()
     print(
         f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}; {options.repetitions} rounds in turn. "
@@ -257,4 +258,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(status("pipeline_overhead", main))

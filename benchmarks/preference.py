@@ -28,6 +28,8 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
+from w2sg.contracts.command_line import Parser, positive, status
+
 WAYS = ("trl", "padded", "packed")
 SAMPLES = {"weak": 6, "strong": 4}
 
@@ -160,11 +162,11 @@ def _mebibytes(entry: str) -> float:
 
 def main() -> int:
     """Measure each way in turn, a process each, and print medians of the rounds."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("environment")
     parser.add_argument("--size", help="hidden,layers,heads,feedforward of a model with random weights")
-    parser.add_argument("--updates", type=int, default=10**9)
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--updates", type=positive, default=10**9)
+    parser.add_argument("--rounds", type=positive, default=3)
     parser.add_argument("--by-task", action="store_true", help="ours: pairs of one task side by side, not shuffled")
     parser.add_argument("--way", choices=WAYS, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -177,8 +179,8 @@ def main() -> int:
             command = [sys.executable, __file__, *sys.argv[1:], "--way", way]
             done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
             if done.returncode:
-                print(done.stderr, file=sys.stderr)
-                return 1
+                print(done.stderr.strip(), file=sys.stderr)
+                return done.returncode
             found[way].append(json.loads(done.stdout.splitlines()[-1]))
             last = found[way][-1]
             rate = last["tokens"] / last["seconds"]
@@ -198,4 +200,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(status("preference", main))

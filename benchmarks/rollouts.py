@@ -10,6 +10,7 @@ agree; later ones need not, since the loop encodes the text of earlier turns aga
 """
 
 import argparse
+import sys
 import time
 
 import numpy as np
@@ -17,6 +18,7 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from w2sg.agents.policies import TransformersPolicy
+from w2sg.contracts.command_line import Parser, positive, status
 from w2sg.contracts.messages import Message
 from w2sg.environments.alfworld.tasks.games import GameSettings, draw_game
 from w2sg.environments.alfworld.world.engine import Engine
@@ -94,14 +96,14 @@ def looped(
     return answers
 
 
-def main() -> None:
+def main() -> int:
     """Print the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for name, default in (
         ("hidden", 256), ("layers", 6), ("vocabulary", 32000), ("episodes", 32), ("turns", 12), ("tokens", 24),
         ("threads", 2),
     ):  # fmt: skip
-        parser.add_argument(f"--{name}", type=int, default=default)
+        parser.add_argument(f"--{name}", type=positive, default=default)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
 
@@ -127,7 +129,8 @@ def main() -> None:
         print(f"{name:6} {rates[name]:8.2f} steps/s")
     first = sum(own[0] == other[0] for own, other in zip(*answers.values(), strict=True))
     print(f"ratio  {rates['batch'] / rates['loop']:8.1f}; {first} of {len(games)} first answers the same")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(status("rollouts", main))

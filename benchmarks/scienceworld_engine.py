@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from w2sg.contracts.command_line import Parser, positive, status
 from w2sg.environments.scienceworld.replay import spread
 from w2sg.environments.scienceworld.world.java import DETERMINISTIC, find_java
 from w2sg.environments.scienceworld.world.simulator import Simulator
@@ -67,8 +68,8 @@ def play(simulator: Simulator, package: Any, task: str, variation: int, times: d
 
 def main() -> int:
     """Print the comparison."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--episodes", type=int, default=3, help="variations of each task")
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--episodes", type=positive, default=3, help="variations of each task")
     parser.add_argument("--task", choices=TASKS, help="only this one")
     options = parser.parse_args()
     times: dict[str, Any] = {row: ([], []) for row in ("start", "step")}
@@ -92,4 +93,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status("scienceworld_engine", main))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from w2sg.contracts.command_line import Parser, positive, status
 from w2sg.trees import mcts
 from w2sg.trees.tree import load
 
@@ -23,9 +24,9 @@ from tests.trees import plain_search
 
 def main() -> int:
     """Print the figures; exit with 1 where the two searches differ."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("trees", type=Path)
-    parser.add_argument("--iterations", type=int, default=1000)
+    parser.add_argument("--iterations", type=positive, default=1000)
     parser.add_argument("--gamma", type=float, default=1.41)
     options = parser.parse_args()
     trees = load(options.trees).values()
@@ -42,4 +43,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(status("search", main))

@@ -6,7 +6,6 @@ LOG: a file of .snakemake/log; the newest by default. Prints the table of docs/b
 ran side by side. A job that another process makes wait counts as busy.
 """
 
-import argparse
 import re
 import sys
 from collections import Counter
@@ -17,6 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from w2sg.config.environments import NAMES
+from w2sg.contracts.command_line import Parser, status
 from w2sg.evaluation.measures.models import environment_label
 
 LOGS = Path(".snakemake/log")
@@ -87,7 +87,7 @@ def side_by_side(found: Sequence[Job]) -> dict[int, float]:
 
 def main() -> int:
     """Read, print."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser = Parser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("log", type=Path, nargs="?", help="of Snakemake; the newest")
     log = parser.parse_args().log or max(LOGS.glob("*.log"), default=None)
     if log is None or not log.is_file():
@@ -105,4 +105,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status("stages", main))

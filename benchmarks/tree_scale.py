@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from w2sg.config import params  # noqa: E402
 from w2sg.contracts import layout  # noqa: E402
+from w2sg.contracts.command_line import Parser, positive, status  # noqa: E402
 from w2sg.contracts.trajectories import Step, Trajectory, read_trajectories, write_trajectories  # noqa: E402
 from w2sg.trees.embeddings import read_embeddings, write_embeddings  # noqa: E402
 
@@ -52,10 +53,10 @@ print(end.ru_utime + end.ru_stime - start.ru_utime - start.ru_stime, peak(), bef
 
 def main() -> int:
     """Print a table: a row a number of tasks and a stage."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--environment", default="alfworld")
-    parser.add_argument("--tasks", type=int, nargs="+", default=[100, 1000, 10000])
+    parser.add_argument("--tasks", type=positive, nargs="+", default=[100, 1000, 10000])
     options = parser.parse_args()
     print(f"{options.environment}, {params.load(options.folder / 'params.yaml').tree.breadth} samples a tree")
     print(f"{'tasks':>6} {'stage':<7} {'processor s':>11} {'ms a task':>10} {'peak MiB':>9} {'KiB a task':>11}")
@@ -113,4 +114,4 @@ def measure(folder: Path, stage: str, *, environment: str) -> tuple[float, float
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(status("tree_scale", main))

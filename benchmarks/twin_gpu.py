@@ -23,6 +23,7 @@ from w2sg.commands.run import lock_file, schedule, stage_table
 from w2sg.commands.run.stage_table import Stage
 from w2sg.config import params
 from w2sg.config.packages import PACKAGES
+from w2sg.contracts.command_line import Parser, positive, status
 from w2sg.contracts.errors import UserError
 from w2sg.training import package_files
 
@@ -100,28 +101,24 @@ def _digests(stage: str) -> list[Path]:
 
 def main() -> int:
     """Look, say, run."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--cores", type=int, default=2, help="stages side by side, which share the card's memory")
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cores", type=positive, default=2, help="stages side by side, which share the card's memory")
     parser.add_argument("-n", "--dry-run", action="store_true", help="only look and say")
     options = parser.parse_args()
-    try:
-        settings = params.load()
-        stages = stage_table.needed(stage_table.read(), ())
-        names = stale(stages)
-        kinds = [name.partition("@")[0] for name in names]
-        print(f"{len(names)} stages to run, {options.cores} side by side:")
-        for kind in dict.fromkeys(kinds):
-            each = [seconds(stages[name], settings) for name in names if name.partition("@")[0] == kind]
-            print(f"  {kind:20} {len(each)} x {max(each):.0f} s")
-        total = length(stages, names, settings, cores=options.cores)
-        print(f"some {total / 60:.0f} minutes on one H100, estimated", flush=True)
-        if lacking := missing(names, settings):
-            raise UserError(f"not here: {'; '.join(lacking)}")
-        return 0 if options.dry_run else schedule.run(cores=options.cores, dry=False)
-    except UserError as error:
-        print(f"twin_gpu: {error}", file=sys.stderr)
-        return 2
+    settings = params.load()
+    stages = stage_table.needed(stage_table.read(), ())
+    names = stale(stages)
+    kinds = [name.partition("@")[0] for name in names]
+    print(f"{len(names)} stages to run, {options.cores} side by side:")
+    for kind in dict.fromkeys(kinds):
+        each = [seconds(stages[name], settings) for name in names if name.partition("@")[0] == kind]
+        print(f"  {kind:20} {len(each)} x {max(each):.0f} s")
+    total = length(stages, names, settings, cores=options.cores)
+    print(f"some {total / 60:.0f} minutes on one H100, estimated", flush=True)
+    if lacking := missing(names, settings):
+        raise UserError(f"not here: {'; '.join(lacking)}")
+    return 0 if options.dry_run else schedule.run(cores=options.cores, dry=False)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(status("twin_gpu", main))

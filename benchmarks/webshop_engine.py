@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from pathlib import Path
 
+from w2sg.contracts.command_line import Parser, positive, status
 from w2sg.environments.webshop.world.goals import draw_goals
 from w2sg.environments.webshop.world.session import Session, Shop, open_shop
 
@@ -49,10 +50,10 @@ def shop_about(shop: Shop, *, episodes: int) -> dict[str, list[float]]:
 
 def main() -> int:
     """Print the figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path)
-    parser.add_argument("--products", type=int, default=100_000)
-    parser.add_argument("--episodes", type=int, default=500)
+    parser.add_argument("--products", type=positive, default=100_000)
+    parser.add_argument("--episodes", type=positive, default=500)
     options = parser.parse_args()
     import nltk.stem.porter  # noqa: F401  # its import takes seconds and is the same for every catalogue
 
@@ -78,4 +79,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(status("webshop_engine", main))

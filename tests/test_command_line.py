@@ -8,6 +8,8 @@ import pytest
 from w2sg.contracts.command_line import NUMBERS, Once, Parser, cores, status
 from w2sg.contracts.errors import UserError
 
+ROOT = Path(__file__).parents[1]
+
 
 def parser() -> Parser:
     found = Parser(prog="it")
@@ -74,3 +76,11 @@ def test_what_a_launcher_has_left_makes_no_command_one_of_many(tmp_path: Path, m
 
     assert status("it", command) == 0
     assert page.read_text() == "here" and "WORLD_SIZE" not in os.environ
+
+
+def test_benchmarks_tell_mistakes_as_commands_do() -> None:
+    """But gpu.py, which needs nothing besides torch and transformers."""
+    scripts = {path.name: path.read_text() for path in (ROOT / "benchmarks").glob("*.py") if path.name != "gpu.py"}
+    ends = {name: f'    sys.exit(status("{Path(name).stem}", main))\n' for name in scripts}
+    assert [name for name, text in scripts.items() if not text.endswith(ends[name])] == []
+    assert [name for name, text in scripts.items() if "ArgumentParser(" in text or "type=int" in text] == []

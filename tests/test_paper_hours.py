@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from w2sg.contracts.command_line import status
+
 ROOT = Path(__file__).parents[1]
 Call = Callable[..., tuple[int, str, str]]
 
@@ -20,8 +22,8 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
 
     def run(*options: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["paper_hours.py", *options])
-        status = script.main()
-        return status, *capsys.readouterr()
+        code = status("paper_hours", script.main)
+        return code, *capsys.readouterr()
 
     return run
 
@@ -46,5 +48,5 @@ def test_the_rates_count(call: Call) -> None:
 
 
 def test_a_wrong_file_is_told_in_one_line(call: Call) -> None:
-    status, _, said = call("params/none.yaml")
-    assert status == 2 and said.count("\n") == 1 and said.startswith("paper_hours: params/none.yaml: no such file")
+    code, _, said = call("params/none.yaml")
+    assert code == 2 and said.count("\n") == 1 and said.startswith("paper_hours: params/none.yaml: no such file")

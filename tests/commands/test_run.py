@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,13 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".dvcignore").write_text("# Not these.\n__pycache__\n/logs\n")
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 Run = Callable[..., str]
@@ -168,6 +176,19 @@ stages:
     assert seen == {"a": "3", "b": "5", "c": "6,3", "d": "3,5,6", "e": "3,5,6"}
     (work / "dvc.yaml").write_text(table.replace("gpu: 2", "gpu: -1"))
     assert run(status=2) == "w2sg run: dvc.yaml: stages.two.meta.gpu: -1; expected a number from 0\n"
+
+
+def test_what_a_killed_run_has_left_keeps_the_folder(work: Path, run: Run) -> None:
+    (work / "dvc.yaml").write_text("stages: {a: {cmd: 'echo > begun; sleep 3; echo > a', outs: [a]}}\n")
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+    killed = subprocess.Popen([sys.executable, "-m", "w2sg.commands", "run"], env=environment)
+    wait_until(lambda: (work / "begun").exists())
+    killed.kill()
+    killed.wait()
+    assert "another `w2sg run` is at work in this folder, or what one has left" in run(status=2)
+    wait_until(lambda: (work / "a").exists())
+    wait_until(lambda: not subprocess.run(["flock", "-n", "dvc.yaml", "true"], cwd=work).returncode)
+    assert run().endswith("1 stages have run\n")
 
 
 def test_dvc_takes_the_work_over(work: Path, run: Run) -> None:

@@ -60,6 +60,13 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> int:
+    """A number of things of which there is at least one."""
+    if not text.isdecimal() or len(text) > LONGEST_NUMBER or not int(text):
+        raise argparse.ArgumentTypeError(f"{named(text)}: must be a whole number from 1")
+    return int(text)
+
+
 def from_zero(text: str) -> float:
     """A number from 0 that is finite."""
     try:

@@ -37,10 +37,10 @@ def run(*, targets: Sequence[str] = (), cores: int, dry: bool) -> int:
         order.prepare()
     except CycleError as error:
         raise UserError(f"{stage_table.TABLE}: stages depend on each other: {' -> '.join(error.args[1])}") from None
-    with _alone():
+    with _alone() as lock:
         if dry:
             return _say(stages, order)
-        return _Run(stages, order, cores=cores).all()
+        return _Run(stages, order, cores=cores, lock=lock).all()
 
 
 def _check(stages: Sequence[Stage]) -> None:
@@ -52,14 +52,19 @@ def _check(stages: Sequence[Stage]) -> None:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
-    """Keep a second `w2sg run` out of this folder."""
+def _alone() -> Iterator[int]:
+    """Keep a second `w2sg run` out of this folder.
+
+    Yields a descriptor, which stages inherit: those that a killed call leaves at work have the folder until they end.
+    """
     with stage_table.TABLE.open() as table:
         try:
             fcntl.flock(table, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{Path.cwd().name}: another `w2sg run` is at work in this folder") from None
-        yield
+            raise UserError(
+                f"{Path.cwd().name}: another `w2sg run` is at work in this folder, or what one has left"
+            ) from None
+        yield table.fileno()
 
 
 def _say(stages: dict[str, Stage], order: "TopologicalSorter[str]") -> int:
@@ -84,8 +89,8 @@ def _say(stages: dict[str, Stage], order: "TopologicalSorter[str]") -> int:
 class _Run:
     """One run: what is ready begins when processors are free; dvc.lock is written after each stage."""
 
-    def __init__(self, stages: dict[str, Stage], order: "TopologicalSorter[str]", *, cores: int) -> None:
-        self._stages, self._order, self._cores = stages, order, cores
+    def __init__(self, stages: dict[str, Stage], order: "TopologicalSorter[str]", *, cores: int, lock: int) -> None:
+        self._stages, self._order, self._cores, self._lock = stages, order, cores, lock
         self._entries, self._contents = lock_file.read(), lock_file.Contents()
         self._waiting: list[Stage] = []
         self._running: dict[Future[int], Stage] = {}
@@ -102,7 +107,7 @@ class _Run:
                 while not self._failed and self._waiting and self._fits(self._waiting[0]):
                     stage = self._waiting.pop(0)
                     chosen = self._choose(stage.cards)
-                    future = pool.submit(_execute, stage, chosen)
+                    future = pool.submit(_execute, stage, chosen, self._lock)
                     self._running[future], self._taken[future] = stage, chosen
                 if not self._running:
                     break
@@ -164,11 +169,12 @@ def _cards() -> list[str]:
     return [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))]
 
 
-def _execute(stage: Stage, cards: Sequence[str]) -> int:
+def _execute(stage: Stage, cards: Sequence[str], lock: int) -> int:
     """Run a command of the stage table, its outputs removed before, as DVC does.
 
     Args:
         cards: the only GPUs that it sees; all if none are named.
+        lock: a descriptor that it inherits.
     """
     for out in map(Path, stage.outs):
         for old in (out, *_unfinished(out)):
@@ -178,7 +184,7 @@ def _execute(stage: Stage, cards: Sequence[str]) -> int:
                 old.unlink(missing_ok=True)
         out.parent.mkdir(parents=True, exist_ok=True)
     visible = {"CUDA_VISIBLE_DEVICES": ",".join(cards)} if cards else {}
-    return subprocess.run(stage.command, shell=True, env=_environment() | visible).returncode
+    return subprocess.run(stage.command, shell=True, env=_environment() | visible, pass_fds=[lock]).returncode
 
 
 def _environment() -> dict[str, str]:
