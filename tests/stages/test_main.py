@@ -123,6 +123,14 @@ def test_foreign_pickles(project, words):
     assert not mark.exists()
 
 
+def test_a_sample_that_is_there_twice(project):
+    """As two tables in one would have it; the trees of one would take the place of the other's."""
+    explored = read_trajectories(project.path / EXPLORED)
+    write_trajectories(project.path / EXPLORED, [*explored, *explored])
+    line = refused(project, "trees", *RUN)
+    assert line.startswith(f"{EXPLORED}: sample 0 of ") and "is there more than once" in line
+
+
 @pytest.mark.parametrize("stage", STAGES)
 def test_wrong_parameters(empty_project, tmp_path, stage):
     """Every stage refuses them before it does anything, all lines at once."""

@@ -1,10 +1,12 @@
 """Stage trees: one trajectory tree per explored task (section 3.2), and how good the trees are."""
 
+from collections import Counter
 from dataclasses import asdict
 from itertools import groupby
 
 from w2sg.config.params import Params
 from w2sg.contracts import layout
+from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import write_json
 from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.trees.embeddings import read_embeddings
@@ -17,9 +19,16 @@ def main(params: Params, *, environment: str, seed: int) -> None:
     """Read the weak exploration and its embeddings; write the trees of the first `tree.breadth` samples.
 
     Where several policies have explored, how good each one's own trees are is written beside it (`by_policy`).
+
+    Raises:
+        UserError: a sample is there twice, or a text has no embedding.
     """
     embeddings = read_embeddings(layout.embeddings(environment, seed))
     explored = read_trajectories(layout.explore(environment, seed, "weak"))
+    counts = Counter((trajectory.task_id, trajectory.sample) for trajectory in explored)
+    if twice := [f"sample {sample} of {task_id}" for (task_id, sample), count in counts.items() if count > 1]:
+        found = f"{twice[0]} is there more than once"
+        raise UserError(f"{layout.explore(environment, seed, 'weak')}: {found}; run the stage that writes it again")
 
     def grow(samples: list[Trajectory]) -> TrajectoryTree:
         settings = params.tree
