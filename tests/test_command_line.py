@@ -1,6 +1,8 @@
 """What all commands share: how they end, what they take."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -76,6 +78,13 @@ def test_what_a_launcher_has_left_makes_no_command_one_of_many(tmp_path: Path, m
 
     assert status("it", command) == 0
     assert page.read_text() == "here" and "WORLD_SIZE" not in os.environ
+
+
+def test_a_command_without_standard_output_ends_as_it_would() -> None:
+    """`w2sg ... >&-`"""
+    code = "import sys; from w2sg.contracts.command_line import status; sys.exit(status('it', lambda: 7))"
+    done = subprocess.run(f'{sys.executable} -c "{code}" >&-', shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (7, "")
 
 
 def test_benchmarks_tell_mistakes_as_commands_do() -> None:

@@ -14,6 +14,7 @@ import yaml
 
 from w2sg.config import params
 from w2sg.contracts.errors import UserError
+from w2sg.stages import outside
 
 ROOT = Path(__file__).parents[1]
 READ = {"alfworld": "~/alfworld data", "webshop": "data/official/webshop"}
@@ -39,6 +40,18 @@ def test_what_a_shell_would_read_is_refused(values: dict, refused: Callable, nam
     values["environments"]["alfworld"]["data_dir"] = values["outside"]["alfworld"] = f"/games/{name}"
     (line,) = refused()
     assert line.startswith("outside.alfworld: ") and "which the shell would read" in line
+
+
+def test_a_name_that_is_no_text_counts_too(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path / "model")
+    os.mkdir(folder)
+    seen = set()
+    for name in (b"caf\xe9.txt", b"caf\xe8.txt"):
+        with open(os.path.join(folder, name), "w") as file:
+            file.write("x")
+        seen.add(outside.bytes_hash(tmp_path / "model"))
+        os.unlink(os.path.join(folder, name))
+    assert len(seen) == 2
 
 
 def test_a_folder_that_is_read_is_declared(values: dict, refused: Callable, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -408,6 +408,7 @@ REFUSALS: list[tuple[str, str, Callable[[], None]]] = [
     ("compare .", r"dvc\.lock: tokenizer: not as DVC writes it", written(LOCK, "stages: {tokenizer: {cmd: x}}\n")),
     ("publish", r"dvc\.lock: tokenizer: not as", written(LOCK, "stages: {tokenizer: {cmd: x, outs: [{path: a}]}}\n")),
     ("publish", r"dvc\.lock: tokenizer: not as", written(LOCK, "stages: {tokenizer: 5}\n")),
+    ("compare nosuch", r"nosuch: no such folder; name that of a project or a study", lambda: None),
     ("fetch", r"data/published/dvc\.lock: tokenizer: not as DVC", written(KEPT, "stages: {tokenizer: [a]}\n")),
     ("fetch", r"data/published/dvc\.lock: stages: not as DVC", written(KEPT, "stages: a\n")),
     ("fetch", r"data/published/dvc\.lock: not valid YAML", written(KEPT, "stages: {\n")),

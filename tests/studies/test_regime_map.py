@@ -276,6 +276,10 @@ def test_what_is_kept_is_the_files_of_seeds(
     for name in ("0_old.parquet", "00.parquet", "-1.parquet", "notes.txt"):
         refused(name, good, rf"seeds/{name}: not the file of a seed, such as 2\.parquet; move it elsewhere")
     refused("1.parquet", good, r"seeds/1\.parquet: has rows of seed 0; restore it from git, or delete it")
+    (folder / "0.parquet").write_bytes(b"PAR1")
+    with pytest.raises(UserError, match=r"seeds/0\.parquet: not a readable Parquet file .*; restore it from git, or"):
+        regime_map.follow(options(run, pool=True))
+    Played.write(folder / "0.parquet", good)
     refused("1.parquet", [], r"seeds/1\.parquet: has rows of seed none; ")
     Played.write(folder / ".1.parquet.9.tmp", good)
     assert regime_map.follow(options(run, pool=True)) == 0

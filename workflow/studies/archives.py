@@ -79,8 +79,8 @@ def _extract(
             continue  # the report depended on it when it was packed
         target = into / member.name
         if member.name not in whose:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(content.read())
+            with files.replacing(target) as temporary:
+                temporary.write_bytes(content.read())
             whose[member.name] = seed
         elif content.read() != target.read_bytes():
             other = f"seed {whose[member.name]}"

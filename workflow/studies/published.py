@@ -56,6 +56,9 @@ def main() -> int:
 
 def follow(options: argparse.Namespace) -> int:
     """Fetch, publish or compare; see there for errors."""
+    for folder in [options.folder] if options.command == "compare" else getattr(options, "study", []):
+        if not folder.is_dir():
+            raise UserError(f"{folder}: no such folder; name that of a project or a study")
     if options.command == "compare":
         return compare(options.folder)
     if options.command == "fetch":

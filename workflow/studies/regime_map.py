@@ -59,6 +59,7 @@ from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.evaluation.measures.statistics import Resampling
 
 KEPT = Path("docs/map")
+AGAIN = "restore it from git, or delete it and play the seed again"
 LEVELS = Levels((4, 8), (20, 60, 240), (2, 6, 12), (1, 3, 9), (1, 2, 3, 5, 9))
 LEAST = Levels((3,), (1,), (2,), (1,), (1,))
 
@@ -131,10 +132,13 @@ def of_seed(path: Path) -> list[Played]:
     seed = path.name.removesuffix(".parquet")
     if not seed.isdecimal() or path.name != f"{int(seed)}.parquet":
         raise UserError(f"{path}: not the file of a seed, such as 2.parquet; move it elsewhere")
-    rows = Played.read(path)
+    try:
+        rows = Played.read(path)
+    except UserError as error:
+        raise UserError(f"{str(error).rpartition('; ')[0]}; {AGAIN}") from None
     if not rows or {row.seed for row in rows} != {int(seed)}:
         found = ", ".join(map(str, sorted({row.seed for row in rows}))) or "none"
-        raise UserError(f"{path}: has rows of seed {found}; restore it from git, or delete it and play the seed again")
+        raise UserError(f"{path}: has rows of seed {found}; {AGAIN}")
     return rows
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from w2sg.config.environments import FOLDER, NAMES
 from w2sg.contracts.errors import UserError, shown
+from w2sg.contracts.files import replacing
 
 SKELETON = Path(__file__).parent / "skeleton"
 SECTION = """\
@@ -30,10 +31,11 @@ def run(name: str) -> int:
         )
     if target.exists() or target.with_suffix(".py").exists():
         raise UserError(f"{name}: w2sg/environments has that already; there are {', '.join(NAMES)}")
-    for source in sorted(SKELETON.rglob("*.txt")):
-        written = target / source.relative_to(SKELETON).with_suffix(".py")
-        written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(source.read_text(encoding="utf-8").replace("NAME", name), encoding="utf-8")
+    with replacing(target) as folder:
+        for source in sorted(SKELETON.rglob("*.txt")):
+            written = folder / source.relative_to(SKELETON).with_suffix(".py")
+            written.parent.mkdir(parents=True, exist_ok=True)
+            written.write_text(source.read_text(encoding="utf-8").replace("NAME", name), encoding="utf-8")
     print(f"{target}: a working environment of boxes; change it into yours")
     print(f"\nTo play it, put into params.yaml, below `environments:`\n\n{SECTION.format(name=name)}")
     print(f"To test it: python -m pytest tests/environments/test_contract.py -k {name}")

@@ -33,7 +33,8 @@ def status(name: str, command: Callable[[], int]) -> int:
         os.environ.pop(variable, None)
     try:
         code = command()
-        sys.stdout.flush()
+        if sys.stdout is not None:  # closed by who called (`>&-`)
+            sys.stdout.flush()
         return code
     except BrokenPipeError:  # the reader has seen enough, such as `head`
         _drop_output()
@@ -50,7 +51,8 @@ def status(name: str, command: Callable[[], int]) -> int:
 
 def _drop_output() -> None:
     """What is still to be printed goes nowhere, or the interpreter would try once more when it ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if sys.stdout is not None:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def whole(text: str) -> int:

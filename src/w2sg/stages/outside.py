@@ -5,6 +5,7 @@ depends on its one file and imports nothing of the package.
 """
 
 import hashlib
+import os
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def bytes_hash(path: Path) -> str:
         if "__pycache__" not in file.parts:
             with file.open("rb") as content:
                 own = hashlib.file_digest(content, "blake2b").hexdigest()
-            state.update(f"{file.relative_to(path).as_posix()}\0{own}\n".encode())
+            state.update(os.fsencode(file.relative_to(path)) + f"\0{own}\n".encode())
     return state.hexdigest()
 
 
