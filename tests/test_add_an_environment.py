@@ -11,9 +11,16 @@ import pytest
 
 from w2sg.commands import __main__ as cli
 from w2sg.config.environments import FOLDER
+from w2sg.config.overlays import merged
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/add_an_environment.md").read_text(encoding="utf-8")
+
+# The tests of what reads every environment: parameters, presets, digests of the source, hostile inputs.
+CONCERNED = (
+    "tests/config/test_models.py", "tests/config/test_params.py", "tests/environments/test_parts.py",
+    "tests/fuzz/test_fuzz.py", "tests/stages/test_digests.py", "tests/test_presets.py", "tests/test_twin_gpu.py",
+)  # fmt: skip
 
 
 def changes() -> list[tuple[str, str, str]]:
@@ -72,6 +79,21 @@ def test_the_page(followed: Path) -> None:
     assert printed.rstrip().endswith("score 1"), "the expert of the page has played"
     play = pd.read_parquet(followed / "data/play/corridor.parquet")
     assert 0 < play.groupby(["task_id", "sample"]).score.last().mean() < 1
+
+
+@pytest.mark.slow
+def test_the_other_tests_pass_as_they_are(followed: Path) -> None:
+    run([sys.executable, "-m", "pytest", "-q", "-m", "not slow", *CONCERNED], followed)
+
+
+@pytest.mark.slow
+def test_what_the_run_has_the_study_has_and_no_preset(followed: Path) -> None:
+    def environments(name: str) -> set[str]:
+        return set(merged(followed / f"params/{name}.yaml").values["environments"])
+
+    assert environments("smoke") == environments("twin") == {"alfworld"}
+    assert environments("recommended") == {"alfworld", "scienceworld", "webshop"}
+    assert "corridor" in environments("study")
 
 
 @pytest.mark.slow

@@ -82,7 +82,7 @@ def test_a_model_from_scratch_plays_on_tasks_that_are_not_explored(values, probl
         "explore.tasks: 400 leaves no training task of scienceworld to play on (400), which models from scratch learn "
         "from; explore fewer, or raise environments.scienceworld.tasks.train"
     )
-    assert problems(values) == [line]
+    assert line in problems(values), "and one for any other environment that has no more"
     for role in ("weak", "strong"):
         values["models"][role] = {"base": "owner/name", "revision": "0" * 40}
     assert params.validated(values, source=Path("params.yaml")).explore.tasks == 400

@@ -14,6 +14,7 @@ from w2sg.config.environments import NAMES
 from w2sg.config.fields import Splits
 from w2sg.environments.demonstrations import expert, play
 from w2sg.environments.opener import opener
+from w2sg.environments.parts import provided
 from w2sg.environments.tasks import make_tasks
 from w2sg.stages.workers import spread
 
@@ -141,6 +142,13 @@ def test_any_text_is_answered(made, world, action):
     assert isinstance(result.observation, str)
     assert 0 <= result.score <= 1
     assert not result.terminated
+
+
+def test_refusals(made, world):
+    """Beginnings of answers, and no first observation has one."""
+    refusals = provided(f"w2sg.environments.{made.name}.refusals", "REFUSALS")
+    assert isinstance(refusals, tuple) and all(isinstance(words, str) and words for words in refusals)
+    assert not any(world.reset(task)[0].startswith(refusals) for task in made.tasks)
 
 
 def test_the_step_cap_truncates(made, world):

@@ -5,13 +5,18 @@ import shutil
 import pytest
 
 from w2sg.config.environments import FOLDER, NAMES
+from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
+from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.environments.parts import provided
 from w2sg.environments.prompts import prompt
+from w2sg.evaluation.measures.behaviour import behaviours
+from w2sg.evaluation.measures.episodes import GroupedEpisodes
 
 PARTS = [
     ("settings", "Settings"),
     ("prompt", "PROMPT"),
+    ("refusals", "REFUSALS"),
     ("world", "open"),
     ("tasks", "make"),
     ("experts", "expert"),
@@ -30,14 +35,23 @@ def test_prompt_of_appendix_f():
 
 
 def test_the_folders_with_settings_are_the_environments():
-    assert NAMES == ("alfworld", "scienceworld", "webshop")
+    assert {"alfworld", "scienceworld", "webshop"} <= set(NAMES)
     assert all((FOLDER / name / "settings.py").is_file() for name in NAMES)
 
 
 @pytest.mark.parametrize(("part", "what"), PARTS)
 @pytest.mark.parametrize("name", NAMES)
 def test_every_environment_has_every_part(name, part, what):
-    assert provided(f"w2sg.environments.{name}.{part}", what)
+    assert provided(f"w2sg.environments.{name}.{part}", what) is not None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_report_counts_what_an_environment_calls_a_refusal(name):
+    refusals = provided(f"w2sg.environments.{name}.refusals", "REFUSALS")
+    steps = [Step("", "", "", "", answer, 0.0) for answer in refusals or ("A page",)]
+    episode = Episode("sft_weak", 0, "seen", Trajectory(name, "t", "sft_weak", 0, 1.0, 1.0, False, tuple(steps)))
+    (row,) = behaviours(GroupedEpisodes([episode]))
+    assert row.refused == (1.0 if refusals else None)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,8 +199,8 @@ class Kind:
         def answered(command: Any, **_: Any) -> subprocess.CompletedProcess[str]:
             return subprocess.CompletedProcess(command, status, "", said)
 
-        def executed(stage: Stage) -> int:
-            code = execute(stage)
+        def executed(stage: Stage, cards: Sequence[str]) -> int:
+            code = execute(stage, cards)
             for out in map(Path, stage.outs) if code == 0 else ():
                 for path in (out, *(dep for dep in self._read if out in dep.parents)):
                     _write(path)

@@ -52,7 +52,8 @@ class Kind:
         elif action == "bytes":
             path.write_bytes(hostile.damaged(rng, self._yaml().encode()))
         else:
-            overlay: Any = {"base": "base.yaml", "drop": ["environments.webshop"], "set": {"tree": {"breadth": 4}}}
+            overlay: Any = {"base": "base.yaml", "keep": ["environments.alfworld"], "drop": ["preference.eto"]}
+            overlay["set"] = {"tree": {"breadth": 4}}
             path.write_text(json.dumps(hostile.changed(rng, overlay, times=rng.choice([1, 2]))))
         if action == "overlay" or rng.random() < 0.1:
             return Case(what, lambda: params.validated(merged(path).values, source=path).model_dump(), str(path))

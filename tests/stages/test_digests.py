@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from w2sg.config.environments import NAMES
 from w2sg.contracts.errors import UserError
 from w2sg.stages import code
 from w2sg.stages.__main__ import STAGES
@@ -22,7 +23,6 @@ from w2sg.stages.digests import DISTRIBUTIONS, Module, Source, digest, read_pins
 ROOT = Path(__file__).resolve().parents[2]
 PINS = read_pins(ROOT / "requirements.lock")
 TEMPLATE = "evaluation/report/templates"
-ENVIRONMENTS = {"alfworld", "scienceworld", "webshop"}
 TRAINING = {"diversify", "imitation", "preference", "pretrain", "sft"}
 PLAYING = {"evaluate", "explore", "theorem"}
 
@@ -80,7 +80,7 @@ def test_every_stage_has_a_digest_for_each_environment_it_runs_in() -> None:
     whole = {"report", "tokenizer"}
     assert stages(BEFORE) == set(STAGES)
     assert set(BEFORE) == (
-        {f"{stage}/{name}" for stage in set(STAGES) - whole - {"pretrain"} for name in ENVIRONMENTS}
+        {f"{stage}/{name}" for stage in set(STAGES) - whole - {"pretrain"} for name in NAMES}
         | {f"pretrain/{role}" for role in table["pretrain"]["matrix"]["role"]}
         | whole
     )

@@ -41,13 +41,11 @@ def overlay_schema() -> Schema:
     """JSON schema of an overlay, in which no key of `set` need be there."""
     whole = _partial(schema())
     definitions, dialect = whole.pop("$defs"), whole.pop("$schema")
+    keys = {"type": "array", "items": {"type": "string"}}
     descriptions = {
         "base": {"type": "string", "description": "The parameter file, beside this one, that this lies on."},
-        "drop": {
-            "type": "array",
-            "items": {"type": "string"},
-            "description": "Dotted keys of the base that go, with all below them, before anything is set.",
-        },
+        "keep": keys | {"description": "Dotted keys of the base whose neighbours go: what else their section holds."},
+        "drop": keys | {"description": "Dotted keys that go then, with all below them, before anything is set."},
         "set": whole | {"description": "What differs: mappings merge key by key, anything else replaces."},
     }
     return {

@@ -1,16 +1,17 @@
 """Overlays: parameter files that say only what differs from another one.
 
     base: ../params.yaml             # beside this file: a complete parameter file, or an overlay again
-    drop: [environments.webshop]     # optional: keys of the base that go, with all below them
+    keep: [environments.alfworld]    # optional: keys of the base; what else their section has or will have goes
+    drop: [preference.eto]           # optional: then, keys that go, with all below them
     set: {seeds: [0, 1, 2]}          # optional: then, mappings merge key by key, anything else replaces
 
-What is not dropped keeps its place. To replace a mapping as a whole, drop it and set it again.
+What stays keeps its place. To replace a mapping as a whole, drop it and set it again.
 """
 
 import copy
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import yaml
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.errors import LONGEST_PATH, UserError, named, printable
 
-KEYS = ("base", "drop", "set")
+KEYS = ("base", "keep", "drop", "set")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,8 @@ def merged(path: Path) -> Merged:
     """The configuration that an overlay stands for; a complete file stands for itself.
 
     Raises:
-        UserError: a file is missing, is no overlay though it has keys of one, leads back to itself, or drops a key that
-            its base does not have.
+        UserError: a file is missing, is no overlay though it has keys of one, leads back to itself, or keeps or drops a
+            key that its base does not have.
     """
     files, overlays = [path], []
     values = read_yaml(path)
@@ -76,15 +77,17 @@ def merged(path: Path) -> Merged:
         values = read_yaml(files[-1])
     complete = copy.deepcopy(values)
     for file, overlay in reversed(list(zip(files[:-1], overlays, strict=True))):
+        _keep(values, overlay.get("keep", []), file=file)
         for key in overlay.get("drop", []):
-            _drop(values, key, file=file)
+            section, name = _place(values, key, where=f"{file}: drop")
+            del section[name]
         _merge(values, overlay.get("set", {}))
     return Merged(values, tuple(files), tuple(_differing(complete, values)))
 
 
 def _base(file: Path, overlay: Mapping[str, Any]) -> Path:
     """The file that an overlay lies on; its own form is checked on the way."""
-    base, drop, changes = overlay.get("base"), overlay.get("drop", []), overlay.get("set", {})
+    base, changes = overlay.get("base"), overlay.get("set", {})
     if not isinstance(base, str):
         raise UserError(f"{file}: base: name the parameter file that this overlay lies on, such as ../params.yaml")
     if unknown := [str(key) for key in overlay if key not in KEYS]:
@@ -93,8 +96,10 @@ def _base(file: Path, overlay: Mapping[str, Any]) -> Path:
         )
     if not isinstance(changes, dict):
         raise UserError(f"{file}: set: expected sections such as `explore:`, found {type(changes).__name__}")
-    if not isinstance(drop, list) or not all(isinstance(key, str) for key in drop):
-        raise UserError(f"{file}: drop: expected a list of dotted keys such as [environments.webshop]")
+    for action in ("keep", "drop"):
+        keys = overlay.get(action, [])
+        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
+            raise UserError(f"{file}: {action}: expected a list of dotted keys such as [environments.webshop]")
     found = Path(os.path.normpath(file.parent / base))
     if "\0" in base or not found.is_file():
         raise UserError(
@@ -103,14 +108,24 @@ def _base(file: Path, overlay: Mapping[str, Any]) -> Path:
     return found
 
 
-def _drop(values: dict[str, Any], key: str, *, file: Path) -> None:
+def _keep(values: dict[str, Any], keys: Sequence[str], *, file: Path) -> None:
+    """Of each section that one of the keys lies in, what is not named goes."""
+    places = [_place(values, key, where=f"{file}: keep") for key in keys]
+    for section, _ in places:
+        kept = {name for other, name in places if other is section}
+        for name in [name for name in section if name not in kept]:
+            del section[name]
+
+
+def _place(values: dict[str, Any], key: str, *, where: str) -> tuple[dict[str, Any], str]:
+    """The section that a dotted key lies in, and its name there; `where` opens the complaint that it is not there."""
     *sections, last = key.split(".")
     here: Any = values
     for name in sections:
         here = here.get(name) if isinstance(here, dict) else None
     if not isinstance(here, dict) or last not in here:
-        raise UserError(f"{file}: drop: its base has no {named(key)}")
-    del here[last]
+        raise UserError(f"{where}: its base has no {named(key)}")
+    return here, last
 
 
 def _merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:

@@ -1,13 +1,12 @@
 """How the models behaved: steps without an action, steps that the environment refused, steps said again."""
 
 from dataclasses import dataclass
+from functools import cache
 
+from w2sg.config.environments import NAMES
 from w2sg.contracts.trajectories import Step, Trajectory
+from w2sg.environments.parts import provided
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-
-# How an environment says that it would not do an action. WebShop has no words for it: its page stays as it was,
-# as it does when an option is chosen.
-_REFUSALS = {"alfworld": "Nothing happens", "scienceworld": "No known action matches that input"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,11 @@ class Behaviour:
 
 
 def behaviours(episodes: GroupedEpisodes) -> list[Behaviour]:
-    """One for every environment, model and split, in that order, seeds taken together."""
+    """One for every environment, model and split, in that order, seeds taken together.
+
+    Raises:
+        UserError: an environment has no REFUSALS.
+    """
     found = []
     for environment in episodes.environments:
         for model in episodes.models:
@@ -51,7 +54,7 @@ def behaviours(episodes: GroupedEpisodes) -> list[Behaviour]:
                         episodes=len(own),
                         steps=len(steps) / len(own),
                         unparsed=sum(not step.valid for step in steps) / total,
-                        refused=sum(map(refused, steps)) / total if environment in _REFUSALS else None,
+                        refused=sum(map(refused, steps)) / total if _refusals().get(environment) else None,
                         repeated=sum(map(_repeats, own)) / total,
                     )
                 )
@@ -59,8 +62,18 @@ def behaviours(episodes: GroupedEpisodes) -> list[Behaviour]:
 
 
 def refused(step: Step) -> bool:
-    """The action was read, and the environment would not do it."""
-    return step.valid and step.next_observation.startswith(tuple(_REFUSALS.values()))
+    """The action was read, and the environment would not do it, in the words of any environment.
+
+    Raises:
+        UserError: an environment has no REFUSALS.
+    """
+    return step.valid and step.next_observation.startswith(sum(_refusals().values(), ()))
+
+
+@cache
+def _refusals() -> dict[str, tuple[str, ...]]:
+    """By environment, how it begins to say that it would not do an action; nothing where it has no words for that."""
+    return {name: provided(f"w2sg.environments.{name}.refusals", "REFUSALS") for name in NAMES}
 
 
 def repeated(trajectory: Trajectory) -> float:

@@ -7,10 +7,10 @@ import numpy as np
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Step, Trajectory
-from w2sg.contracts.turns import format_response
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.environments.alfworld.experts.goals import parse_goal
 from w2sg.environments.alfworld.experts.searcher import Searcher, Style
+from w2sg.environments.episode import Decisions, played
 
 
 @lru_cache(maxsize=256)
@@ -47,15 +47,11 @@ def expert_trajectory(
     Raises:
         UserError: see searcher.
     """
-    observation, _ = environment.reset(task)
-    agent = searcher(task, observation, style=style)
-    steps: list[Step] = []
-    while True:
-        thought, action = agent.decide(environment.admissible())
-        result = environment.step(action)
-        response = format_response(thought, action)
-        steps.append(Step(observation, thought, action, response, result.observation, result.score))
-        agent.read(action, result.observation)
-        observation = result.observation
-        if result.terminated or result.truncated:
-            return Trajectory(environment.name, task.task_id, "expert", 0, 0.0, 1.0, result.terminated, tuple(steps))
+
+    def decide(opening: str) -> Decisions:
+        agent = searcher(task, opening, style=style)
+        while True:
+            thought, action = agent.decide(environment.admissible())
+            agent.read(action, (yield thought, action))
+
+    return played(environment, task, decide, policy="expert")

@@ -10,10 +10,10 @@ import numpy as np
 
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Step, Trajectory
-from w2sg.contracts.turns import format_response
+from w2sg.contracts.trajectories import Trajectory
 from w2sg.environments.alfworld.experts.demonstrations import searcher
 from w2sg.environments.alfworld.experts.searcher import Searcher, Style
+from w2sg.environments.episode import Decisions, played
 
 
 def play_trajectory(
@@ -22,7 +22,6 @@ def play_trajectory(
     rng: np.random.Generator,
     expert_share: float,
     *,
-    sample: int = 0,
     style: Style = "brief",
 ) -> Trajectory:
     """One episode in which each step is the expert's with probability `expert_share`.
@@ -33,23 +32,19 @@ def play_trajectory(
     Raises:
         UserError: the task's instruction is not made from ALFWorld's goal templates.
     """
-    observation, _ = environment.reset(task)
-    agent = searcher(task, observation, style=style)
-    steps: list[Step] = []
-    while True:
-        admissible = environment.admissible()
-        if rng.random() < expert_share:
-            thought, action = agent.decide(admissible)
-        else:
-            action = _stray(agent, admissible, rng)
-            thought = agent.wander(action)
-        result = environment.step(action)
-        response = format_response(thought, action)
-        steps.append(Step(observation, thought, action, response, result.observation, result.score))
-        agent.read(action, result.observation)
-        observation = result.observation
-        if result.terminated or result.truncated:
-            return Trajectory(environment.name, task.task_id, "play", sample, 1.0, 1.0, result.terminated, tuple(steps))
+
+    def decide(opening: str) -> Decisions:
+        agent = searcher(task, opening, style=style)
+        while True:
+            admissible = environment.admissible()
+            if rng.random() < expert_share:
+                thought, action = agent.decide(admissible)
+            else:
+                action = _stray(agent, admissible, rng)
+                thought = agent.wander(action)
+            agent.read(action, (yield thought, action))
+
+    return played(environment, task, decide, policy="play")
 
 
 def _stray(agent: Searcher, admissible: Sequence[str], rng: np.random.Generator) -> str:

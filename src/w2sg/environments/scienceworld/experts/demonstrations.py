@@ -6,8 +6,8 @@ import numpy as np
 
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Step, Trajectory
-from w2sg.contracts.turns import format_response
+from w2sg.contracts.trajectories import Trajectory
+from w2sg.environments.episode import Decisions, played
 from w2sg.environments.scienceworld.experts.gold import Follower, solution
 from w2sg.environments.scienceworld.experts.seeker import Seeker, Style, knows
 from w2sg.environments.scienceworld.world.environment import ScienceworldEnvironment, Spec, read_spec
@@ -42,14 +42,10 @@ def expert_trajectory(
             three times in a row.
     """
     agent = guide(environment, task, style=style)
-    observation, _ = environment.reset(task)
-    steps: list[Step] = []
-    while True:
-        thought, action = agent.decide()
-        result = environment.step(action)
-        response = format_response(thought, action)
-        steps.append(Step(observation, thought, action, response, result.observation, result.score))
-        agent.read(action, result.observation)
-        observation = result.observation
-        if result.terminated or result.truncated:
-            return Trajectory(environment.name, task.task_id, "expert", 0, 0.0, 1.0, result.terminated, tuple(steps))
+
+    def decide(_: str) -> Decisions:
+        while True:
+            thought, action = agent.decide()
+            agent.read(action, (yield thought, action))
+
+    return played(environment, task, decide, policy="expert")

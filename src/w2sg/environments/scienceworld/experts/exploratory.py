@@ -10,8 +10,8 @@ import numpy as np
 
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Step, Trajectory
-from w2sg.contracts.turns import format_response
+from w2sg.contracts.trajectories import Trajectory
+from w2sg.environments.episode import Decisions, played
 from w2sg.environments.scienceworld.experts.demonstrations import guide
 from w2sg.environments.scienceworld.experts.seeker import ROOMS, Style
 
@@ -27,7 +27,6 @@ def play_trajectory(
     rng: np.random.Generator,
     expert_share: float,
     *,
-    sample: int = 0,
     style: Style = "brief",
 ) -> Trajectory:
     """One episode in which each step is the expert's with probability `expert_share`.
@@ -40,23 +39,20 @@ def play_trajectory(
             three times in a row.
     """
     agent = guide(environment, task, style=style)
-    observation, _ = environment.reset(task)
-    names: list[str] = ["picture", "door"]
-    steps: list[Step] = []
-    while True:
-        if rng.random() < expert_share:
-            thought, action = agent.decide()
-        else:
-            action = _stray(names, rng)
-            thought = agent.wander(action)
-        result = environment.step(action)
-        response = format_response(thought, action)
-        steps.append(Step(observation, thought, action, response, result.observation, result.score))
-        agent.read(action, result.observation)
-        observation = result.observation
-        names += [name.strip() for name in _THING.findall(observation) if name.strip() not in names]
-        if result.terminated or result.truncated:
-            return Trajectory(environment.name, task.task_id, "play", sample, 1.0, 1.0, result.terminated, tuple(steps))
+
+    def decide(_: str) -> Decisions:
+        names: list[str] = ["picture", "door"]
+        while True:
+            if rng.random() < expert_share:
+                thought, action = agent.decide()
+            else:
+                action = _stray(names, rng)
+                thought = agent.wander(action)
+            observation = yield thought, action
+            agent.read(action, observation)
+            names += [name.strip() for name in _THING.findall(observation) if name.strip() not in names]
+
+    return played(environment, task, decide, policy="play")
 
 
 def _stray(names: list[str], rng: np.random.Generator) -> str:

@@ -4,8 +4,8 @@ import numpy as np
 
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Step, Trajectory
-from w2sg.contracts.turns import format_response
+from w2sg.contracts.trajectories import Trajectory
+from w2sg.environments.episode import Decisions, played
 from w2sg.environments.webshop.experts.shopper import Shopper, Style
 
 
@@ -16,16 +16,12 @@ def expert_trajectory(
 
     It sees the pages only, never the goal, so it does not always reach a reward of 1.
     """
-    observation, _ = environment.reset(task)
-    agent = Shopper(observation, max_steps=task.max_steps, style=style)
-    steps: list[Step] = []
-    while True:
-        offered = environment.admissible()
-        thought, action = agent.decide(offered)
-        result = environment.step(action)
-        response = format_response(thought, action)
-        steps.append(Step(observation, thought, action, response, result.observation, result.score))
-        if result.terminated or result.truncated:
-            return Trajectory(environment.name, task.task_id, "expert", 0, 0.0, 1.0, result.terminated, tuple(steps))
-        agent.read(action, result.observation, offered=offered)
-        observation = result.observation
+
+    def decide(opening: str) -> Decisions:
+        agent = Shopper(opening, max_steps=task.max_steps, style=style)
+        while True:
+            offered = environment.admissible()
+            thought, action = agent.decide(offered)
+            agent.read(action, (yield thought, action), offered=offered)
+
+    return played(environment, task, decide, policy="expert")

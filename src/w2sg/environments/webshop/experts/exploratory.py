@@ -10,8 +10,8 @@ import numpy as np
 
 from w2sg.contracts.environment import Environment
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Step, Trajectory
-from w2sg.contracts.turns import format_response
+from w2sg.contracts.trajectories import Trajectory
+from w2sg.environments.episode import Decisions, played
 from w2sg.environments.webshop.experts.shopper import Shopper, Style
 
 _BUY = "click[buy now]"
@@ -23,7 +23,6 @@ def play_trajectory(
     rng: np.random.Generator,
     expert_share: float,
     *,
-    sample: int = 0,
     style: Style = "brief",
 ) -> Trajectory:
     """One episode in which each step is the expert's with probability `expert_share`.
@@ -31,24 +30,20 @@ def play_trajectory(
     The expert reads along and continues from wherever the other moves have led; in the last turns it buys what is at
     hand. A stray move's thought says only what is wanted (`Shopper.wander`).
     """
-    observation, _ = environment.reset(task)
-    agent = Shopper(observation, max_steps=task.max_steps, style=style)
-    known: list[str] = []
-    steps: list[Step] = []
-    while True:
-        offered = environment.admissible()
-        known += [command for command in offered if command not in known and command != _BUY]
-        if rng.random() < expert_share:
-            thought, action = agent.decide(offered)
-        else:
-            thought, action = agent.wander(), _stray(agent, offered, known, rng)
-        result = environment.step(action)
-        response = format_response(thought, action)
-        steps.append(Step(observation, thought, action, response, result.observation, result.score))
-        if result.terminated or result.truncated:
-            return Trajectory(environment.name, task.task_id, "play", sample, 1.0, 1.0, result.terminated, tuple(steps))
-        agent.read(action, result.observation, offered=offered)
-        observation = result.observation
+
+    def decide(opening: str) -> Decisions:
+        agent = Shopper(opening, max_steps=task.max_steps, style=style)
+        known: list[str] = []
+        while True:
+            offered = environment.admissible()
+            known += [command for command in offered if command not in known and command != _BUY]
+            if rng.random() < expert_share:
+                thought, action = agent.decide(offered)
+            else:
+                thought, action = agent.wander(), _stray(agent, offered, known, rng)
+            agent.read(action, (yield thought, action), offered=offered)
+
+    return played(environment, task, decide, policy="play")
 
 
 def _stray(agent: Shopper, offered: Sequence[str], known: Sequence[str], rng: np.random.Generator) -> str:

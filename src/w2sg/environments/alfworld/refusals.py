@@ -1,0 +1,3 @@
+"""How ALFWorld says that it would not do an action."""
+
+REFUSALS = ("Nothing happens",)
