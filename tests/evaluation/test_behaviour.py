@@ -31,3 +31,8 @@ def test_no_refusals_are_counted_where_the_environment_has_no_words_for_them() -
     episode = Episode("sft_weak", 0, "seen", trajectory(["click[Nowhere]"], environment="webshop"))
     (row,) = behaviour.behaviours(GroupedEpisodes([episode]))
     assert row.refused is None
+
+
+def test_the_words_of_one_environment_refuse_nothing_in_another() -> None:
+    answered = step("fly", answer="Nothing happens.")
+    assert behaviour.refused(answered, "alfworld") and not behaviour.refused(answered, "scienceworld")

@@ -12,8 +12,7 @@ and by TreeDPO. What does not depend on the weak model is played once: as many s
 and the demonstrations again, at several doses. What a seed has played is kept in docs/map/seeds, so that seeds may be
 played on several machines or days; the page is made of all that are kept.
 
-Stopped, the same call goes on with the cell where this one was. A cell that fails, as where no tree gives a path that
-is good enough, is told of and left out, and leaves the others alone.
+Stopped, the same call goes on with the cell where this one was. A cell that fails is told of, and left out.
 """
 
 import argparse
@@ -59,7 +58,6 @@ from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.evaluation.measures.statistics import Resampling
 
 KEPT = Path("docs/map")
-AGAIN = "restore it from git, or delete it and play the seed again"
 LEVELS = Levels((4, 8), (20, 60, 240), (2, 6, 12), (1, 3, 9), (1, 2, 3, 5, 9))
 LEAST = Levels((3,), (1,), (2,), (1,), (1,))
 
@@ -134,11 +132,11 @@ def of_seed(path: Path) -> list[Played]:
         raise UserError(f"{path}: not the file of a seed, such as 2.parquet; move it elsewhere")
     try:
         rows = Played.read(path)
+        if (found := sorted({row.seed for row in rows})) != [int(seed)]:
+            raise UserError(f"{path}: has rows of seed {', '.join(map(str, found)) or 'none'}; ")
     except UserError as error:
-        raise UserError(f"{str(error).rpartition('; ')[0]}; {AGAIN}") from None
-    if not rows or {row.seed for row in rows} != {int(seed)}:
-        found = ", ".join(map(str, sorted({row.seed for row in rows}))) or "none"
-        raise UserError(f"{path}: has rows of seed {found}; {AGAIN}")
+        what = str(error).rpartition("; ")[0]
+        raise UserError(f"{what}; restore it from git, or delete it and play the seed again") from None
     return rows
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cache
 
-from w2sg.config.environments import NAMES
 from w2sg.contracts.trajectories import Step, Trajectory
 from w2sg.environments.parts import provided
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
@@ -39,6 +38,7 @@ def behaviours(episodes: GroupedEpisodes) -> list[Behaviour]:
     """
     found = []
     for environment in episodes.environments:
+        words = refusals(environment)
         for model in episodes.models:
             for split in episodes.splits_of(environment):
                 own = [episode.trajectory for episode in episodes.by_model(environment, split).get(model, ())]
@@ -54,26 +54,27 @@ def behaviours(episodes: GroupedEpisodes) -> list[Behaviour]:
                         episodes=len(own),
                         steps=len(steps) / len(own),
                         unparsed=sum(not step.valid for step in steps) / total,
-                        refused=sum(map(refused, steps)) / total if _refusals().get(environment) else None,
+                        refused=sum(refused(each, environment) for each in steps) / total if words else None,
                         repeated=sum(map(_repeats, own)) / total,
                     )
                 )
     return found
 
 
-def refused(step: Step) -> bool:
-    """The action was read, and the environment would not do it, in the words of any environment.
+def refused(step: Step, environment: str) -> bool:
+    """The action was read, and the environment would not do it.
 
     Raises:
-        UserError: an environment has no REFUSALS.
+        UserError: the environment has no REFUSALS.
     """
-    return step.valid and step.next_observation.startswith(sum(_refusals().values(), ()))
+    return step.valid and step.next_observation.startswith(refusals(environment))
 
 
 @cache
-def _refusals() -> dict[str, tuple[str, ...]]:
-    """By environment, how it begins to say that it would not do an action; nothing where it has no words for that."""
-    return {name: provided(f"w2sg.environments.{name}.refusals", "REFUSALS") for name in NAMES}
+def refusals(environment: str) -> tuple[str, ...]:
+    """How an environment begins to say that it would not do an action; empty where it has no words for that."""
+    found: tuple[str, ...] = provided(f"w2sg.environments.{environment}.refusals", "REFUSALS")
+    return found
 
 
 def repeated(trajectory: Trajectory) -> float:

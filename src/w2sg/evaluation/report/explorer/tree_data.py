@@ -112,11 +112,11 @@ def steps_data(trajectory: Trajectory, texts: Texts) -> list[list[float]]:
     The sign is 0 for a step as it should be, 1 where the environment refused it, 2 where its response held no action.
     The response is left out where thought and action say it.
     """
-    return [_step(step, texts) for step in trajectory.steps]
+    return [_step(step, trajectory.environment, texts) for step in trajectory.steps]
 
 
-def _step(step: Step, texts: Texts) -> list[float]:
-    sign = 2 if not step.valid else int(behaviour.refused(step))
+def _step(step: Step, environment: str, texts: Texts) -> list[float]:
+    sign = 2 if not step.valid else int(behaviour.refused(step, environment))
     said = [texts(text) for text in (step.observation, step.thought, step.action, step.next_observation)]
     plain = step.valid and step.response == format_response(step.thought, step.action)
     return [*said, rounded(step.score), sign] + ([] if plain else [texts(step.response)])
