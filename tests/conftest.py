@@ -30,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # The files that take longest, the longest first: so that no worker is left with one while the other is idle.
 LONGEST = (
     "test_end_to_end.py",
-    "test_invalidation.py",
+    "upkeep/test_invalidation.py",
     "snakemake_dvc/test_chaos.py",
     "snakemake_dvc/test_races.py",
     "snakemake_dvc/test_first.py",
@@ -47,11 +47,11 @@ LONGEST = (
     "environments/test_scienceworld_environment.py",
     "environments/test_contract.py",
     "snakemake_dvc/test_conda.py",
-    "test_outside.py",
+    "stages/test_outside.py",
     "studies/test_grid.py",
     "snakemake_dvc/test_remotes.py",
     "test_thread_counts.py",
-    "test_sensitivity.py",
+    "studies/test_sensitivity.py",
     "stages/test_imports.py",
 )
 

@@ -19,7 +19,7 @@ PAGE = (ROOT / "docs/add_an_environment.md").read_text(encoding="utf-8")
 # The tests of what reads every environment: parameters, presets, digests of the source, hostile inputs.
 CONCERNED = (
     "tests/config/test_models.py", "tests/config/test_params.py", "tests/environments/test_parts.py",
-    "tests/fuzz/test_fuzz.py", "tests/stages/test_digests.py", "tests/test_presets.py", "tests/test_twin_gpu.py",
+    "tests/fuzz/test_fuzz.py", "tests/stages/test_digests.py", "tests/upkeep/test_presets.py", "tests/test_twin_gpu.py",
 )  # fmt: skip
 
 

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 import parameters
 from w2sg.config.yaml_files import read_yaml
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted((ROOT / "params").glob("*.yaml"))
 
 

@@ -20,7 +20,7 @@ from w2sg.contracts.episodes import Episode
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.trajectories import Step, Trajectory
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 READINGS = {(reading.question, reading.text): reading for reading in readings.READINGS}
 
 

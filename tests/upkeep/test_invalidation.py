@@ -23,7 +23,7 @@ from snakemake_dvc.command_line import Mode
 from snakemake_dvc.plan import load_pipeline
 from snakemake_dvc.stages import open_repo
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 # DVC uses something its dependency pygtrie deprecates.
 pytestmark = pytest.mark.filterwarnings("ignore:_NoneStep.value:DeprecationWarning")

@@ -10,7 +10,7 @@ import pytest
 from w2sg.contracts.command_line import NUMBERS, Once, Parser, cores, status
 from w2sg.contracts.errors import UserError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def parser() -> Parser:

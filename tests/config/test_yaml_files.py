@@ -13,7 +13,7 @@ from w2sg.config import params
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from w2sg.config.params import Params
 from w2sg.config.yaml_files import read_yaml
 from w2sg.environments.scienceworld.tasks import splits
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 NAMES = ("recommended", "paper", "paper_llama3", "authors")
 
 

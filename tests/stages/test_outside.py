@@ -16,7 +16,7 @@ from w2sg.config import params
 from w2sg.contracts.errors import UserError
 from w2sg.stages import outside
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 READ = {"alfworld": "~/alfworld data", "webshop": "data/official/webshop"}
 
 

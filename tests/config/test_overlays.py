@@ -16,7 +16,7 @@ from w2sg.config.overlays import merged
 from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.errors import UserError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 OVERLAYS = sorted((ROOT / "params").glob("*.yaml"))
 BASE = {"seeds": [0], "tree": {"breadth": 6, "key": "exact"}, "lora": None, "roster": {"a": {"x": 1}, "b": {"x": 2}}}
 Write = Callable[..., Path]
