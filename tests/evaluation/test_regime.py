@@ -8,7 +8,7 @@ import pytest
 from w2sg.contracts.episodes import Episode
 from w2sg.evaluation.measures.complement import Attempts
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
-from w2sg.evaluation.measures.regime import CRITERIA, Criterion, standings
+from w2sg.evaluation.measures.regime import CRITERIA, Criterion, regime_cells
 from w2sg.evaluation.measures.statistics import Interval, Resampling
 from w2sg.evaluation.report.tables import regime_table
 
@@ -54,7 +54,7 @@ def test_every_criterion_by_hand() -> None:
     episodes += played("more_sft", 12) + played("expert_paths", 14) + played("expert_dpo", 11)
     weak = explored("weak", once="0000000000", ever="0011110011")
     strong = explored("strong", once="1111000000", ever="1111111111")
-    found = standings(GroupedEpisodes(episodes), [*weak, *strong], resampling=RESAMPLING)
+    found = regime_cells(GroupedEpisodes(episodes), [*weak, *strong], resampling=RESAMPLING)
     assert [(each.criterion.letter, each.tasks) for each in found] == [
         ("a", "unseen"),
         ("b", "unseen"),
@@ -71,7 +71,7 @@ def test_every_criterion_by_hand() -> None:
 
 
 def test_what_was_not_run_is_not_measured() -> None:
-    found = standings(GroupedEpisodes(played("sft_weak", 9)), explored("weak", "10", "11"), resampling=RESAMPLING)
+    found = regime_cells(GroupedEpisodes(played("sft_weak", 9)), explored("weak", "10", "11"), resampling=RESAMPLING)
     assert [each.verdict for each in found] == ["met", *["not measured"] * (len(CRITERIA) - 1)]
 
 
@@ -79,7 +79,7 @@ def test_seeds_are_averaged_and_a_task_must_be_explored_under_all() -> None:
     weak = explored("weak", "00", "11", seed=0) + explored("weak", "00", "10", seed=1)
     strong = explored("strong", "01", "11", seed=0) + explored("strong", "000", "111", seed=1)
     episodes = played("sft_weak", 8) + played("sft_weak", 12, seed=1)
-    found = standings(GroupedEpisodes(episodes), [*weak, *strong], resampling=RESAMPLING)
+    found = regime_cells(GroupedEpisodes(episodes), [*weak, *strong], resampling=RESAMPLING)
     values = {each.criterion.letter: each.value for each in found}
     assert values["a"] and values["a"].mean == pytest.approx(0.5)
     assert values["d"] and values["d"].mean == pytest.approx(0.5), "weak 1, 1, 1, 0; strong 0, 1, 0, 0"
@@ -88,7 +88,7 @@ def test_seeds_are_averaged_and_a_task_must_be_explored_under_all() -> None:
 
 def test_environments_stand_side_by_side_in_the_papers_order() -> None:
     both = played("sft_weak", 9) + played("sft_weak", 3, environment="webshop")
-    table = regime_table(standings(GroupedEpisodes(both), [], resampling=RESAMPLING))
+    table = regime_table(regime_cells(GroupedEpisodes(both), [], resampling=RESAMPLING))
     names = ["webshop: value", "webshop: verdict", "alfworld: value", "alfworld: verdict"]
     assert table.head == ["criterion", "wanted", *names]
     first, second, *_ = table.rows
@@ -101,5 +101,5 @@ def test_environments_stand_side_by_side_in_the_papers_order() -> None:
 
 def test_explored_tasks_of_other_environments_do_not_count() -> None:
     elsewhere = [replace(each, environment="webshop") for each in explored("weak", "00", "11")]
-    found = standings(GroupedEpisodes(played("sft_weak", 9)), elsewhere, resampling=RESAMPLING)
+    found = regime_cells(GroupedEpisodes(played("sft_weak", 9)), elsewhere, resampling=RESAMPLING)
     assert found[3].value is None

@@ -59,7 +59,7 @@ COMPARED = {  # model and baseline whose paired difference it is
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class RegimeCell:
     """Where one environment stands by one criterion, over all seeds.
 
     Attributes:
@@ -78,7 +78,9 @@ class Standing:
         return self.criterion.verdict(self.value)
 
 
-def standings(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resampling: Resampling) -> list[Standing]:
+def regime_cells(
+    episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resampling: Resampling
+) -> list[RegimeCell]:
     """Every criterion of every environment, average rewards on the reported split, G = 1 on explored tasks."""
     only = {each.environment: each for each in reversed(complements(episodes, explored, resampling=resampling))}
     found = []
@@ -95,7 +97,9 @@ def standings(episodes: GroupedEpisodes, explored: Sequence[Attempts], *, resamp
             values[BEST_OF_M] = _above(here, resampling=resampling)
             values[ONLY_WEAK] = both.shares["only weak"]
         of_explored = (BEST_OF_M, ONLY_WEAK)
-        found += [Standing(environment, c, EXPLORED if c in of_explored else REPORTED, values.get(c)) for c in CRITERIA]
+        found += [
+            RegimeCell(environment, c, EXPLORED if c in of_explored else REPORTED, values.get(c)) for c in CRITERIA
+        ]
     return found
 
 

@@ -7,7 +7,7 @@ from w2sg.evaluation.measures.comparisons import OURS, Comparison
 from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.csv_files import of_interval
 from w2sg.evaluation.measures.learning import Learning
-from w2sg.evaluation.measures.regime import Standing
+from w2sg.evaluation.measures.regime import RegimeCell
 from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.theorem_readings import Reading
 from w2sg.evaluation.measures.tree_gain import GainPoint
@@ -95,7 +95,7 @@ def complement(found: Complement) -> list[dict[str, Any]]:
     ]
 
 
-def standing(found: Standing) -> dict[str, Any]:
+def regime_cell(found: RegimeCell) -> dict[str, Any]:
     """A line of regime.csv; bounds and values as fractions."""
     criterion = found.criterion
     return {

@@ -45,7 +45,7 @@ def build(inputs: ReportInputs, *, folder: Path) -> list[str]:
     csv_files.write(folder / "recovered.csv", [csv_rows.recovered(r) for r in results.recovered])
     complements = [line for each in results.complements for line in csv_rows.complement(each)]
     csv_files.write(folder / "complement.csv", complements)
-    csv_files.write(folder / "regime.csv", [csv_rows.standing(each) for each in results.standings])
+    csv_files.write(folder / "regime.csv", [csv_rows.regime_cell(each) for each in results.regime])
     csv_files.write(folder / "supervision.csv", [asdict(line) for line in inputs.supervision])
     files.write_text(folder / "claims.md", claims.markdown(results.judged))
     csv_files.write(folder / "theorem.csv", [csv_rows.theorem(r) for r in results.theorem])

@@ -20,7 +20,7 @@ from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.episodes import REPORTED, GroupedEpisodes
 from w2sg.evaluation.measures.learning import Learning
 from w2sg.evaluation.measures.metrics import Table1Row
-from w2sg.evaluation.measures.regime import Standing
+from w2sg.evaluation.measures.regime import RegimeCell
 from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.theorem_readings import Reading, readings
 from w2sg.evaluation.measures.tree_gain import GainPoint
@@ -50,7 +50,7 @@ class Results:
     compared: Sequence[Comparison]
     recovered: Sequence[Recovered]
     complements: Sequence[Complement]
-    standings: Sequence[Standing]
+    regime: Sequence[RegimeCell]
     judged: Sequence[JudgedClaim]
     theorem: Sequence[Reading]
     points: Sequence[GainPoint]
@@ -93,7 +93,7 @@ def work_out(inputs: ReportInputs) -> Results:
         compared=compared,
         recovered=recovered,
         complements=complement.complements(episodes, inputs.attempts, resampling=resampling),
-        standings=regime.standings(episodes, inputs.attempts, resampling=resampling),
+        regime=regime.regime_cells(episodes, inputs.attempts, resampling=resampling),
         judged=claims.judge(measured),
         theorem=readings(inputs.theorem, episodes),
         points=tree_gain.points(
@@ -120,7 +120,7 @@ def _updates(inputs: ReportInputs) -> dict[tuple[str, str], int]:
 def other_tables(inputs: ReportInputs, results: Results) -> dict[str, Table]:
     """The tables beside Table 1, by name."""
     found = {
-        "regime": tables.regime_table(results.standings),
+        "regime": tables.regime_table(results.regime),
         "recovered": tables.recovered_table(results.recovered),
         "complement": tables.complement_table(results.complements),
     }

@@ -10,7 +10,7 @@ from w2sg.evaluation.measures.episodes import REPORTED
 from w2sg.evaluation.measures.grid import GridRow
 from w2sg.evaluation.measures.learning import APART, LEAST, MOST, SHARE_APART, Learning
 from w2sg.evaluation.measures.models import in_table_order, label
-from w2sg.evaluation.measures.regime import COMPARED, Criterion, Standing
+from w2sg.evaluation.measures.regime import COMPARED, Criterion, RegimeCell
 from w2sg.evaluation.measures.scores import MEASURES
 from w2sg.evaluation.measures.shares import WAYS, Recovered
 from w2sg.evaluation.measures.statistics import SMALLEST_DENOMINATOR, Interval, Resampling
@@ -208,7 +208,7 @@ def complement_table(found: Sequence[Complement]) -> Table:
     return Table("What each model solves that the other does not", note, head, rows)
 
 
-def regime_table(found: Sequence[Standing]) -> Table:
+def regime_table(found: Sequence[RegimeCell]) -> Table:
     """Every criterion of the paper's regime, environments side by side."""
     environments = paper.in_order({each.environment for each in found})
     cells = {(each.criterion, each.environment): each for each in found}
