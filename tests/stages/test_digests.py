@@ -275,3 +275,9 @@ def test_the_stage_loads_no_heavy_library() -> None:
     script = "import sys, w2sg.stages.code\nprint(*sys.modules)"
     loaded = subprocess.check_output([sys.executable, "-c", script], env=os.environ | {"PYTHONPATH": str(ROOT / "src")})
     assert not {"numpy", "pyarrow", "pydantic", "torch"} & set(loaded.decode().split())
+
+
+def test_a_lock_file_that_is_no_text_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "requirements.lock").write_bytes(b"\xff\n")
+    with pytest.raises(UserError, match=r"requirements\.lock: not a text in UTF-8; restore it from git$"):
+        read_pins(tmp_path / "requirements.lock")

@@ -93,7 +93,8 @@ def test_ragged_table(tmp_path):
         embedding.read_embeddings(path)
 
 
-@pytest.mark.parametrize("vector", [[float("nan"), 1.0], [float("inf"), 0.0], [0.0, 0.0], [1.0, 1.0]])
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("vector", [[float("nan"), 1.0], [float("inf"), 0.0], [3e38, 3e38], [0.0, 0.0], [1.0, 1.0]])
 def test_vectors_of_another_length_are_refused(tmp_path, vector):
     path = tmp_path / "embeddings.parquet"
     embedding.write_embeddings(path, ["a", "b"], np.array([[1.0, 0.0], vector], dtype=np.float32))

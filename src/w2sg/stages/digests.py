@@ -155,12 +155,14 @@ def read_pins(lock: Path) -> dict[str, str]:
     """Versions by distribution, as the lock file pins them.
 
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it is no text.
     """
     try:
         lines = lock.read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         raise UserError(f"{lock}: no such file; run this in the folder of the project") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{lock}: not a text in UTF-8; restore it from git") from None
     found = (re.match(r"([\w.-]+)(?:\[[\w,-]+\])?==(\S+)", line) for line in lines)
     return {_normal(pin[1]): pin[2] for pin in found if pin}
 

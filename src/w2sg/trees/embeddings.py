@@ -79,12 +79,14 @@ def read_embeddings(path: Path) -> Mapping[str, NDArray[np.float32]]:
     if not texts:
         return {}
     vectors = table.column("vector").combine_chunks()
-    if len(lengths := set(vectors.value_lengths().to_pylist())) > 1:
-        raise UserError(f"{path}: vectors of {min(lengths)} to {max(lengths)} dimensions in one table; rebuild it")
-    if not lengths - {0}:
+    if len(widths := set(vectors.value_lengths().to_pylist())) > 1:
+        raise UserError(f"{path}: vectors of {min(widths)} to {max(widths)} dimensions in one table; rebuild it")
+    if not widths - {0}:
         raise UserError(f"{path}: vectors without a number; rebuild it")
     matrix = vectors.flatten().to_numpy().reshape(len(texts), -1)
+    with np.errstate(all="ignore"):  # a garbled number may be too large to be squared
+        lengths = np.linalg.norm(matrix, axis=1)
     # Half precision rounds a length by a thousandth; a NaN is near nothing, so it fails here as well.
-    if strange := np.flatnonzero(~(np.abs(np.linalg.norm(matrix, axis=1) - 1.0) < 0.01)).tolist():
+    if strange := np.flatnonzero(~(np.abs(lengths - 1.0) < 0.01)).tolist():
         raise UserError(f"{path}: the vector of {shown(texts[strange[0]])} is not of length 1; rebuild it")
     return dict(zip(texts, matrix, strict=True))
