@@ -13,7 +13,7 @@
 # make study STUDY=middle; make iterate RUN=.study ITERATE="--explorer .middle"  weak to middle to strong; into docs/middle, docs/chain
 # make map RUN=.study SEEDS=0      where learning from trees pays: gap, samples, hidden places, dose; in .map/, into docs/map
 # make chaos         a run on params/smoke.yaml that is killed KILLS times gives the bytes of an undisturbed one
-# make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/
+# make twin          real models: SmolLM2-135M weak, Gemma-3-270M strong, on one GPU; in .twin/ (TWIN=twin_worlds: in all worlds)
 # make install       what a run needs; make install-test adds what tests and checks need
 # make check style, types and every test that is not slow: three minutes, before each commit
 # make test  all tests, the end-to-end run included
@@ -116,7 +116,7 @@ chaos: install
 	for name in undisturbed disturbed; do python workflow/studies/workspace.py params/smoke.yaml .chaos/$$name || exit 1; done
 	python tests/snakemake_dvc/chaos.py .chaos/undisturbed .chaos/disturbed --kills $(KILLS) --cores $(CORES)
 
-# On a processor: make twin TWIN=twin_smoke
+# On a processor: make twin TWIN=twin_smoke, or twin_worlds_smoke
 TWIN ?= twin
 
 # Stages side by side share the card's memory. A cache that grows leaves blocks behind that are too small for it, and a
@@ -191,4 +191,4 @@ lock: install-test
 	python workflow/upkeep/lock.py
 
 clean:
-	rm -rf .scratch .smoke .chaos .twin_smoke .sensitivity .resume .snakemake
+	rm -rf .scratch .smoke .chaos .twin_smoke .twin_worlds_smoke .sensitivity .resume .snakemake
