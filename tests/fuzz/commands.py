@@ -199,8 +199,8 @@ class Kind:
         def answered(command: Any, **_: Any) -> subprocess.CompletedProcess[str]:
             return subprocess.CompletedProcess(command, status, "", said)
 
-        def executed(stage: Stage, cards: Sequence[str]) -> int:
-            code = execute(stage, cards)
+        def executed(stage: Stage, cards: Sequence[str], lock: int) -> int:
+            code = execute(stage, cards, lock)
             for out in map(Path, stage.outs) if code == 0 else ():
                 for path in (out, *(dep for dep in self._read if out in dep.parents)):
                     _write(path)
