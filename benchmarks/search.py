@@ -2,9 +2,7 @@
 
     python benchmarks/search.py data/trees/alfworld-0.pkl [--iterations N] [--gamma X]
 
-The default run's 120 trees an environment, 1,000 iterations, ms of processor time a tree, node by node and ours:
-ALFWorld (98 nodes a tree) 8.2 and 1.05, ScienceWorld (40) 6.3 and 0.87, WebShop (46) 5.5 and 0.97.
-What is left is a microsecond an iteration: four to six UCBs of a tenth each, and the sums.
+docs/budget.md has what came out. What is left is a microsecond an iteration: four to six UCBs of a tenth each, and the sums.
 """
 
 import argparse

@@ -78,11 +78,14 @@ def test_a_model_that_is_neither(values, problems, model, lines):
 
 def test_a_model_from_scratch_plays_on_tasks_that_are_not_explored(values, problems):
     values["explore"]["tasks"] = 400  # as many as ScienceWorld has for training
-    line = (
-        "explore.tasks: 400 leaves no training task of scienceworld to play on (400), which models from scratch learn "
-        "from; explore fewer, or raise environments.scienceworld.tasks.train"
-    )
-    assert line in problems(values), "and one for any other environment that has no more"
+    sizes = {name: each["tasks"]["train"] for name, each in values["environments"].items()}
+    assert sizes["scienceworld"] == 400
+    assert problems(values) == [
+        f"explore.tasks: 400 leaves no training task of {name} to play on ({size}), which models from scratch learn "
+        f"from; explore fewer, or raise environments.{name}.tasks.train"
+        for name, size in sizes.items()
+        if size <= 400
+    ]
     for role in ("weak", "strong"):
         values["models"][role] = {"base": "owner/name", "revision": "0" * 40}
     assert params.validated(values, source=Path("params.yaml")).explore.tasks == 400
