@@ -2,7 +2,8 @@
 
     python benchmarks/search.py data/trees/alfworld-0.pkl [--iterations N] [--gamma X]
 
-docs/budget.md has what came out. What is left is a microsecond an iteration: four to six UCBs of a tenth each, and the sums.
+docs/budget.md has what came out. What is left is a microsecond an iteration: four to six UCBs of a tenth each, and
+the sums.
 """
 
 import argparse
