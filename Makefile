@@ -45,6 +45,21 @@ $(if $(filter-out study map,$(LONG)),$(error POOL=$(POOL) is of make study and m
 endif
 endif
 
+# What a goal does not take it would do without, in silence. Of the command line alone: a shell may have such names.
+OF_SEEDS := study iterate map
+OF_POOL := study map
+OF_STUDY := study
+OF_RUN := iterate map credit
+OF_SCRATCH := run
+OF_GRID := grid
+OF_MAP := map
+OF_ITERATE := iterate
+OF_CREDIT := credit
+OF_TWIN := twin
+OF_KILLS := chaos
+$(foreach name,$(patsubst OF_%,%,$(filter OF_%,$(.VARIABLES))),$(if $(filter command,$(origin $(name))),\
+$(if $(filter $(OF_$(name)),$(MAKECMDGOALS)),,$(error $(name)=$($(name)): make $(or $(firstword $(MAKECMDGOALS)),install) does not take it; it is of make $(OF_$(name))))))
+
 INSTALLED := .venv/.installed
 INSTALLED_TEST := .venv/.installed-test
 PAGES := invalidation parameters presets

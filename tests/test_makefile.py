@@ -55,6 +55,21 @@ def test_what_is_given_is_handed_on(project: Path, words: list[str], runs: str) 
     assert ("workspace.py params.yaml .scratch" in done.stdout) == ("SCRATCH=1" in words)
 
 
+def test_what_is_played_without_it_is_refused(project: Path) -> None:
+    """On the command line; a shell may have a variable of that name for something else."""
+    for words, why in (
+        (["run", "SEEDS=1"], "SEEDS=1: make run does not take it; it is of make study iterate map"),
+        (["credit", "POOL=1"], "POOL=1: make credit does not take it; it is of make study map"),
+        (["grid", "RUN=.study"], "RUN=.study: make grid does not take it; it is of make iterate map credit"),
+        (["study", "SCRATCH=1"], "SCRATCH=1: make study does not take it; it is of make run"),
+        (["STUDY=dose"], "STUDY=dose: make install does not take it; it is of make study"),
+    ):
+        done = make(project, *words)
+        assert done.returncode == 2 and why in done.stderr, done.stderr
+        given = dict(word.split("=") for word in words if "=" in word)
+        assert make(project, *(word for word in words if "=" not in word), **given).returncode == 0
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [

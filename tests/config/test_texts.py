@@ -31,7 +31,7 @@ def test_free_texts_are_texts_that_show(values, text, key, tmp_path):
 def test_half_of_a_character_is_named(values, tmp_path):
     values["embed"]["model"] = "a mug \ud83d"
     with pytest.raises(
-        UserError, match=r"^params\.yaml: embed\.model: 'a mug \\ud83d' has characters that do not show; "
+        UserError, match=r"(?m)^params\.yaml: embed\.model: 'a mug \\ud83d' has characters that do not show; "
     ):
         params.validated(values, source=Path("params.yaml"))
     path = tmp_path / "params.yaml"

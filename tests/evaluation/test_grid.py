@@ -148,6 +148,8 @@ def test_an_unfit_file_is_named(tmp_path: Path) -> None:
         (",3,0.1", f",{10**400},0.1", "line 2: breadth: '1000+…? is no number"),
         (",0.1,", ",,", "line 2: beta: '' is no number"),
         (",3,0.1", ",3.5,0.1", r"line 2: breadth: '3\.5' is no number"),
+        (",6,0.1", ",3,0.1", "line 3: the point of line 2 again"),
+        (",2,0.2,", ",2,5.5,", "line 2: average_reward, low or high is no fraction"),
         ("alfworld,w2s_mcts", 'alfworld,"w2s_mcts"x', "line 4: .*expected after"),
         ("alfworld,w2s_mcts", "alfwörld,w2s_mcts", r"not UTF-8 at byte \d+"),
     ],

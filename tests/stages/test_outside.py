@@ -14,7 +14,7 @@ import yaml
 
 from w2sg.config import params
 from w2sg.contracts.errors import UserError
-from w2sg.stages import outside
+from w2sg.stages import code, outside
 
 ROOT = Path(__file__).parents[2]
 READ = {"alfworld": "~/alfworld data", "webshop": "data/official/webshop"}
@@ -58,12 +58,14 @@ def test_a_folder_that_is_read_is_declared(values: dict, refused: Callable, monk
     monkeypatch.setenv("HOME", "/people/me")
     values["environments"]["alfworld"]["data_dir"] = "~/games"
     values["models"]["weak"] = {"base": "./llama", "revision": None}
+    values["embed"]["model"] = "~/e5"
     lines = [
         "environments.alfworld.data_dir: ~/games is no input yet; write `alfworld: /people/me/games` under outside",
         "models.weak.base: ./llama is no input yet; write `weak: ./llama` under outside",
+        "embed.model: ~/e5 is no input yet; write `embed: /people/me/e5` under outside",
     ]
     assert refused() == lines
-    values["outside"] = {"alfworld": "~/games", "weak": "./llama"}
+    values["outside"] = {"alfworld": "~/games", "weak": "./llama", "embed": "/people/me/e5"}
     assert refused() == lines[:1], "DVC takes ~ for a name"
 
 
@@ -71,6 +73,32 @@ def test_a_folder_that_is_declared_is_read(values: dict, refused: Callable) -> N
     values["outside"] = {"webshop": "data/official/webshop"}
     (line,) = refused()
     assert line.startswith("outside.webshop: nothing reads it; ")
+
+
+@pytest.mark.parametrize("name", ["acme/mini", "mini", "@0123", "acme/mini@"])
+def test_an_embedder_of_the_hub_has_a_commit(values: dict, refused: Callable, name: str) -> None:
+    values["embed"]["model"] = name
+    (line,) = refused()
+    assert line.startswith("embed.model: ") and "@COMMIT (a folder begins with ./ or /)" in line
+
+
+def test_each_entry_makes_its_readers_stale_and_nobody_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "src").symlink_to(ROOT / "src")
+    shutil.copy(ROOT / "requirements.lock", tmp_path)
+    readers = {
+        "alfworld": {"tasks/alfworld.txt"},
+        "weak": {"pretrain/weak.txt"},
+        "embed": {f"embed/{name}.txt" for name in ("alfworld", "scienceworld", "webshop")},
+    }
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"outside": dict.fromkeys(readers, "/a/folder")}))
+    outside.CONTENTS.mkdir(parents=True)
+    for name in readers:
+        (outside.CONTENTS / f"{name}.txt").write_text(f"outside {name} 0123\n")
+    assert code.main() == 0
+    for name, expected in readers.items():
+        found = {path for path in code.DIGESTS.rglob("*.txt") if f"outside {name} 0123" in path.read_text()}
+        assert {str(path.relative_to(code.DIGESTS)) for path in found} == expected
 
 
 @pytest.fixture

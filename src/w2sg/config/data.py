@@ -15,8 +15,13 @@ from w2sg.config.fields import (
     TopP,
     distinct,
 )
+from w2sg.config.models import FOLDER
 from w2sg.config.serving import Backend
 from w2sg.config.training import Optimization
+from w2sg.contracts.errors import named
+
+# The embedder that comes with a package, by its name on the hub.
+MINILM = "sentence-transformers/all-MiniLM-L6-v2"
 
 Role = Literal["weak", "strong"]
 ROLES: tuple[str, ...] = get_args(Role)
@@ -93,9 +98,21 @@ class Embed(Section):
     """The sentence embedder of the merge rule (A1)."""
 
     model: str
-    """Sentence-transformers model; the default's comes with a package and needs no network."""
+    """Sentence-transformers model: all-MiniLM-L6-v2 (of a package, no network), a folder, or `owner/name@commit`."""
     batch: Count
     """Sentences embedded at once."""
+
+    @field_validator("model")
+    @classmethod
+    def _pinned(cls, model: str) -> str:
+        """A model of the hub moves unless its commit is named, and no stage would see it."""
+        name, _, commit = model.partition("@")
+        if model != MINILM and not model.startswith(FOLDER) and not (name and commit):
+            raise ValueError(
+                f"{named(model)} is a model of the hub; write {named(name) or 'owner/name'}@COMMIT "
+                "(a folder begins with ./ or /)"
+            )
+        return model
 
 
 # Which text of a step is compared; `exact` merges equal observations alone (A1).

@@ -27,7 +27,7 @@ class Params(Section):
     seeds: tuple[Annotated[int, Field(ge=0, lt=2**32)], ...] = Field(min_length=1)
     """Training seeds; the bases from scratch and all that is trained or sampled after them is made once for each."""
     outside: dict[MethodName, Annotated[str, Field(min_length=1)]]
-    """Folders outside, which both tools then look into; NAME: an environment with `data_dir`, a model with a folder."""
+    """Folders outside, which both tools then look into; NAME: an environment with `data_dir`; weak, strong or embed."""
     environments: Environments
     experts: data.Experts
     play: data.Play

@@ -16,7 +16,8 @@ from w2sg.stages.digests import Source, digest, read_pins
 SOURCE, LOCK, DIGESTS, PARAMS = Path("src"), Path("requirements.lock"), Path("data/code"), Path("params.yaml")
 CONTENTS = Path("data/outside")  # as the stage outside writes them
 ROLES = ("weak", "strong")
-READERS = ("tasks", "pretrain")  # of an entry of `outside`, in the digest that has its name
+# The digests that an entry of `outside` goes into, by its name: an environment's, a base's, the embedder's.
+READERS = ("tasks/{}.txt", "pretrain/{}.txt", "{}/*.txt")
 
 
 def texts(source: Source, pins: dict[str, str]) -> dict[Path, str]:
@@ -38,9 +39,10 @@ def main() -> int:
     try:
         digests = texts(Source(SOURCE), read_pins(LOCK))
         for name in read_yaml(PARAMS).get("outside") or {}:
-            for place in [Path(stage, f"{name}.txt") for stage in READERS]:
-                if place in digests:
-                    digests[place] += (CONTENTS / f"{name}.txt").read_text(encoding="utf-8")
+            content = (CONTENTS / f"{name}.txt").read_text(encoding="utf-8")
+            for place in digests:
+                if any(place.match(reader.format(name)) for reader in READERS):
+                    digests[place] += content
     except (UserError, OSError) as error:
         for line in told(error):
             print(f"code: {line}", file=sys.stderr)

