@@ -154,7 +154,7 @@ def test_values_of_beta_that_the_table_cannot_tell_apart_are_refused(values: dic
     settings = validated(values, source=Path("params.yaml"))
     runs = study.plan(settings, breadths=[6], betas=[0.123456789, 0.12345])
     assert [run.name for run in runs][1:] == ["grid-breadth6-beta0_12345", "grid-breadth6-beta0_123456789"]
-    assert "dpo.beta=0.123456789" in runs[2].command(settings)
+    assert "dpo.beta=0.123456789" in runs[2].command(values)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +181,7 @@ def test_the_points_of_the_command_are_those_that_are_checked(values: dict[str, 
     study.check_points(runs, values)
     for run in runs:
         made = copy.deepcopy(values)
-        words = run.command(settings)
+        words = run.command(values)
         for change in (after for word, after in pairwise(words) if word == "--set-param"):
             key, _, value = change.lstrip("~").partition("=")
             section, name = key.split(".")

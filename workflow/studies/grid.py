@@ -38,6 +38,7 @@ from w2sg.evaluation.measures.statistics import Resampling
 BETAS = (0.05, 0.1, 0.5)
 LEAST_BREADTH = 3
 ROSTERS = ("preference", "imitation")
+CHANGED = ("tree", "dpo", "explore", *ROSTERS, "theorem")
 PARAMS, LOGS = Path("params.yaml"), Path("logs")
 
 
@@ -71,14 +72,15 @@ class Run:
         made["theorem"] = {**values["theorem"], "method": "w2s_dpo", "superior": "w2s_dpo"}
         return made
 
-    def command(self, settings: Params) -> list[str]:
+    def command(self, values: Mapping[str, Any]) -> list[str]:
         """The call that runs it, with what `changed` changes."""
-        changes = [f"tree.breadth={self.breadth}", f"dpo.beta={self.beta!r}"]
-        if self.samples != settings.explore.samples:
-            changes.append(f"explore.samples={self.samples}")
-        for roster in ROSTERS:
-            changes += [f"~{roster}.{method}" for method in getattr(settings, roster) if method not in grid.MODELS]
-        changes += ["theorem.method=w2s_dpo", "theorem.superior=w2s_dpo"]
+        made, changes = self.changed(values), []
+        for section in CHANGED:
+            for name, value in values[section].items():
+                if name not in made[section]:
+                    changes.append(f"~{section}.{name}")
+                elif made[section][name] != value:
+                    changes.append(f"{section}.{name}={made[section][name]}")
         options = [word for change in changes for word in ("--set-param", change)]
         words = ["exp", "run", "--temp", "--name", self.name, *options, *(f"evaluate-{g}" for g in self.groups)]
         return [sys.executable, *snakemake_dvc.__path__, "dvc", *words]  # killed, it leaves no half of params.yaml
@@ -106,7 +108,7 @@ def follow(chosen: argparse.Namespace) -> int:
     runs = plan(settings, breadths=chosen.breadth, betas=chosen.beta)
     check_points(runs, values)
     check_repository()
-    run_all(runs, settings)
+    run_all(runs, values)
     collect(runs, settings)
     print(f"{layout.GRID}: {len(runs)} points")
     return 0
@@ -191,7 +193,7 @@ def check_repository() -> None:
         raise UserError("not in a git repository with a commit, which experiments start from; git init, add and commit")
 
 
-def run_all(runs: Sequence[Run], settings: Params) -> None:
+def run_all(runs: Sequence[Run], values: Mapping[str, Any]) -> None:
     """Run the experiments one after the other; what they print goes to logs/NAME.log.
 
     Raises:
@@ -207,7 +209,7 @@ def run_all(runs: Sequence[Run], settings: Params) -> None:
                 raise UserError(f"{run.name}: an earlier one cannot be removed: {removed.stderr.strip()}")
         log = LOGS / f"{run.name}.log"
         with log.open("w", encoding="utf-8") as file:
-            done = subprocess.run(run.command(settings), stdout=file, stderr=subprocess.STDOUT)
+            done = subprocess.run(run.command(values), stdout=file, stderr=subprocess.STDOUT)
         if done.returncode:
             raise UserError(f"{run.name} failed; its output is in {log}")
 
