@@ -1,5 +1,6 @@
 """`w2sg run` against the tools that it stands in for: the same stages, the same hashes, and DVC takes its work over."""
 
+import errno
 import fcntl
 import os
 import shutil
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from w2sg.commands import __main__ as cli
-from w2sg.commands.run import lock_file, stage_table
+from w2sg.commands.run import lock_file, schedule, stage_table
 from w2sg.config.overlays import merged
 from w2sg.contracts.errors import UserError
 
@@ -187,8 +188,8 @@ def test_what_a_killed_run_has_left_keeps_the_folder(work: Path, run: Run) -> No
     killed.kill()
     killed.wait()
     assert "another `w2sg run` is at work in this folder, or what one has left" in run(status=2)
-    with (work / "dvc.yaml").open() as table:
-        fcntl.flock(table, fcntl.LOCK_EX)  # waits for the end of what was left
+    with schedule.ALONE.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # waits for the end of what was left
     assert run().endswith("1 stages have run\n")
 
 
@@ -317,14 +318,87 @@ def test_what_dvc_is_to_ignore_must_be_a_text(work: Path) -> None:
 
 
 def test_a_hash_of_digits_and_an_e_stays_a_text(work: Path) -> None:
-    lock_file.write({"a": {"cmd": "x", "outs": [{"path": "y", "md5": lock_file._Hash("1" * 15 + "e" + "1" * 16)}]}})
-    assert "md5: '111111111111111e1111111111111111'" in Path("dvc.lock").read_text()
-    assert lock_file.read()["a"]["outs"][0]["md5"] == "1" * 15 + "e" + "1" * 16
+    md5 = "1" * 15 + "e" + "1" * 16
+    lock_file.write({"a": {"cmd": "x", "outs": [{"path": "y", "md5": md5}]}})
+    for _ in range(2):
+        assert f"md5: '{md5}'" in Path("dvc.lock").read_text()
+        entries = lock_file.read()
+        assert entries["a"]["outs"][0]["md5"] == md5
+        lock_file.write(entries)
+
+
+def test_parameters_are_those_that_dvc_has_written(work: Path, run: Run) -> None:
+    """DVC reads and writes YAML 1.2, in which 2e-05 is a number and `on` a text."""
+    for value in ("2e-05", "2.0e-5", "'2e-05'", "on", "12:30:00", "0o17", "~"):
+        (work / "params.yaml").write_text(f"names: {{a: 1}}\nseeds: [0]\nwidth: {value}\n")
+        run()
+        dvc("init", "--no-scm", "--quiet", "--force")
+        dvc("commit", "--force", "--quiet")  # it writes dvc.lock anew
+        assert "up to date" in dvc("status") and run() == "all stages are up to date\n"
+
+
+def test_what_runs_beside_a_mistake_is_recorded(work: Path, run: Run) -> None:
+    """What a stage should have made and has not, and an output that cannot be removed."""
+    table = """\
+stages:
+  first: {cmd: "mkdir -p f", outs: [f]}
+  user: {cmd: "touch u", deps: [f/typed.csv], outs: [u]}
+  slow: {cmd: "sleep 1; echo x > slow", outs: [slow]}
+"""
+    (work / "dvc.yaml").write_text(table)
+    said = run("--cores", "2", status=1)
+    assert "w2sg run: user: f/typed.csv, which it reads, is not there\n" in said
+    assert {*lock_file.read()} == {"first", "slow"}
+    (work / "dvc.yaml").write_text(table.replace("f/typed.csv", "f").replace("[u]", "[u/v]"))
+    (work / "u").touch()
+    (work / "slow").unlink()
+    said = run("--cores", "2", status=1)
+    assert "w2sg run: user: u: not a directory" in said or "w2sg run: user: u/v: not a directory" in said, said
+    assert {*lock_file.read()} == {"first", "slow"} and (work / "slow").exists()
+
+
+def test_an_output_that_is_a_link_to_a_folder_is_taken_away_as_a_link(work: Path, run: Run) -> None:
+    (work / "scratch").mkdir()
+    (work / "scratch/other").touch()
+    (work / "a").symlink_to(work / "scratch")
+    (work / "dvc.yaml").write_text("stages: {a: {cmd: 'mkdir a && touch a/b', outs: [a]}}\n")
+    assert run().endswith("1 stages have run\n")
+    assert (work / "scratch/other").exists() and not (work / "a").is_symlink()
+
+
+@pytest.mark.parametrize("file", ["params.yaml", "dvc.yaml"])
+def test_nothing_begins_by_parameters_that_have_changed(work: Path, run: Run, file: str) -> None:
+    """Put back after the run, they would seem to have made what others have."""
+    table = f"""\
+stages:
+  slow: {{cmd: "sed -i 's/width: 3/width: 4/' params.yaml; echo '#' >> {file}; touch s", outs: [s]}}
+  train: {{cmd: "grep width params.yaml > t", deps: [s], params: [width], outs: [t]}}
+"""
+    (work / "dvc.yaml").write_text(table if file == "params.yaml" else table.replace("width: 4", "width: 3"))
+    before = (work / file).read_text()
+    assert f"w2sg run: {file}: changed while this call worked by it; call again to go on\n" in run(status=1)
+    assert not (work / "t").exists() and {*lock_file.read()} == {"slow"}
+    (work / file).write_text(before)
+    assert "train: has not run" in run() and (work / "t").read_text() == "width: 3\n"
+
+
+def test_a_file_system_without_locks_and_an_editor_that_replaces_files(
+    work: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with schedule._alone():
+        (work / "dvc.yaml").rename(work / "old.yaml")
+        shutil.copy(work / "old.yaml", work / "dvc.yaml")
+        assert "another `w2sg run` is at work" in run(status=2)
+        assert "code: has not run" in run("--dry-run")
+
+    def unknown(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(fcntl, "flock", unknown)
+    assert run("code").endswith("1 stages have run\n")
 
 
 def test_two_at_once(work: Path) -> None:
-    from w2sg.commands.run import schedule
-
     with (
         schedule._alone(),
         pytest.raises(UserError, match="another `w2sg run` is at work in this folder"),

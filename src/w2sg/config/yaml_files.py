@@ -70,6 +70,21 @@ for _tag, _pattern, _first in (
     _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), list(_first))
 
 
+def parse(text: str) -> Any:
+    """The values of a YAML text.
+
+    Raises:
+        yaml.YAMLError, ValueError, RecursionError: it is none.
+    """
+    return yaml.load(text, _Loader)
+
+
+def needs_quotes(text: str) -> bool:
+    """Whether DVC would read a text as something else where it stands without quotes: an md5 of digits and one e."""
+    resolvers = _Loader.yaml_implicit_resolvers.get(text[:1], [])
+    return any(pattern.match(text) for _, pattern in resolvers)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """Read a YAML file of sections.
 
@@ -87,7 +102,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
             depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
             if depth > DEEPEST:  # libyaml's loader, which calls itself, would end the process
                 raise UserError(f"{path}: sections within sections, more than {DEEPEST} deep")
-        values = yaml.load(text, _Loader)
+        values = parse(text)
     except UserError:
         raise
     except (FileNotFoundError, IsADirectoryError):

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from w2sg.commands.run.stage_table import PARAMS, Stage
+from w2sg.config.yaml_files import needs_quotes, parse
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import reading, write_text
 
@@ -19,14 +20,14 @@ Entry = dict[str, Any]
 
 
 class _Dumper(yaml.SafeDumper):
-    """Quotes hashes: YAML 1.2, which DVC reads, takes one of digits and an e for a number."""
+    """Quotes what DVC, which reads YAML 1.2, would else take for a number."""
 
 
-class _Hash(str):
-    pass
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'" if needs_quotes(text) else None)
 
 
-_Dumper.add_representer(_Hash, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style="'"))
+_Dumper.add_representer(str, _text)
 _Dumper.ignore_aliases = lambda *_: True  # type: ignore[method-assign]  # each entry is readable by itself
 
 
@@ -52,7 +53,7 @@ class Contents:
 
     def _entry(self, path: Path) -> Entry | None:
         if path.is_file():
-            return {"path": str(path), "hash": "md5", "md5": _Hash(_md5(path)), "size": path.stat().st_size}
+            return {"path": str(path), "hash": "md5", "md5": _md5(path), "size": path.stat().st_size}
         if not path.is_dir():
             return None
         files = list(self._files(path))
@@ -60,7 +61,7 @@ class Contents:
         listing.sort(key=lambda each: each["relpath"])
         whole = hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest()
         size = sum(file.stat().st_size for file in files)
-        return {"path": str(path), "hash": "md5", "md5": _Hash(f"{whole}.dir"), "size": size, "nfiles": len(files)}
+        return {"path": str(path), "hash": "md5", "md5": f"{whole}.dir", "size": size, "nfiles": len(files)}
 
     def _files(self, folder: Path) -> Iterator[Path]:
         for each in sorted(folder.iterdir()):
@@ -103,7 +104,7 @@ def read() -> dict[str, Entry]:
         text = LOCK.read_text(encoding="utf-8")
         if not text.endswith("\n"):
             raise ValueError("cut off in its last line" if text else "empty")
-        stages = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))["stages"]
+        stages = parse(text)["stages"]
         if odd := [name for name, found in stages.items() if not _whole(found)]:
             raise ValueError(f"stages.{odd[0]} is no entry")
     except OSError as error:

@@ -11,11 +11,15 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from graphlib import CycleError, TopologicalSorter
+from itertools import takewhile
 from pathlib import Path
 
 from w2sg.commands.run import lock_file, stage_table
 from w2sg.commands.run.stage_table import Stage
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, told
+
+# No file of the project's: an editor puts another in its place.
+ALONE = Path(".w2sg-run.lock")
 
 
 def run(*, targets: Sequence[str] = (), cores: int, dry: bool) -> int:
@@ -32,14 +36,17 @@ def run(*, targets: Sequence[str] = (), cores: int, dry: bool) -> int:
     table = stage_table.read()
     _check(table)
     stages = stage_table.needed(table, targets)
+    for path, reader in stage_table.given(table).items():
+        if reader in stages and not Path(path).exists():
+            raise UserError(f"{reader}: {path}, which it reads, is not there")
     order = TopologicalSorter(stage_table.before(list(stages.values())))
     try:
         order.prepare()
     except CycleError as error:
         raise UserError(f"{stage_table.TABLE}: stages depend on each other: {' -> '.join(error.args[1])}") from None
+    if dry:
+        return _say(stages, order)
     with _alone() as lock:
-        if dry:
-            return _say(stages, order)
         return _Run(stages, order, cores=cores, lock=lock).all()
 
 
@@ -53,18 +60,20 @@ def _check(stages: Sequence[Stage]) -> None:
 
 @contextmanager
 def _alone() -> Iterator[int]:
-    """Keep a second `w2sg run` out of this folder.
+    """Keep a second `w2sg run` out of this folder; on a file system that knows no locks, nobody is kept out.
 
     Yields a descriptor, which stages inherit: those that a killed call leaves at work have the folder until they end.
     """
-    with stage_table.TABLE.open() as table:
+    with ALONE.open("w") as file:  # to be written: NFS locks nothing that is only read
         try:
-            fcntl.flock(table, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(
                 f"{Path.cwd().name}: another `w2sg run` is at work in this folder, or what one has left"
             ) from None
-        yield table.fileno()
+        except OSError:
+            pass
+        yield file.fileno()
 
 
 def _say(stages: dict[str, Stage], order: "TopologicalSorter[str]") -> int:
@@ -97,6 +106,7 @@ class _Run:
         self._cards, self._taken = _cards(), dict[Future[int], list[str]]()
         self._failed: list[str] = []
         self._ran = 0
+        self._written = _written()
 
     def all(self) -> int:
         for path in _unfinished(lock_file.LOCK):
@@ -105,6 +115,9 @@ class _Run:
             while self._order.is_active():
                 self._take_ready()
                 while not self._failed and self._waiting and self._fits(self._waiting[0]):
+                    if changed := [name for name, content in _written().items() if content != self._written[name]]:
+                        self._failed.append(f"{changed[0]}: changed while this call worked by it; call again to go on")
+                        break
                     stage = self._waiting.pop(0)
                     chosen = self._choose(stage.cards)
                     future = pool.submit(_execute, stage, chosen, self._lock)
@@ -113,7 +126,7 @@ class _Run:
                     break
                 for future in wait(self._running, return_when=FIRST_COMPLETED).done:
                     del self._taken[future]
-                    self._end(self._running.pop(future), future.result())
+                    self._end(self._running.pop(future), future)
         for line in self._failed:
             print(f"w2sg run: {line}", file=sys.stderr)
         if not self._failed:
@@ -124,7 +137,11 @@ class _Run:
         """Put what is ready and stale into the queue; what follows from a fresh stage is ready at once."""
         while ready := self._order.get_ready():
             for name in ready:
-                why = lock_file.reason(self._stages[name], self._entries.get(name), self._contents)
+                try:
+                    why = lock_file.reason(self._stages[name], self._entries.get(name), self._contents)
+                except (UserError, OSError) as error:  # what runs beside it is to be recorded all the same
+                    self._failed += told(error)
+                    continue
                 if why is None:
                     self._order.done(name)
                 else:
@@ -142,13 +159,16 @@ class _Run:
         users = Counter(card for cards in self._taken.values() for card in cards)
         return sorted(self._cards, key=users.__getitem__)[:count]
 
-    def _end(self, stage: Stage, status: int) -> None:
+    def _end(self, stage: Stage, done: Future[int]) -> None:
         self._contents.forget(stage.outs)
-        if status:
-            self._failed.append(f"{stage.name}: failed (exit code {status}); its own line is above")
-            return
         try:
+            if status := done.result():
+                self._failed.append(f"{stage.name}: failed (exit code {status}); its own line is above")
+                return
             self._entries[stage.name] = lock_file.entry(stage, self._contents)
+        except OSError as error:
+            self._failed += [f"{stage.name}: {line}" for line in told(error)]
+            return
         except UserError as error:
             self._failed.append(str(error))
             return
@@ -162,11 +182,18 @@ def _unfinished(path: Path) -> list[Path]:
     return sorted(path.parent.glob(f".{glob.escape(path.name)}.*.tmp"))
 
 
+def _written() -> dict[Path, bytes | None]:
+    """What a run works by, which stages read as they begin."""
+    return {path: path.read_bytes() if path.is_file() else None for path in (stage_table.PARAMS, stage_table.TABLE)}
+
+
 def _cards() -> list[str]:
-    """The GPUs that there are, by CUDA's names for them."""
+    """The GPUs that there are, by CUDA's names for them, which end at the first that is none."""
     if (named := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [name.strip() for name in named.split(",") if name.strip()]
-    return [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))]
+        names = takewhile(lambda name: name != "-1", (name.strip() for name in named.split(",")))
+        return list(dict.fromkeys(filter(None, names)))
+    nodes = [node for node in glob.glob("/dev/nvidia[0-9]*") if os.access(node, os.R_OK | os.W_OK)]
+    return [str(number) for number in range(len(nodes))]
 
 
 def _execute(stage: Stage, cards: Sequence[str], lock: int) -> int:
@@ -178,7 +205,7 @@ def _execute(stage: Stage, cards: Sequence[str], lock: int) -> int:
     """
     for out in map(Path, stage.outs):
         for old in (out, *_unfinished(out)):
-            if old.is_dir():
+            if old.is_dir() and not old.is_symlink():
                 shutil.rmtree(old)
             else:
                 old.unlink(missing_ok=True)

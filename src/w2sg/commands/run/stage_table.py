@@ -1,7 +1,7 @@
 """dvc.yaml with its loops and references filled in, as DVC does it; a test compares both."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -176,6 +176,22 @@ def before(stages: list[Stage]) -> dict[str, set[str]]:
     Raises:
         UserError: two stages write the same.
     """
+    writers = _writers(stages)
+    return {stage.name: {name for dep in stage.deps for name in writers(dep)} - {stage.name} for stage in stages}
+
+
+def given(stages: list[Stage]) -> dict[str, str]:
+    """By path, what no stage makes, and a stage that reads it.
+
+    Raises:
+        UserError: two stages write the same.
+    """
+    writers = _writers(stages)
+    return {dep: stage.name for stage in reversed(stages) for dep in stage.deps if not writers(dep)}
+
+
+def _writers(stages: list[Stage]) -> Callable[[str], set[str]]:
+    """Of a path: the stages that write it, something below it, or a folder above it."""
     writers: dict[str, str] = {}
     for stage in stages:
         for out in stage.outs:
@@ -185,14 +201,12 @@ def before(stages: list[Stage]) -> dict[str, set[str]]:
     for out, writer in writers.items():
         for folder in (Path(out), *Path(out).parents):
             below.setdefault(str(folder), set()).add(writer)
-    found = {}
-    for stage in stages:
-        wanted: set[str] = set()
-        for dep in stage.deps:
-            wanted |= below.get(dep, set())
-            wanted |= {writers[str(folder)] for folder in Path(dep).parents if str(folder) in writers}
-        found[stage.name] = wanted - {stage.name}
-    return found
+
+    def of(path: str) -> set[str]:
+        above = {writers[str(folder)] for folder in Path(path).parents if str(folder) in writers}
+        return above | below.get(path, set())
+
+    return of
 
 
 def needed(stages: list[Stage], targets: Sequence[str]) -> dict[str, Stage]:
