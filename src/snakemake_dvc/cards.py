@@ -1,8 +1,8 @@
 """Which GPUs of a machine a command sees: jobs side by side would all take the first.
 
-A job holds a lock for each card it has been given, a card's second place only when all first ones are taken, so that
-jobs spread evenly; a killed job's places are free again. CUDA_VISIBLE_DEVICES, where it is set, names the cards there
-are, as it does in a job of Slurm.
+A job holds a lock for each card it has been given, the next place of the card that has the fewest, so that jobs spread
+evenly; a killed job's places are free again. The locks are the machine's, not the folder's, as its cards are.
+CUDA_VISIBLE_DEVICES, where it is set, names the cards there are, as it does in a job of Slurm.
 """
 
 import contextlib
@@ -10,7 +10,9 @@ import fcntl
 import glob
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,42 +20,83 @@ VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
 def present(env: Mapping[str, str]) -> list[str]:
-    """The cards that a command with this environment sees, by CUDA's names for them."""
+    """The cards that a command with this environment sees, by CUDA's names for them, which end at the first -1."""
     if (named := env.get(VISIBLE)) is not None:
-        return [name.strip() for name in named.split(",") if name.strip()]
-    return [str(number) for number in range(len(glob.glob("/dev/nvidia[0-9]*")))]
+        names = itertools.takewhile(lambda name: name != "-1", (name.strip() for name in named.split(",")))
+        return list(dict.fromkeys(filter(None, names)))
+    # A node that may not be opened is another job's, and CUDA does not count it.
+    nodes = [node for node in glob.glob("/dev/nvidia[0-9]*") if os.access(node, os.R_OK | os.W_OK)]
+    return [str(number) for number in range(len(nodes))]
 
 
-@contextlib.contextmanager
-def shared_out(env: Mapping[str, str], *, count: int, locks: Path) -> Iterator[dict[str, str]]:
-    """Within it, `count` of the cards are ours more than others'; the environment that shows a command these alone.
+def of_this_machine() -> Path:
+    """Where all calls of a user on this machine have their locks."""
+    return Path(tempfile.gettempdir()) / f"snakemake-dvc-cards-{os.getuid()}"
 
-    Where there is nothing to choose, or none is asked for, the environment is as it was.
+
+@dataclass(frozen=True)
+class Share:
+    """The cards of one job.
+
+    Attributes:
+        env: what shows them, and no others, to a command; empty where there is nothing to choose.
+        locks: descriptors; the cards are the job's until all copies of them are closed.
+    """
+
+    env: dict[str, str]
+    locks: tuple[int, ...] = ()
+
+
+def take(env: Mapping[str, str], *, count: int, locks: Path) -> Share:
+    """`count` of the cards that a command with this environment sees, those that the fewest others have.
+
+    Where no locks can be had, these are the first ones.
     """
     cards = present(env)
     if not 0 < count < len(cards):
-        yield dict(env)
-        return
-    with contextlib.ExitStack() as held:
-        chosen: list[str] = []
-        for place, card in ((place, card) for place in itertools.count() for card in cards):
-            if card not in chosen and _take(locks / f"card-{quote(card, safe='')}.{place}", held):
-                chosen.append(card)
-            if len(chosen) == count:
-                break
-        yield dict(env) | {VISIBLE: ",".join(sorted(chosen, key=cards.index))}
+        return Share({})
+    with contextlib.suppress(OSError):
+        locks.mkdir(parents=True, exist_ok=True)
+    looking = _lock(locks / "looking", wait=True)  # one job at a time looks and takes
+    places = {card: _places(locks, card) for card in cards}
+    chosen = sorted(cards, key=lambda card: sum(places[card]))[:count]
+    taken = [_lock(_place(locks, card, [*places[card], False].index(False))) for card in chosen]
+    _close(looking)
+    return Share({VISIBLE: ",".join(sorted(chosen, key=cards.index))}, tuple(lock for lock in taken if lock >= 0))
 
 
-def _take(place: Path, held: contextlib.ExitStack) -> bool:
-    """Lock a place if nobody has it; where the file system knows no locks, everybody has the first."""
-    place.parent.mkdir(parents=True, exist_ok=True)
-    file = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
+def _place(locks: Path, card: str, place: int) -> Path:
+    return locks / f"{quote(card, safe='')}.{place}"
+
+
+def _places(locks: Path, card: str) -> list[bool]:
+    """Whether each of a card's places that there have been is taken."""
+    found: list[bool] = []
+    while (path := _place(locks, card, len(found))).exists():
+        try:
+            _close(_lock(path))
+        except BlockingIOError:
+            found.append(True)
+        else:
+            found.append(False)
+    return found
+
+
+def _lock(path: Path, *, wait: bool = False) -> int:
+    """A descriptor that locks a file; -1 where there can be no lock. Raises BlockingIOError if somebody else has it."""
+    file = -1
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
-        os.close(file)
-        return False
+        _close(file)
+        raise
     except OSError:
-        pass
-    held.callback(os.close, file)
-    return True
+        _close(file)
+        return -1
+    return file
+
+
+def _close(lock: int) -> None:
+    if lock >= 0:
+        os.close(lock)

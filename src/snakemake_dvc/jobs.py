@@ -67,12 +67,19 @@ def run_stage(name: str, stamp: str) -> None:
 
 
 def _popen_for(held: contextlib.ExitStack, meta: Mapping[str, Any]) -> Callable[..., Any]:
-    """What starts a stage's command: warm, if the stage is, on cards that are its own until `held` closes."""
-    start = warm.popen_for(meta)
+    """What starts a stage's commands: warm, if the stage is, on cards that are its own until `held` closes.
+
+    A command has the locks as well, so that an orphan keeps its cards.
+    """
+    start, shares = warm.popen_for(meta), list[cards.Share]()
 
     def popen(command: list[str], **options: Any) -> Any:
-        options["env"] = held.enter_context(cards.shared_out(options["env"], count=meta.get("gpu", 1), locks=LOCKS))
-        return start(command, **options)
+        if not shares:
+            share = cards.take(options["env"], count=meta.get("gpu", 1), locks=cards.of_this_machine())
+            for lock in share.locks:
+                held.callback(os.close, lock)
+            shares.append(share)
+        return start(command, **options | {"env": options["env"] | shares[0].env, "pass_fds": shares[0].locks})
 
     return popen
 
