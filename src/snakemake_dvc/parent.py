@@ -83,7 +83,10 @@ class Parent:
         while open_ or self._children:
             for key, _ in self._selector.select():
                 if key.fileobj is self._listener:
-                    connection, _ = self._listener.accept()
+                    try:
+                        connection, _ = self._listener.accept()
+                    except OSError:  # whoever asked is gone, or there is no descriptor for it now
+                        continue
                     if request := self._accept(connection):
                         for end in (ended, wakeup):
                             end.close()
@@ -97,10 +100,10 @@ class Parent:
                     self._selector.unregister(self._life)
                     self._selector.unregister(self._listener)
                     self._listener.close()
-                else:  # whoever asked is gone
-                    self._selector.unregister(key.fileobj)
+                else:  # whoever asked is gone; if the child is, too, its end has been collected before
                     for pid, connection in self._children.items():
                         if connection is key.fileobj:
+                            self._selector.unregister(connection)
                             os.kill(pid, signal.SIGTERM)
         return None
 
@@ -112,20 +115,19 @@ class Parent:
         except (OSError, ValueError):
             connection.close()
             return None
+        parent = os.getpid()
         try:
             self._prepare(request)
+            pid = fork()
         except Refused as refusal:
             answer(connection, f"refused {refusal}")
             connection.close()
-            pid = None
         else:
-            answer(connection, "started")
-            parent = os.getpid()
-            pid = os.fork()
             if not pid:
                 self._leave(connection)
                 die_with(parent)
                 return request
+            answer(connection, "started")
             self._children[pid] = connection
             self._selector.register(connection, selectors.EVENT_READ)
         for file in request.files:
@@ -221,6 +223,14 @@ def receive(connection: socket.socket) -> Request:
             raise ValueError("half a request")
         body += part
     return Request(**json.loads(body), files=list(files))
+
+
+def fork() -> int:
+    """As os.fork. Raises Refused where there is no room for another process."""
+    try:
+        return os.fork()
+    except OSError as error:
+        raise Refused(f"no child can be started: {error.strerror}") from None
 
 
 def answer(connection: socket.socket, text: str) -> None:

@@ -84,7 +84,8 @@ def test_jobs_side_by_side_are_spread_over_the_cards(unbuilt: Toy) -> None:
         for name in "ab"
     } | {"c": {"cmd": "echo $CUDA_VISIBLE_DEVICES > c.txt", "deps": ["a.txt"], "outs": ["c.txt"], "meta": {"gpu": 2}}}
     (unbuilt.path / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}, sort_keys=False))
-    unbuilt.run("snakemake", "--cores", "2", CUDA_VISIBLE_DEVICES="2,6")
+    own = {"CUDA_VISIBLE_DEVICES": "2,6", "TMPDIR": str(unbuilt.path)}  # whose locks no other test has
+    unbuilt.run("snakemake", "--cores", "2", **own)
     seen = [(unbuilt.path / f"{name}.txt").read_text().strip() for name in "abc"]
     assert sorted(seen[:2]) == ["2", "6"] and seen[2] == "2,6"
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -179,7 +180,8 @@ def test_warm_jobs_side_by_side_see_different_cards(warmed: Toy) -> None:
     write(warmed, one=stage("one"), two=stage("two"))
     for name in ("one", "two"):
         (warmed.path / f"block-{name}").touch()
-    process = warmed.start("snakemake", "--cores", "2", screen="cards", CUDA_VISIBLE_DEVICES="2,6")
+    own = {"CUDA_VISIBLE_DEVICES": "2,6", "TMPDIR": str(warmed.path)}  # whose locks no other test has
+    process = warmed.start("snakemake", "--cores", "2", screen="cards", **own)
     wait_until(lambda: len(started(warmed)) == 2)
     for name in ("one", "two"):
         (warmed.path / f"block-{name}").unlink()
@@ -274,6 +276,77 @@ def test_a_dead_parent_is_said_in_one_line(
     monkeypatch.setenv(warm.SOCKET, str(tmp_path / "gone"))
     assert said(1).startswith("not warm, so in a fresh interpreter: ") and said(1).count("\n") == 1
     assert "OMP_NUM_THREADS is 1, the stage declares 2" in said(2)
+
+
+PARENT = """
+import os, selectors, socket, sys, time
+sys.path.insert(0, sys.argv.pop(1))
+import parent
+
+real_fork, real_select, forks = os.fork, selectors.EpollSelector.select, []
+
+def fork():
+    forks.append(1)
+    if len(forks) == 2:
+        raise OSError(11, "Resource temporarily unavailable")
+    return real_fork()
+
+def select(self, timeout=None):
+    time.sleep(0.5)  # so that what happens meanwhile comes at once
+    return real_select(self, timeout)
+
+os.fork, selectors.EpollSelector.select = fork, select
+own = parent.Parent(socket.socket(fileno=int(sys.argv[1])), int(sys.argv[2]))
+if (job := own.serve()) is not None:
+    own.become(job)
+"""
+
+
+def test_one_job_s_trouble_is_not_the_others(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+) -> None:
+    """No room for a second child; a child that ends as whoever asked for it goes."""
+    monkeypatch.chdir(tmp_path)
+    Path("warm.txt").touch()
+    Path("waits.py").write_text("import os, sys, time\nwhile os.path.exists(sys.argv[1]): time.sleep(0.02)\n")
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind("warm")
+    listener.listen()
+    reading, writing = os.pipe()
+    command = [sys.executable, "-c", PARENT, str(Path(parent.__file__).parent), str(listener.fileno()), str(reading)]
+    env = {"PATH": str(Path(sys.executable).parent), "OMP_NUM_THREADS": "1", "LC_CTYPE": "C.UTF-8"}
+    process = subprocess.Popen(command, pass_fds=(listener.fileno(), reading), env=env)
+    request.addfinalizer(process.wait)
+    request.addfinalizer(process.kill)
+    listener.close()
+    os.close(reading)
+    monkeypatch.setenv(warm.SOCKET, "warm")
+
+    def start(name: str) -> warm.Warm | None:
+        Path(name).touch()
+        line = f"PYTHONPATH=. python -m waits {name}"
+        return warm.start(line, imports=Path("warm.txt"), folder=str(tmp_path), env=env, threads=1)
+
+    first = start("first")
+    assert first is not None, capsys.readouterr().err
+    assert start("second") is None
+    said = capsys.readouterr().err
+    assert said == ("not warm, so in a fresh interpreter: no child can be started: Resource temporarily unavailable\n")
+    third = start("third")
+    assert third is not None
+    Path("third").unlink()
+    third._connection.close()
+    fourth = start("fourth")
+    assert fourth is not None
+    for name, job in (("first", first), ("fourth", fourth)):
+        Path(name).unlink()
+        job.communicate()
+        assert job.returncode == 0, name
+    os.close(writing)
+    assert process.wait(60) == 0
 
 
 # DVC uses something its dependency pygtrie deprecates.
