@@ -43,7 +43,7 @@ for item in pipeline.rules:
         log:
             item.log,
         conda:
-            "environment.yml"
+            "environment.yml" if Path("environment.yml").exists() else None
         threads: item.stage.threads
         resources:
             **item.stage.resources,

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from snakemake_dvc import cards, warm
 from snakemake_dvc.patches import commands_started_by, hashing_unlocked, inputs_as_at_the_start
@@ -174,8 +174,17 @@ def _only_run(name: str) -> Iterator[None]:
 
 def is_busy(name: str) -> bool:
     """Whether something of a run of the stage is still alive."""
+    return _is_held(LOCKS / f"{file_name(name)}.run")
+
+
+def busy_in(folder: Path) -> list[str]:
+    """The stages of a workspace of which something is still alive."""
+    return sorted(unquote(path.stem) for path in (folder / LOCKS).glob("*.run") if _is_held(path))
+
+
+def _is_held(lock: Path) -> bool:
     try:
-        with open(LOCKS / f"{file_name(name)}.run") as file:
+        with open(lock) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True

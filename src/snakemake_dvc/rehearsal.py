@@ -34,7 +34,9 @@ class Rehearsal:
         if outside := [out for out in stage.outs if not out.is_in_repo]:
             raise BridgeError(f"its output {outside[0]} is outside of the repository")
         self._folder.mkdir(parents=True, exist_ok=True)
-        scratch = Path(tempfile.mkdtemp(dir=self._folder))
+        # As deep as the repository, so that a path out of it stays within what is made here.
+        scratch = Path(tempfile.mkdtemp(dir=self._folder)).joinpath(*root.parts[1:])
+        scratch.mkdir(parents=True)
         for dep in stage.deps:
             self._bring(dep, coming, root, scratch)
         for out in stage.outs:
@@ -60,8 +62,13 @@ class Rehearsal:
         return outs
 
     def _bring(self, item: DvcOutput, coming: Mapping[str, DvcOutput], root: Path, scratch: Path) -> None:
-        """Copy an input to its place in the scratch folder; one outside of the repository is found where it is."""
-        if item.protocol != "local" or not Path(item.fs_path).is_relative_to(root):
+        """Copy an input to its place in the scratch folder; one outside of the repository is found by a link there."""
+        if item.protocol != "local":
+            return
+        if not Path(item.fs_path).is_relative_to(root):
+            if not os.path.isabs(item.def_path) and not os.path.lexists(place := _place_outside(item, root, scratch)):
+                place.parent.mkdir(parents=True, exist_ok=True)
+                place.symlink_to(item.fs_path)
             return
         # What DVC does not see is no input: .dvcignore, and .git, .dvc where the input is the whole repository.
         for name in item.dvcignore.find(item.fs, item.fs_path) if os.path.isdir(item.fs_path) else [item.fs_path]:
@@ -90,6 +97,11 @@ class Rehearsal:
                 lines = screen.read().decode(errors="replace").split("\n")
                 last = next((line.strip() for line in reversed(lines) if line.strip()), "")
                 raise BridgeError(f"{error}{last and f' ({last})'}") from error
+
+
+def _place_outside(item: DvcOutput, root: Path, scratch: Path) -> Path:
+    """Where a command finds an input that its stage names by a path out of the repository."""
+    return Path(os.path.normpath(scratch / Path(item.stage.wdir).relative_to(root) / item.def_path))
 
 
 def _copy(source: Path, target: Path) -> None:

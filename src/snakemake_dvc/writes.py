@@ -183,7 +183,10 @@ def clone_beside() -> None:
 def is_of_the_dead(path: str) -> bool:
     """Whether this is a temporary file of DVC's, from a process of this machine that is there no longer."""
     found = TEMPORARY.search(path)
-    return found is not None and not lives(int(found[1]), at=os.stat(path).st_mtime)
+    try:
+        return found is not None and not lives(int(found[1]), at=os.stat(path).st_mtime)
+    except FileNotFoundError:  # a living process has moved it to its place
+        return False
 
 
 def cache_folder(repo: Repo) -> str:

@@ -238,6 +238,21 @@ def test_one_after_another(toy: Toy) -> None:
     assert toy.clean
 
 
+def test_a_folder_beside_the_repository(toy: Toy) -> None:
+    """What its command reads by a path out of the repository is found where it is foreseen, too."""
+    (toy.path.parent / "beside").mkdir()
+    shutil.copytree(toy.path / "sources", toy.path.parent / "beside/sources")
+    toy.edit("split.sh", "for source in sources/*", "for source in ../beside/sources/*")
+    write(toy, {**TABLE, "split": TABLE["split"] | {"deps": ["sources", "../beside/sources", "split.sh"]}})
+    plan = toy.snakemake("-n")
+    assert "would run first: split" in plan and "cannot be foreseen" not in plan and "Nothing to be done" in plan
+    toy.edit("../beside/sources/a", "source a", "another source a")
+    plan = toy.snakemake("-n")
+    assert "cannot be foreseen" not in plan and ": use@a: " in plan and ": use@b: " not in plan, plan
+    toy.snakemake()
+    assert toy.ran() == ["join", "split", "use-a"]
+
+
 def test_one_that_always_runs(toy: Toy) -> None:
     """It runs once a call; what follows from it is judged by what it has made."""
     write(toy, {**TABLE, "split": TABLE["split"] | {"always_changed": True}})

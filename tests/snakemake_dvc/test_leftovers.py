@@ -92,6 +92,7 @@ def test_temporary_files_of_the_dead_are_taken_away(here, dead):
     assert [path for path in kept if not path.exists()] == []
     for path in kept:
         path.unlink()
+    assert not writes.is_of_the_dead(str(left[0])), "it is gone, as where its writer has moved it meanwhile"
 
 
 def test_what_a_living_run_writes_stays(here):

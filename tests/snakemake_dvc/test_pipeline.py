@@ -120,6 +120,13 @@ def test_targets(unbuilt, target, expected):
     assert unbuilt.ran() == expected
 
 
+def test_without_an_environment_of_conda(unbuilt):
+    """Which is optional: Snakemake would read the file after each job."""
+    (unbuilt.path / "environment.yml").unlink()
+    unbuilt.snakemake("--cores", "2")
+    assert "Nothing to be done" in unbuilt.snakemake("-n")
+
+
 def test_unknown_target(unbuilt):
     done = unbuilt.run("snakemake", "-n", "trian@a", check=False)
     assert done.returncode == 1

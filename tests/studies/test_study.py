@@ -273,6 +273,9 @@ def test_the_commit_says_when_files_differ_from_it(tmp_path: Path, monkeypatch: 
     assert keeping.commit() == clean
     file.write_text("two")
     assert keeping.commit() == f"{clean}, with changes"
+    file.write_text("one")
+    (tmp_path / "new").touch()  # workspaces are given it, too
+    assert keeping.commit() == f"{clean}, with changes"
     monkeypatch.setenv("PATH", str(tmp_path / "nowhere"))
     assert keeping.commit() == "unknown"
 

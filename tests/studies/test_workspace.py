@@ -1,6 +1,7 @@
 """A workspace with another configuration: what it gets and whose cache it has, and that one call at a time has it."""
 
 import errno
+import fcntl
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 
 import derived
 import workspace
+from snakemake_dvc import jobs
 from w2sg.contracts.errors import UserError
 
 ROOT = Path(__file__).parents[2]
@@ -140,6 +142,32 @@ def test_one_call_at_a_time_has_a_workspace() -> None:
     orphan.wait()
     with workspace.claimed(target):
         pass
+
+
+@pytest.mark.usefixtures("project")
+def test_a_stage_that_outlives_its_call_has_the_workspace() -> None:
+    """Its caller and Snakemake may be killed; the stage's own lock is what is left."""
+    locks = Path(".smoke") / jobs.LOCKS
+    with workspace.claimed(Path(".smoke")):
+        workspace.make(Path(".smoke"), "seeds: [0]\n")
+        locks.mkdir(parents=True)
+    with (locks / f"{jobs.file_name('a@x/y')}.run").open("w") as stage:
+        fcntl.flock(stage, fcntl.LOCK_EX)
+        said = "workspace: .smoke: a@x/y of a call that was killed is still at work here; wait for it"
+        assert refused("params.yaml", ".smoke") == said
+    with workspace.claimed(Path(".smoke")):
+        pass
+
+
+def test_a_workspace_that_is_a_link_finds_what_is_meant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "large/disk/study").mkdir(parents=True)
+    (tmp_path / "project/.study").symlink_to(tmp_path / "large/disk/study")
+    (tmp_path / "project/cache").symlink_to(tmp_path / "elsewhere")  # a link that is named stays one
+    monkeypatch.chdir(tmp_path / "project")
+    for path in (Path("cache"), tmp_path / "project/cache"):
+        assert workspace.seen_from(Path(".study"), path) == "../../../project/cache"
+    assert workspace.seen_from(Path(".other"), Path("cache")) == "../cache"
 
 
 @pytest.mark.usefixtures("project")

@@ -1,7 +1,6 @@
 """Projects that go on with another run's models: what second rounds (iterate.py) and the regime map share."""
 
 import contextlib
-import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,22 +23,22 @@ SIZES = (
 
 
 def alone(
-    values: Mapping[str, Any], *, run: Path, workspace: Path, environment: str, seed: int, models: Mapping[str, Path]
+    values: Mapping[str, Any], *, run: Path, folder: Path, environment: str, seed: int, models: Mapping[str, Path]
 ) -> dict[str, Any]:
     """A run's parameters, left with one environment and one seed, whose bases are models that are there.
 
     Args:
         run: folder from which paths in the parameters are meant.
-        workspace: folder from which those of the result are.
+        folder: the workspace, from which those of the result are.
         models: a folder for each of ROLES, from this folder.
     """
-    places = {role: os.path.relpath(models[role], workspace) for role in ROLES}
+    places = {role: workspace.seen_from(folder, models[role]) for role in ROLES}
     own = dict(values["environments"][environment])
     if (data := own.get("data_dir")) and environment in values["outside"]:
-        own["data_dir"] = places[environment] = os.path.relpath(run / Path(data).expanduser(), workspace)
+        own["data_dir"] = places[environment] = workspace.seen_from(folder, run / Path(data).expanduser())
     embed = dict(values["embed"])
     if embed["model"].startswith(FOLDER):
-        embed["model"] = places["embed"] = os.path.relpath(run / Path(embed["model"]).expanduser(), workspace)
+        embed["model"] = places["embed"] = workspace.seen_from(folder, run / Path(embed["model"]).expanduser())
     made: dict[str, Any] = {
         **values,
         "embed": embed,

@@ -187,7 +187,7 @@ def second(
     if len({files.digest(teacher) for teacher in teachers}) > 1:
         wanted = "--explorer wants a run with the same weak base and sft settings"
         raise UserError(f"{teachers[1]}: another weak model than {teachers[0]}; {wanted}")
-    made = derived.alone(values, run=run, workspace=folder, environment=environment, seed=seed, models=models)
+    made = derived.alone(values, run=run, folder=folder, environment=environment, seed=seed, models=models)
     made |= {
         "sft": {**values["sft"], "optimization": None},
         "explore": {**made["explore"], "roles": ["weak"], "diversity": None},

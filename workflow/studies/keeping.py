@@ -183,9 +183,10 @@ def commit() -> str:
     """Short name of the commit; says so where files differ from it, but for docs and dvc.lock, which a run writes."""
     try:
         found = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
-        differing = ["git", "diff", "--quiet", "HEAD", "--", ".", ":!docs", ":!dvc.lock"]
+        # New files too: a workspace is given them, and environments are found by theirs.
+        differing = ["git", "status", "--porcelain", "--", ".", ":!docs", ":!dvc.lock"]
         changed = subprocess.run(differing, capture_output=True)
     except FileNotFoundError:  # a report can be made without git
         return "unknown"
     name = found.stdout.strip() if found.returncode == 0 else "unknown"
-    return f"{name}, with changes" if name != "unknown" and changed.returncode else name
+    return f"{name}, with changes" if name != "unknown" and changed.stdout else name

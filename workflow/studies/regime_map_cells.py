@@ -126,7 +126,7 @@ def _world(
     values: Mapping[str, Any], run: Path, *, places: int, seed: int, folder: Path, models: dict[str, Path]
 ) -> dict[str, Any]:
     """The parameters that all projects of a map share; of seen tasks the least."""
-    made = derived.alone(values, run=run, workspace=folder, environment=ENVIRONMENT, seed=seed, models=models)
+    made = derived.alone(values, run=run, folder=folder, environment=ENVIRONMENT, seed=seed, models=models)
     made["environments"][ENVIRONMENT]["max_receptacles"] = places
     return made | {"evaluate": {**made["evaluate"], "seen": 1}}
 

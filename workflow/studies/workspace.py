@@ -14,6 +14,7 @@ import sys
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from snakemake_dvc.jobs import busy_in
 from w2sg.config.overlays import merged
 from w2sg.config.params import validated
 from w2sg.contracts import files
@@ -53,11 +54,11 @@ def follow(source: Path, target: Path) -> int:
 def claimed(folder: Path) -> Iterator[int]:
     """Hold a workspace against all other calls: each would give it parameters and code of its own.
 
-    Yields a descriptor. What it is handed to (`pass_fds`) holds the workspace as well, so that nobody changes what an
-    orphan still plays. On a file system that knows no such locks, there is none.
+    Yields a descriptor. What it is handed to (`pass_fds`), such as Snakemake, holds the workspace as well, and so does
+    a stage that outlives a killed one: nobody changes what it plays. On a file system without locks, there is none.
 
     Raises:
-        UserError: another call has it, or the folder is something else.
+        UserError: another call has it, or what is left of one, or the folder is something else.
     """
     check(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -69,6 +70,8 @@ def claimed(folder: Path) -> Iterator[int]:
             raise UserError(f"{folder}: another call is at work here; wait for it") from None
         except OSError:
             pass
+        if stages := busy_in(folder):
+            raise UserError(f"{folder}: {stages[0]} of a call that was killed is still at work here; wait for it")
         yield lock
     finally:
         os.close(lock)
@@ -149,6 +152,11 @@ def _prune(target: Path, folder: Path, *, files: Collection[Path], folders: Coll
             shutil.rmtree(path)
 
 
+def seen_from(folder: Path, path: Path) -> str:
+    """A relative path as it is to be written in a workspace, which may be a link to a larger disk."""
+    return os.path.relpath(os.path.abspath(path), os.path.realpath(folder))
+
+
 def share_cache(folder: Path) -> None:
     """Let a workspace keep its outputs in this project's cache, its own or shared, and find what others have computed.
 
@@ -158,7 +166,7 @@ def share_cache(folder: Path) -> None:
     found = _run("dvc", "cache", "dir")
     if found.returncode:
         raise UserError(f"{Path.cwd()}: DVC does not say where its cache is: {_said(found)}")
-    cache = os.path.relpath(os.fsdecode(found.stdout).strip(), folder)
+    cache = seen_from(folder, Path(os.fsdecode(found.stdout).strip()))
     done = _run("dvc", "cache", "dir", "--local", cache, folder=folder)
     if done.returncode:
         raise UserError(f"{folder}: cannot use the cache {cache}: {_said(done)}")

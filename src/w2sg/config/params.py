@@ -11,7 +11,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
-from w2sg.config import data, judging, models, training
+from w2sg.config import data, judging, launching, models, training
 from w2sg.config.consistency import disagreements, odd_texts
 from w2sg.config.environments import Environments
 from w2sg.config.fields import EnvironmentSettings, Section, distinct
@@ -77,11 +77,12 @@ class Params(Section):
 
 
 def load(path: Path = Path("params.yaml")) -> Params:
-    """Read and validate a complete parameter file.
+    """Read and validate a complete parameter file, and accelerate.yaml, where one lies beside it.
 
     Raises:
         UserError: one line per problem, each with its key and what is allowed.
     """
+    launching.check(path.parent / "accelerate.yaml")
     return validated(read_yaml(path), source=path)
 
 
