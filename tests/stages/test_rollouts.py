@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from w2sg.agents import rollout
 from w2sg.config import params
@@ -68,6 +69,15 @@ def test_what_was_played_goes_with_the_end_of_the_block(played):
     assert list(Path(".resume").iterdir()) == []
     assert played[0][1] == [request.task.task_id for request in requests()]
     assert played[0][2] == {"name": "sft_weak", "prompt": "", "seed": 0, "cohort": 5, "max_new_tokens": 12}
+
+
+def test_who_plays_is_told_the_prompt(played):
+    """The default's is none."""
+    values = yaml.safe_load(Path("params.yaml").read_text())
+    values["environments"]["alfworld"]["prompt"] = "paper"
+    Path("params.yaml").write_text(yaml.safe_dump(values))
+    play_once()
+    assert played[0][2]["prompt"] == prompt("alfworld", style="paper") != ""
 
 
 def test_what_was_played_stays_when_the_outputs_are_not_written(played):
