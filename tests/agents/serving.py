@@ -27,7 +27,7 @@ class Served(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self.asked, self.faults, self.busy, self.most, self.context = [], [], Counter(), 0, 10_000
-        self.delay = 0.0
+        self.delay, self.closing = 0.0, threading.Event()
         self.counting, self.playing = threading.Lock(), threading.Lock()
 
     @property
@@ -39,6 +39,7 @@ class Served(ThreadingHTTPServer):
         return self
 
     def __exit__(self, *_):
+        self.closing.set()
         self.shutdown()
         self.server_close()
 
@@ -80,7 +81,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
                 return
             if fault == "sleep":
-                time.sleep(1.5)
+                server.closing.wait()
             status, answer = (fault, {"error": "busy"}) if isinstance(fault, int) else server.play(body)
             data = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
             self.send_response(status)

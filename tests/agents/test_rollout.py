@@ -107,6 +107,11 @@ def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
+@pytest.fixture(autouse=True)
+def nobody_has_a_world():
+    Letters.opened = 0  # one test's failure is not the next one's
+
+
 @pytest.fixture
 def policy(model, own_tokenizer):
     return TransformersPolicy(model, own_tokenizer)
@@ -313,3 +318,22 @@ def test_progress_is_one_line_where_it_is_not_a_terminal(capsys, monkeypatch):
         "sft_weak: episodes 2/4, 11 s left, 0 won",
         "sft_weak: episodes 4/4, 0 s left, 0 won",
     ]
+
+
+def test_the_numbers_of_a_turn_are_those_of_its_place_in_the_episode(tmp_path):
+    """Turns that were said beforehand count."""
+    (asked,) = requests(1)
+    asked = replace(asked, prefix=("Thought: t\nAction: abc",))
+    script = Scripted("Thought: t\nAction: abc")
+    run(script, tmp_path, asked=[asked], seed=4)
+    assert len(script.asked) == 2
+    for turn, (_, *_, numbers) in enumerate(script.asked, start=1):
+        np.testing.assert_array_equal(numbers[0], uniforms(seed=4, request=asked, turn=turn, count=8))
+
+
+def test_another_sample_of_the_same_tasks_is_played(tmp_path):
+    first, second = requests(1, samples=2)
+    run(Scripted("x"), tmp_path, asked=[first])
+    again = Dying(Scripted("y"))
+    (found,) = run(again, tmp_path, asked=[second])
+    assert (again.played, found.sample) == (1, 1)

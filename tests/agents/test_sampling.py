@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2sg.agents.sampling import Draws, _by_definition
+from w2sg.agents.sampling import Draws, _by_definition, _draw, _likely
 
 
 def sample(logits, *, temperature, top_p, uniform):
@@ -140,3 +140,24 @@ def test_extremes():
     assert draw([1e4, -1e4, 0.0], temperature=0.01, uniforms=[0.0, largest]) == [0, 0]
     assert draw([3.0, 3.0, 1.0], temperature=0.0, uniforms=[0.9]) == [0], "of equals, the first"
     assert draw([2.0], uniforms=[0.5]) == [0]
+
+
+@pytest.mark.parametrize("top_p", [0.5, 0.75, 0.875, 1.0])
+def test_the_short_way_at_exact_borders(top_p):
+    """Of sums that floating point holds exactly: a token belongs to what comes before it, and so does a uniform."""
+    uniform = torch.arange(0, 1, 1 / 64, dtype=torch.float64)
+    p = torch.tensor([0.125, 0.5, 0.25, 0.0625, 0.03125, 0.03125], dtype=torch.float64).expand(len(uniform), -1)
+    rows = p, torch.full_like(uniform, top_p), uniform
+    token, known = _likely(*rows, among=4)
+    assert known.any() and token[known].tolist() == _by_definition(*rows)[known].tolist()
+
+
+@pytest.mark.parametrize("top_p", [1.0, 0.9, 0.3])
+def test_wide_distributions_are_drawn_by_the_definition(top_p):
+    """Of 3,000 tokens, as real vocabularies have them, flat ones need more than the likely ones."""
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.full((200, 3000), 1 / 3000, dtype=torch.float64)
+    steep = torch.softmax(3 * torch.randn(200, 3000, generator=generator, dtype=torch.float64), dim=-1)
+    rows = torch.cat([flat, steep]), torch.full((400,), top_p, dtype=torch.float64)
+    uniform = torch.rand(400, generator=generator, dtype=torch.float64)
+    assert _draw(*rows, uniform).tolist() == _by_definition(*rows, uniform).tolist()

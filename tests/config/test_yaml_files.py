@@ -105,7 +105,7 @@ def test_a_scalar_is_what_dvc_takes_it_for(written, tmp_path):
 def test_what_python_cannot_hold_is_one_line(text, tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match=rf"^{path}: not valid YAML: ") as error:
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: not valid YAML: ") as error:
         read_yaml(path)
     assert "\n" not in str(error.value)
 
@@ -114,12 +114,12 @@ def test_what_python_cannot_hold_is_one_line(text, tmp_path):
 def test_levels_without_end_are_one_line_at_once(text, tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(text)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(
-        UserError, match=rf"^{path}: (sections within sections, more than 100 deep|not valid YAML: .*)$"
+        UserError, match=rf"^{re.escape(str(path))}: (sections within sections, more than 100 deep|not valid YAML: .*)$"
     ):
         read_yaml(path)
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_levels_without_end_are_one_line_at_once(text, tmp_path):
 def test_what_no_table_holds_is_one_short_line(text, told, tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match=rf"^{path}: not valid YAML: {told}$"):
+    with pytest.raises(UserError, match=rf"^{re.escape(str(path))}: not valid YAML: {told}$"):
         read_yaml(path)
 
 
@@ -149,5 +149,7 @@ def test_what_no_table_holds_is_one_short_line(text, told, tmp_path):
 def test_a_key_that_is_there_twice_is_refused(text, key, line, tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(text)
-    with pytest.raises(UserError, match=rf"^{path}: not valid YAML: the key {key} is there twice in line {line}, "):
+    with pytest.raises(
+        UserError, match=rf"^{re.escape(str(path))}: not valid YAML: the key {key} is there twice in line {line}, "
+    ):
         read_yaml(path)

@@ -58,6 +58,6 @@ def test_examples(text, parsed):
     "text", ["Thought:" + " " * 200_000, " " * 200_000, "Thought: " * 50_000, "Thought:Action" * 50_000]
 )
 def test_hostile_texts_take_no_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     assert parse_response(text) is None
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0

@@ -1,6 +1,7 @@
 """Comparisons, verdicts and their words."""
 
 from dataclasses import replace
+from itertools import product
 
 import pytest
 
@@ -9,6 +10,7 @@ from w2sg.evaluation.measures import comparisons, shares, statistics
 from w2sg.evaluation.measures.comparisons import Comparison
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.models import Origin, origins
+from w2sg.evaluation.measures.multiplicity import holm
 from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Resampling
 
 from .builders import episode, evaluation
@@ -156,7 +158,7 @@ def test_the_families_are_corrected_each_by_itself() -> None:
     assert headline["alfworld", "sft_strong"].adjusted == pytest.approx(2 / 2**8)
     others = [c for c in found if c.family == "other"]
     assert ("w2s_dpo", "eto") in {(c.model, c.baseline) for c in others}
-    assert max(c.adjusted or 0.0 for c in others) <= 1.0
+    assert [c.adjusted for c in others] == holm([c.result.strict_p for c in others])
 
 
 def test_what_does_not_survive_the_correction_is_named_so() -> None:
@@ -255,3 +257,28 @@ def test_repeats_compare_how_often_a_step_says_the_same() -> None:
     episodes = outcomes("w2s_dpo", [1.0] * 5) + outcomes("sft_strong", [0.0] * 5)
     (found,) = comparisons.repeats(GroupedEpisodes(episodes), resampling=RESAMPLING)
     assert (found.model, found.baseline, found.measure) == ("w2s_dpo", "sft_strong", "repeated")
+
+
+def test_a_family_is_of_one_split_and_one_measure() -> None:
+    places = list(product(("seen", "unseen"), ("average_reward", "success_rate")))
+    scores = {"w2s_dpo": [1.0] * 12, "sft_strong": [0.5] * 9 + [1.0] * 3, "sft_weak": [0.5] * 10 + [1.0] * 2}
+    episodes = [
+        episode(model, task=f"{split}{n}", score=score * factor, split=split, environment="webshop")
+        for split, factor in (("seen", 0.5), ("unseen", 1.0))
+        for model, own in scores.items()
+        for n, score in enumerate(own)
+    ]
+    found = comparisons.comparisons(GroupedEpisodes(episodes), resampling=Resampling(200, 0.95, 0))
+    assert {(c.split, c.measure) for c in found} == {*places}
+    for split, measure in places:
+        own = [c for c in found if (c.split, c.measure, c.family) == (split, measure, "headline")]
+        assert len(own) == 2
+        assert [c.adjusted for c in own] == holm([c.result.strict_p for c in own])
+
+
+def test_the_methods_to_the_letter_are_of_the_headline() -> None:
+    episodes = [
+        episode(m, task=f"t{n}", score=s) for m, s in (("paper_dpo", 1.0), ("sft_strong", 0.0)) for n in range(5)
+    ]
+    found = comparisons.comparisons(GroupedEpisodes(episodes), resampling=Resampling(200, 0.95, 0))
+    assert [c.family for c in found if c.model == "paper_dpo"] == ["headline"]

@@ -82,3 +82,10 @@ def test_without_the_strong_models_exploration_only_held_out_tasks_are_left() ->
     episodes = [episode(model) for model in ("sft_weak", "sft_strong")]
     found = complements(GroupedEpisodes(episodes), explored("weak", "1", "1"), resampling=RESAMPLING)
     assert [each.split for each in found] == ["unseen"]
+
+
+def test_a_task_that_the_weak_model_explored_under_one_of_two_seeds_does_not_count() -> None:
+    weak = explored("weak", "00", "11") + explored("weak", "000", "101", seed=1)
+    strong = explored("strong", "01", "11") + explored("strong", "000", "111", seed=1)
+    first, _ = complements(GroupedEpisodes([episode("base_weak")]), [*weak, *strong], resampling=RESAMPLING)
+    assert (first.tasks, first.seeds) == (2, 2)

@@ -1,6 +1,7 @@
 """What steps are worth and what was luck, by hand and against games whose values are known."""
 
 import random
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -143,3 +144,17 @@ def test_luck_in_a_game_of_boxes() -> None:
     assert found.start == pytest.approx(0.4, abs=0.03)
     assert found.skill == pytest.approx(0.0, abs=0.04)
     assert found.luck == pytest.approx(0.6, abs=0.04)
+
+
+def test_states_are_paired_within_a_seed_and_a_kind() -> None:
+    def of_kind(given: PathCredit, name: str) -> PathCredit:
+        return replace(given, steps=tuple(replace(step, kind=name) for step in given.steps))
+
+    here = [path("0011 0111"), path("1111 1111", seed=1), of_kind(path("1111 1111"), "mcts")]
+    there = [path("0001 0011", states="redrawn"), path("0011 0011", states="redrawn", seed=1)]
+    there.append(of_kind(path("0000 0000", states="redrawn"), "mcts"))
+    found = credits([*here, *there], resampling=Resampling(200, 0.95, 0))
+    kinds = {each.kind: each.value.mean for each in found if each.measure == "kind state"}
+    assert kinds == {"best_of_m": pytest.approx((0.25 + 0.5) / 2), "mcts": 1.0}
+    right = [(each.kind, each.paths) for each in found if (each.measure, each.states) == ("right", "recorded")]
+    assert right == [("best_of_m", 2), ("mcts", 1)]

@@ -318,3 +318,25 @@ def test_counts_are_the_papers_only_when_all_are() -> None:
     assert {e.direction for e in evidence.counts(Measured(tasks=official))} == {"for"}
     official["alfworld"]["seen"] = 100
     assert [e.direction for e in evidence.counts(Measured(tasks=official))] == ["for", "for", "missing"]
+
+
+def test_a_share_below_the_paper_s_is_excluded_by_its_interval_alone() -> None:
+    parts = [comparison(0.1, 0.2, pair="w2s_dpo sft_strong"), comparison(0.1, 0.2, pair="ceiling sft_strong")]
+    measured = Measured(recovered=[share(Interval(0.1, -0.2, 0.8))], compared=parts)
+    (found, *_) = evidence.recovers("w2s_dpo")(measured)
+    assert found.excluded == 1.0 and "excludes" not in found.text
+
+
+def test_breadths_whose_interval_reaches_the_best_are_not_below_it() -> None:
+    """Whatever the test says: both are asked."""
+    own = grid({3: 0.4, 6: 0.6, 9: 0.4}, p=1e-4)
+    rows = [replace(row, from_best_high=0.01) if row.from_best else row for row in own]
+    (found,) = grid_evidence.rises_then_falls(("scienceworld",))(Measured(grid=rows))
+    assert found.direction == "undecided"
+
+
+def test_of_two_lines_as_long_that_of_the_smaller_beta_is_judged() -> None:
+    rows = grid({3: 0.4, 6: 0.6, 9: 0.4}) + [replace(row, beta=0.5) for row in grid({3: 0.4, 6: 0.5, 9: 0.6})]
+    for order in (rows, rows[::-1]):
+        (found,) = grid_evidence.rises_then_falls(("scienceworld",))(Measured(grid=order))
+        assert found.direction == "for"

@@ -102,8 +102,9 @@ def test_the_list_says_what_the_tree_quality_says(given: ReportInputs, text: str
     assert decided["best"] == {"action": "go to sinkbasin 1", "score": 1.0, "samples": 2}
     assert decided["worst"] == {"action": "go to cabinet 1", "score": 0.0, "samples": 1}
     assert (decided["step"], decided["gap"]) == (4, 1.0)
-    assert strong["trees"][2]["decided"] is None or strong["role"] == "strong"
-    assert (strong["rule"], strong["gap"]) == ("equal texts", 0.0)
+    last = strong["trees"][2]["decided"]
+    assert (last["step"], last["gap"], last["explained"]) == (4, 1.0, 0.5)
+    assert (strong["role"], strong["rule"], strong["gap"]) == ("strong", "equal texts", 0.0)
 
 
 def test_a_recombined_path_is_told_from_one_that_a_sample_took(given: ReportInputs, tmp_path: Path) -> None:

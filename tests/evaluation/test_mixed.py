@@ -78,3 +78,15 @@ def test_tasks_that_do_not_differ_say_little_when_they_are_few() -> None:
     assert few.p_of(0.05) > 0.7
     assert many.p_of(0.05) < 1e-6
     assert many.p_of(0.01) > 0.05
+
+
+def test_there_is_a_degree_of_freedom_at_least():
+    """Two tasks and two seeds with effects of 1.05 each and an interaction of 1."""
+    found = mixed.fit([[3.1, -1.0], [-1.0, -1.1]])
+    assert found is not None and found.error > 0 and found.df == 1.0
+
+
+def test_a_difference_without_any_error_is_certain():
+    for values in ([0.5] * 4, [[0.5] * 3] * 4):
+        found = mixed.fit(values)
+        assert found is not None and found.p_value == 0.0

@@ -103,3 +103,25 @@ def test_explored_tasks_of_other_environments_do_not_count() -> None:
     elsewhere = [replace(each, environment="webshop") for each in explored("weak", "00", "11")]
     found = regime_cells(GroupedEpisodes(played("sft_weak", 9)), elsewhere, resampling=RESAMPLING)
     assert found[3].value is None
+
+
+def test_the_criteria_are_those_that_were_registered() -> None:
+    """Entry 18 of the log."""
+    assert [(each.letter, each.least, each.most) for each in CRITERIA] == [
+        ("a", 0.40, 0.55),
+        ("b", 0.04, 0.12),
+        ("c", 0.05, inf),
+        ("d", 0.10, inf),
+        ("e", 0.12, inf),
+        ("g", 0.05, inf),
+        ("h", 0.03, inf),
+    ]
+
+
+def test_a_task_that_one_of_two_seeds_explored_does_not_count() -> None:
+    weak = explored("weak", "00", "11") + explored("weak", "000", "101", seed=1)
+    strong = explored("strong", "01", "11") + explored("strong", "000", "111", seed=1)
+    episodes = GroupedEpisodes(played("sft_weak", 8) + played("sft_weak", 12, seed=1))
+    found = regime_cells(episodes, [*weak, *strong], resampling=RESAMPLING)
+    (best,) = [each.value for each in found if each.criterion.letter == "d"]
+    assert best is not None and best.mean == pytest.approx(0.5)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from w2sg.contracts.errors import UserError
+from w2sg.evaluation.measures import mixed, statistics
 from w2sg.evaluation.measures.regime_map import Effect, RegimeMap, corrected
 from w2sg.evaluation.measures.regime_played import Cell, Played
 from w2sg.evaluation.measures.statistics import Interval, Resampling
@@ -78,8 +79,9 @@ def test_a_control_stands_for_all_cells_that_are_alike_for_it() -> None:
 
 
 def test_the_dose_with_as_many_updates_is_compared() -> None:
-    """MCTS has 4 and 12 updates: 4 is 4, and 12 is nearer to 16 than to 4 by ratio."""
-    found = RegimeMap(rows(), resampling=RESAMPLING)
+    """MCTS has 4 and 9 updates: 4 is 4, and 9 is nearer to 16 than to 4 by ratio (1.78 and 2.25), not by difference."""
+    own = [replace(row, updates=9) if (row.model, row.passes) == ("mcts", 3) else row for row in rows()]
+    found = RegimeMap(own, resampling=RESAMPLING)
     assert [found.matched(Cell(4, 20, 2), passes, "again") for passes in found.passes] == [1, 4]
     assert found.matched(Cell(4, 20, 2), 1, "expert") is None
 
@@ -191,3 +193,27 @@ def test_a_cell_that_lacks_a_dose_has_no_control_of_as_many_updates() -> None:
 def test_a_cell_without_its_start_is_left_out() -> None:
     some = [row for row in rows() if row.cell != Cell(4, 20, 2) or row.model != "sft_strong"]
     assert RegimeMap(some, resampling=RESAMPLING).left_out == [Cell(4, 20, 2)]
+
+
+def test_the_interval_of_a_slope_is_student_s() -> None:
+    """0.125 under seed 0 and none under seed 1: a mean of 0.0625 with as large an error, one degree of freedom."""
+    some = [replace(row, scores=[1.0, 0, 0, 0]) if (row.seed, row.model) == (1, "mcts") else row for row in rows()]
+    found = RegimeMap(some, resampling=RESAMPLING).slope("", "complement", 3)
+    assert found and found.interval
+    assert found.mean == pytest.approx(0.0625) and found.p_value == pytest.approx(0.5)
+    reach = 12.706205 * 0.0625
+    assert (found.interval.low, found.interval.high) == pytest.approx((0.0625 - reach, 0.0625 + reach))
+
+
+def test_an_effect_has_the_p_value_of_the_stricter_test() -> None:
+    """Three tasks are won under seed 0, none under seed 1: 2 / 2^3 by the sign test, more by the mixed model."""
+    some = [
+        replace(row, scores=[1.0] * 4 if row.seed == 0 else [1.0, 0, 0, 0]) if row.model == "mcts" else row
+        for row in rows()
+    ]
+    cell = Cell(4, 20, 2)
+    places = [((cell, 3), (cell, 0))]
+    found = RegimeMap(some, resampling=RESAMPLING).difference("", places, model="mcts", over="sft_strong")
+    fitted = mixed.fit([[0.0, 0.0]] + [[1.0, 0.0]] * 3)
+    assert fitted and fitted.p_value > 0.25 == statistics.sign_test(3, 0)
+    assert found.p_value == pytest.approx(fitted.p_value)

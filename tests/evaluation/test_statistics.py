@@ -8,7 +8,8 @@ from numpy.typing import ArrayLike
 
 from w2sg.contracts.errors import UserError
 from w2sg.evaluation.measures import mixed, statistics
-from w2sg.evaluation.measures.statistics import Resampling
+from w2sg.evaluation.measures.mixed import MixedModel
+from w2sg.evaluation.measures.statistics import Interval, PairedDifference, Resampling
 
 values = st.lists(st.floats(0, 1), min_size=1, max_size=20)
 
@@ -205,3 +206,38 @@ def test_relative_gain_is_over_the_baseline() -> None:
     found = statistics.ratio(dict.fromkeys(tasks, 0.532), dict.fromkeys(tasks, 0.51), resampling=RATIO)
     assert found.value is not None
     assert found.value.mean == pytest.approx(0.0431, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "mean", "error", "inside"),
+    [
+        (-0.02, 0.02, 0.0, 0.01, True),
+        (-0.5, -0.4, -0.45, 0.01, False),
+        (0.4, 0.5, 0.45, 0.01, False),
+        (-0.02, 0.029, 0.02, 0.01, False),
+        (-0.029, 0.02, -0.02, 0.01, False),
+    ],
+)
+def test_level_needs_both_ends_of_the_interval_and_of_the_mixed_model(low, high, mean, error, inside):
+    """In the last two the interval is within 3 points, and the mixed model reaches 4."""
+    fitted = MixedModel(mean, error, 100.0, 1000)
+    found = PairedDifference(1000, Interval(mean, low, high), 0, 0, 1.0, None, seeds=5, mixed=fitted)
+    assert found.within(0.03, level=0.05) is inside
+
+
+def test_a_seed_without_a_difference_is_not_won():
+    ours, theirs = {"a": [1.0, 0.0, 1.0], "b": [1.0, 1.0, 1.0]}, {"a": [0.0, 0.0, 1.0], "b": [1.0, 1.0, 1.0]}
+    found = statistics.paired_difference(ours, theirs, resampling=Resampling(200, 0.95, 0))
+    assert (found.seeds, found.seeds_won) == (3, 1)
+
+
+def test_mcnemar_wants_0_and_1_of_both():
+    how = Resampling(200, 0.95, 0)
+    assert statistics.paired_difference({"a": 1.0, "b": 0.0}, {"a": 0.5, "b": 0.0}, resampling=how).test == "sign"
+
+
+def test_seeds_that_cancel_are_a_tie():
+    """0.1 + 0.2 - 0.3 is not 0 in floating point."""
+    how = Resampling(200, 0.95, 0)
+    found = statistics.paired_difference({"a": [0.1, 0.2, 0.0]}, {"a": [0.0, 0.0, 0.3]}, resampling=how)
+    assert (found.wins, found.losses) == (0, 0)

@@ -157,3 +157,12 @@ def test_every_claim_can_be_supported_and_not_supported_by_its_comparisons() -> 
 def test_the_papers_39_percent_is_table_3s() -> None:
     assert paper.recovered(paper.TABLE3_BETA[0.1], environment="scienceworld") == pytest.approx(0.394, abs=5e-4)
     assert paper.recovered(paper.TABLE1["w2s_mcts"]["scienceworld"], environment="scienceworld") > 1
+
+
+def test_what_is_refuted_is_not_called_excluded() -> None:
+    """Rule 2 comes before rule 4."""
+    assert both(evidence("against", "undecided", excluded=0.001))[0] == "not supported"
+
+
+def test_one_gain_that_is_excluded_is_enough_where_another_is_missing() -> None:
+    assert both(evidence("undecided", "missing", excluded=0.001))[0] == "excluded at the paper's size"

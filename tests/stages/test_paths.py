@@ -13,7 +13,10 @@ from w2sg.contracts.trajectories import read_trajectories, write_trajectories
 from w2sg.environments.certification import act_out
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
+from w2sg.stages import paths as stage
 from w2sg.trees.tree import load
+
+from .conftest import RUN
 
 
 @pytest.fixture(scope="module")
@@ -135,3 +138,37 @@ def test_all_wins_are_imitated(built, tmp_path, minimum):
     with contextlib.chdir(project.path):
         found = DemonstrationPath.read(layout.paths("alfworld", 0, "student"))
     assert [(path.task_id, path.source_sample) for path in found] == [(each.task_id, each.sample) for each in won]
+
+
+def test_a_replay_that_scores_otherwise_certifies_nothing(built, tmp_path, monkeypatch):
+    """Though all its observations are the recorded ones."""
+    project = built.copy(tmp_path)
+    monkeypatch.chdir(project.path)
+    monkeypatch.setattr(stage, "act_out", lambda *_, **__: (0.123, True))
+    stage.main(params.load(), environment="alfworld", seed=0, method="best_of_m")
+    found = DemonstrationPath.read(layout.paths("alfworld", 0, "best_of_m"))
+    assert found and not any(path.certified for path in found)
+
+
+def test_of_equal_samples_the_weak_model_s_is_taken_and_of_the_strong_one_s_only_m(built, tmp_path, monkeypatch):
+    """The strong model has the weak one's samples in other words, and one more that is better than any: too late."""
+    project = built.copy(tmp_path)
+    entry = {"init": "base_strong", "data": "both", "expert_share": 0.0, "mcts": None, "imitate": None}
+    project.edit(imitation={"student": entry, "own": entry | {"data": "strong"}}, mcts={"minimum_score": 0.0})
+    monkeypatch.chdir(project.path)
+    trees, strong = load(layout.trees("alfworld", 0)), []
+    for tree in trees.values():
+        for each in tree.trajectories:
+            steps = tuple(replace(step, response=f"{step.response} strong") for step in each.steps)
+            strong.append(replace(each, policy="sft_strong", steps=steps))
+        last = replace(tree.trajectories[0].steps[-1], score=1.0)
+        strong.append(replace(strong[-1], sample=len(tree.trajectories), steps=(last,)))
+    write_trajectories(layout.explore("alfworld", 0, "strong"), strong)
+    for method in ("student", "own"):
+        assert project.run("paths", *RUN, "--method", method) == (0, [])
+    both, own = (DemonstrationPath.read(layout.paths("alfworld", 0, method)) for method in ("student", "own"))
+    assert both and own
+    assert not any(
+        "strong" in turn["content"] for path in both for turn in path.messages if turn["role"] == "assistant"
+    )
+    assert all(path.source_sample < len(trees[path.task_id].trajectories) for path in own)

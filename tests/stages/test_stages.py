@@ -105,7 +105,7 @@ def test_tables_hold_what_the_parameters_ask_for(built):
         paths = DemonstrationPath.read(at(layout.paths("alfworld", 0, method)))
         assert paths
         assert all(path.tree_value >= 0.5 for path in paths)
-    assert all(path.certified for path in paths), "a sample replays as it was played"
+        assert all(path.certified for path in paths), "a sample replays as it was played"
 
 
 def test_changed_parameters_change_the_outputs(project):

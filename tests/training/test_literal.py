@@ -1,5 +1,6 @@
 """The KL term of eq. 6 as it is written: its value, its gradient, and what it does to training."""
 
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -144,4 +145,22 @@ def test_vocabularies_of_one_size_are_told_apart(model, tokenizer, pairs) -> Non
     encoded = encode_pairs(tokenizer, pairs)
     check_one_vocabulary(encoded, pairs, policy=(model, tokenizer), reference=(model, tokenizer))
     with pytest.raises(UserError, match="cut otherwise"):
+        check_one_vocabulary(encoded, pairs, policy=(model, tokenizer), reference=(model, other))
+
+
+def test_templates_are_told_apart(model, tokenizer, pairs):
+    other = copy.deepcopy(tokenizer)
+    other.chat_template = "mug" + tokenizer.chat_template
+    with pytest.raises(UserError, match="one vocabulary and chat template"):
+        check_one_vocabulary(encode_pairs(tokenizer, pairs), pairs, policy=(model, tokenizer), reference=(model, other))
+
+
+def test_tokens_that_the_pairs_do_not_have_count_too(model, tokenizer, pairs, monkeypatch):
+    encoded = encode_pairs(tokenizer, pairs)
+    used = {token for pair in encoded for _, side, _ in pair.sides() for token in side.input_ids}
+    one, two = tokenizer.convert_ids_to_tokens([n for n in range(len(tokenizer)) if n not in used][:2])
+    other, vocabulary = copy.deepcopy(tokenizer), tokenizer.get_vocab()
+    swapped = vocabulary | {one: vocabulary[two], two: vocabulary[one]}
+    monkeypatch.setattr(type(other), "get_vocab", lambda self: swapped if self is other else vocabulary)
+    with pytest.raises(UserError, match="one vocabulary"):
         check_one_vocabulary(encoded, pairs, policy=(model, tokenizer), reference=(model, other))

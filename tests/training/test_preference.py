@@ -13,9 +13,10 @@ from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair
 from w2sg.training import preference as stage
 from w2sg.training import trainer_setup
+from w2sg.training.encoding import Encoded
 from w2sg.training.preference import train_dpo
 from w2sg.training.preference_card import card
-from w2sg.training.reference import side_logprobs, turn_logprobs
+from w2sg.training.reference import EncodedPair, side_logprobs, turn_logprobs
 from w2sg.training.trainer_log import TrainingLog
 
 from .conftest import same, weights
@@ -276,3 +277,22 @@ def test_the_card_says_what_was_done(pairs, dpo, lora) -> None:
     ):
         assert part in text
     assert ("| LoRA r=4, alpha=8 |" if lora else "all weights") in text
+
+
+def before(*margins: float) -> dict[str, float]:
+    """What is logged before the first update, of pairs with these margins."""
+    nothing = Encoded([], [])
+    encoded = [EncodedPair(number, nothing, nothing, 1, 1) for number in range(len(margins))]
+    policy = {
+        (n, side): own if side == "chosen" else 0.0 for n, own in enumerate(margins) for side in ("chosen", "rejected")
+    }
+    return stage._state_before(encoded, policy, dict.fromkeys(policy, 0.0), beta=1.0)
+
+
+def test_margins_that_cancel_are_extreme_all_the_same(capsys):
+    assert before(50.0, -50.0)["margin"] == 0.0
+    assert "the mean absolute margin is 50.0" in capsys.readouterr().err
+
+
+def test_a_margin_of_0_is_no_hit():
+    assert before(0.0, 1.0, -1.0, 2.0)["accuracy"] == 0.5

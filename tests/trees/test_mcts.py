@@ -321,3 +321,22 @@ def test_the_order_of_the_samples_changes_no_solved_search(random: Any, drawn: l
     assert {actions(path) for path in paths} == {best}
     assert {path.value for path in paths} == {1.0}
     assert mcts.max_backup(trees[0])[ROOT] == mcts.max_backup(trees[1])[ROOT]
+
+
+def test_values_a_thousandth_apart_are_not_equal():
+    tree = exact_tree(samples(("a", 0.5), ("b", 0.5)))
+    found = mcts.Statistics(reward=[0.0, 1.002, 1.002, 2.0, 2.0], visits=[6, 2, 2, 4, 4])
+    assert mcts.extract(tree, statistics=found, ties="visits").nodes[0] == 1
+
+
+def test_of_samples_that_are_alike_the_first_is_the_source():
+    tree = exact_tree(samples(("ab", 1.0), ("ab", 1.0)))
+    assert mcts.extract(tree, statistics=searched(tree, iterations=5), ties="visits").source_sample == 0
+
+
+def test_the_trees_of_a_run_draw_from_one_generator():
+    tree = exact_tree(samples(*((word, 0.5) for word in "abcdefgh")))
+    found = dict(mcts.searches({"one": tree, "two": tree}, gamma=1.0, iterations=3, seed=0))
+    rng = np.random.default_rng(0)
+    assert found["one"] == mcts.search(tree, gamma=1.0, iterations=3, rng=rng)
+    assert found["two"] == mcts.search(tree, gamma=1.0, iterations=3, rng=rng) != found["one"]

@@ -318,3 +318,32 @@ def test_aggregated_scores_lie_within_the_scores_below(drawn: list[Trajectory]) 
             for child, score in ((found.best, found.best_score), (found.worst, found.worst_score)):
                 assert min(tree.scores(child)) - 1e-9 <= score <= max(tree.scores(child)) + 1e-9
             assert found.gap >= 0
+
+
+@pytest.mark.parametrize("make", [ceiling_pairs, expert_pairs])
+def test_the_first_expert_of_a_task_counts_and_the_prompt_opens(make: Callable[..., list[Pair]]) -> None:
+    experts = [replace(trajectory(word, score=1.0), policy="expert") for word in ("zz", "yy")]
+    (pair,) = make(samples(("ab", 0.0)), experts=experts, minimum_gap=0.1, prompt="Rules.")
+    assert told(pair) == ("", "zz", "ab", 1.0, 0.0)
+    assert pair.history[0]["content"] == "Rules.\nsaw ''"
+
+
+def test_the_prompt_opens_random_pairs_and_whole_paths() -> None:
+    drawn = samples(("ab", 1.0), ("c", 0.0))
+    (one,) = random_pairs(drawn, rng=np.random.default_rng(0), count=1, minimum_gap=0.0, prompt="Rules.")
+    (two,) = tree_pairs([exact_tree(drawn)], minimum_gap=0.0, aggregate="mean", whole_path=True, prompt="Rules.")
+    assert one.history == two.history == [{"role": "user", "content": "Rules.\nsaw ''"}]
+
+
+def test_one_task_number_in_two_environments_is_two_tasks() -> None:
+    drawn = samples(("a", 1.0), ("b", 0.0))
+    other = [replace(each, environment="numbers") for each in drawn]
+    assert len(eto_pairs([*drawn, *other], minimum_gap=0.0)) == 2
+
+
+def test_ways_part_where_what_was_seen_differs() -> None:
+    """The same first action, and another observation after it: the rejected side never followed that history."""
+    expert = replace(trajectory("abc", score=1.0), policy="expert")
+    (own,) = samples(("abd", 0.0))
+    own = replace(own, steps=(own.steps[0], replace(own.steps[1], observation="elsewhere"), *own.steps[2:]))
+    assert expert_pairs([own], experts=[expert], minimum_gap=0.5) == []

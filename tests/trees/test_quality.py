@@ -93,3 +93,17 @@ def test_policies_are_compared_on_as_many_samples() -> None:
     }
     assert by_policy(drawn[:3]) == {}
     assert by_policy(drawn[:4]) == {}, "one sample does not make a tree to compare"
+
+
+def test_depth_is_that_of_the_leaves():
+    """Two samples end in one leaf of depth 1, one in a leaf of depth 3."""
+    quality = measured(samples(("a", 1.0), ("a", 0.0), ("bcd", 0.5)))
+    assert (quality.depth_mean, quality.depth_max) == (2.0, 3)
+
+
+def test_a_summary_of_tasks_with_both_outcomes_by_hand():
+    two = measured(samples(("aab", 1.0), ("aac", 0.0), ("b", 0.5), ("ac", 0.25)))
+    one, none = measured(samples(("a", 1.0), ("b", 0.0))), measured(samples(("a", 0.75), ("b", 0.0)))
+    assert (two.informative, one.informative) == (3, 1)
+    expected = {"tasks": 2, "informative_mean": 2.0, "informative_max": 3, "informative_share": 1.0}
+    assert summarize([two, one, none])["mixed"] == expected
