@@ -48,6 +48,7 @@ def test_options_match(bought: list[str], wanted: Any, matches: int) -> None:
         ("machine washables only", "machine wash", False),
         ("caf\xe9", "caf", True),
         ("a，b", "a b", True),
+        ("abcdefghijk", "abcdefghijkzzzz", False),  # 84.6, which thefuzz rounds to 85
         ("", "", False),
         ("!!", "!!", False),
     ],

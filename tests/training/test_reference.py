@@ -7,6 +7,7 @@ from transformers import LlamaForCausalLM, PreTrainedTokenizerFast
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.contracts.pairs import Pair, ReferenceTurn
+from w2sg.training import reference
 from w2sg.training.encoding import encode, turn_spans
 from w2sg.training.reference import check_reference, encode_pairs, side_logprobs, turn_logprobs
 
@@ -106,3 +107,24 @@ def test_a_reference_of_other_pairs_is_refused(model, tokenizer, pairs: list[Pai
         check_reference(encoded, rows[1:])
     with pytest.raises(UserError, match="reference: pair 15 is not among the pairs"):
         check_reference(encoded[:-1], rows)
+
+
+def test_padded_scoring_keeps_to_the_bound_of_tokens(model, tokenizer, pairs: list[Pair], monkeypatch) -> None:
+    """Rows of like length go together, padding counted, and one that is longer alone."""
+    monkeypatch.setattr(reference, "windows_of", lambda model: None)
+    read, sizes = reference._token_logprobs, []
+
+    def reading(head, rows, **options):
+        sizes.append((len(rows), len(rows) * max(len(tokens) for tokens, _ in rows)))
+        return read(head, rows, **options)
+
+    monkeypatch.setattr(reference, "_token_logprobs", reading)
+    sides = [side.input_ids for pair in encode_pairs(tokenizer, pairs) for _, side, _ in pair.sides()]
+    rows = [(tokens, [(1, len(tokens))]) for tokens in sides]
+    whole = reference._span_logprobs(model, rows, batch=len(rows))
+    assert len(sizes) == 1
+    bound = 3 * max(map(len, sides)) - 1
+    found = reference._span_logprobs(model, rows, batch=len(rows), tokens=bound)
+    assert len(sizes) > 2 and all(count == 1 or size <= bound for count, size in sizes[1:])
+    assert max(count for count, _ in sizes[1:]) > 1
+    assert [value for (value,) in found] == pytest.approx([value for (value,) in whole], abs=1e-4)

@@ -111,3 +111,5 @@ def test_examples_that_begin_alike_share_a_part() -> None:
     sequences = [[*one, 5], [*other, 5], [*one, 6], [*other, 6]]
     assert packed_parts(sequences, tokens=35) == [[[0, 2], [1, 3]]]
     assert packed_parts(sequences, most=3) == [[[0, 2, 1], [3]]]
+    assert packed_parts([[1, 2, 3], [4, 5, 6]], tokens=6) == [[[0, 1]]], "as many as the bound are allowed"
+    assert packed_parts([[1, 2, 3], [4, 5, 6]], tokens=5) == [[[0], [1]]]
