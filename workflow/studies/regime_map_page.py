@@ -162,7 +162,7 @@ def _squares(found: RegimeMap, places: int, passes: int, axis: "Axes") -> None:
             colour, depth = ("#0072b2" if strength > 0 else "#d55e00"), 0.08 + 0.72 * abs(strength)
             axis.add_patch(Rectangle(corner, 0.92, 0.92, facecolor=colour, alpha=depth, linewidth=0))
             axis.text(
-                x, y, f"{100 * gain.mean:+.0f}".replace("-", MINUS), ha="center", va="center",
+                x, y, f"{100 * gain.mean:+z.0f}".replace("-", MINUS), ha="center", va="center",
                 fontweight="bold" if decided else "normal",
             )  # fmt: skip
             if decided:
@@ -214,5 +214,5 @@ def _updates(found: RegimeMap, cell: Cell, model: str, passes: int | None) -> st
 
 def _effect(each: Effect) -> list[str]:
     if each.interval is None or each.adjusted is None:
-        return [each.name, f"{100 * each.mean:+.1f}".replace("-", MINUS), NO]
+        return [each.name, f"{100 * each.mean:+z.1f}".replace("-", MINUS), NO]
     return [each.name, points(each.interval), p_value(each.adjusted)]
