@@ -28,10 +28,3 @@ def test_an_interval_has_three_columns_with_or_without_numbers() -> None:
 @pytest.mark.parametrize(("value", "text"), [(1.0, "1.000"), (0.0005, "0.001"), (0.0004, "< 0.001"), (0.0, "< 0.001")])
 def test_p_values_for_people(value: float, text: str) -> None:
     assert wording.p_value(value) == text
-
-
-def test_what_rounds_to_0_has_no_sign_of_its_own() -> None:
-    """Which side of 0 it lies on is the last bit of a sum, another one on another processor."""
-    for tiny in (0.0004, -0.0004):
-        assert wording.points(Interval(tiny, -tiny, tiny)) == "+0.0 [+0.0, +0.0]"
-        assert wording.share(Interval(tiny, -tiny, -0.5)) == "0 % [0, \N{MINUS SIGN}50]"

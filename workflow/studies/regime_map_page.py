@@ -214,5 +214,5 @@ def _updates(found: RegimeMap, cell: Cell, model: str, passes: int | None) -> st
 
 def _effect(each: Effect) -> list[str]:
     if each.interval is None or each.adjusted is None:
-        return [each.name, f"{100 * each.mean:+z.1f}".replace("-", MINUS), NO]
+        return [each.name, f"{100 * each.mean:+.1f}".replace("-", MINUS), NO]
     return [each.name, points(each.interval), p_value(each.adjusted)]

@@ -7,7 +7,7 @@ MINUS = "\N{MINUS SIGN}"
 
 def points(value: Interval) -> str:
     """A difference in points of task score with its interval."""
-    return f"{100 * value.mean:+z.1f} [{100 * value.low:+z.1f}, {100 * value.high:+z.1f}]".replace("-", MINUS)
+    return f"{100 * value.mean:+.1f} [{100 * value.low:+.1f}, {100 * value.high:+.1f}]".replace("-", MINUS)
 
 
 def score(value: Interval) -> str:
@@ -17,7 +17,7 @@ def score(value: Interval) -> str:
 
 def share(value: Interval) -> str:
     """A share in per cent with its interval."""
-    return f"{100 * value.mean:z.0f} % [{100 * value.low:z.0f}, {100 * value.high:z.0f}]".replace("-", MINUS)
+    return f"{100 * value.mean:.0f} % [{100 * value.low:.0f}, {100 * value.high:.0f}]".replace("-", MINUS)
 
 
 def p_value(value: float) -> str:

@@ -57,7 +57,7 @@ def _contrast(measured: Measured, environment: str, model: str, baseline: str, *
     if gain is not None and gain > 0 and found.result.difference.high < gain:
         excluded = found.result.p_of(gain)
         if excluded <= found.level:
-            text += f"; excludes the paper's {100 * gain:+z.1f}"
+            text += f"; excludes the paper's {100 * gain:+.1f}"
     follows = Evidence(text, speaks, _p_value(found), "", excluded)
     for name, other, words in _starts(measured, found) if speaks == "for" else []:
         if passed := _passed_by(other, words, measured=measured, found=found):
@@ -72,11 +72,11 @@ def _described(found: Comparison) -> str:
     text = f"{names} {points(result.difference)} on {result.tasks} {found.split} tasks"
     if result.seeds > 1 and result.mixed:
         low, high = result.mixed.bounds(1 - found.level)
-        text += f", mixed model [{100 * low:+z.1f}, {100 * high:+z.1f}]".replace("-", MINUS)
+        text += f", mixed model [{100 * low:+.1f}, {100 * high:+.1f}]".replace("-", MINUS)
     text += f", {replace(found, adjusted=None).wording}"  # the sentence has a correction of its own
     relative = found.relative.value if found.relative else None
     if relative:
-        text += f" ({100 * relative.mean:+z.1f} % of {label(found.baseline)})".replace("-", MINUS)
+        text += f" ({100 * relative.mean:+.1f} % of {label(found.baseline)})".replace("-", MINUS)
     return text
 
 
@@ -109,7 +109,7 @@ def _passed_by(other: str, words: str, *, measured: Measured, found: Comparison)
         return ""
     difference = by.result.difference
     amount = difference.mean if by is untouched else -difference.mean
-    shown = f"{100 * amount:+z.1f}".replace("-", MINUS)
+    shown = f"{100 * amount:+.1f}".replace("-", MINUS)
     return f"; {label(other)}, {words.format(shown)}, and it is not shown to be above that"
 
 

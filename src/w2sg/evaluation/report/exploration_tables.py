@@ -137,5 +137,5 @@ def _relation(each: Relation) -> str:
     if each.rho is None:
         return f"not related: {each.reason}"
     several = "s" if each.environments != 1 else ""
-    rho = f"{each.rho:+z.2f}".replace("-", MINUS)
+    rho = f"{each.rho:+.2f}".replace("-", MINUS)
     return f"ρ = {rho} over {each.points} points in {each.environments} environment{several}"

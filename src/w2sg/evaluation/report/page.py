@@ -89,7 +89,7 @@ def _templates() -> jinja2.Template:
     environment = markup.templates(TEMPLATES)
     environment.filters |= {
         "points": lambda value: f"{100 * value:.1f}",
-        "signed": lambda value: f"{100 * value:+z.1f}".replace("-", MINUS),
+        "signed": lambda value: f"{100 * value:+.1f}".replace("-", MINUS),
         "label": label,
         "place": environment_label,
         "named": markup.named,
