@@ -14,47 +14,13 @@ from typing import Any
 import pytest
 import yaml
 
-from w2sg.commands import __main__ as cli
 from w2sg.commands.run import lock_file, schedule, stage_table
 from w2sg.config.overlays import merged
 from w2sg.contracts.errors import UserError
 
+from .conftest import Run, dvc
+
 ROOT = Path(__file__).parents[2]
-
-TABLE = """\
-stages:
-  code:
-    cmd: mkdir -p data && cat source > data/code.txt
-    deps: [source]
-    outs: [data/code.txt]
-    meta: {first: true}
-  draw:
-    matrix: {name: "${names}", seed: "${seeds}"}
-    cmd: >-
-      mkdir -p data/draws && echo ${item.name} ${item.seed} > data/draws/${item.name}-${item.seed}.txt
-      && grep ^width params.yaml >> data/draws/${item.name}-${item.seed}.txt && echo draw >> runs.log
-    deps: [data/code.txt]
-    params: [width]
-    outs: ["data/draws/${item.name}-${item.seed}.txt"]
-    meta: {threads: 2}
-  sum:
-    cmd: mkdir -p results/all && cat data/draws/*.txt > results/all/sum.txt && echo sum >> runs.log
-    deps: [data/draws]
-    outs: [results/all]
-    metrics: [results/metrics.json]
-"""
-
-
-@pytest.fixture
-def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A small project."""
-    table = TABLE.replace("&& echo sum", "&& echo '{}' > results/metrics.json && echo sum")
-    (tmp_path / "dvc.yaml").write_text(table)
-    (tmp_path / "params.yaml").write_text("names: {a: 1, b: 2}\nseeds: [0, 7]\nwidth: 3\nother: 1\n")
-    (tmp_path / "source").write_text("x\n")
-    (tmp_path / ".dvcignore").write_text("# Not these.\n__pycache__\n/logs\n")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -62,9 +28,6 @@ def wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
-
-
-Run = Callable[..., str]
 
 
 @pytest.mark.parametrize("out", ["/tmp/out", "../out", "data/../../out", ".", "", "a\\0b", " "])
@@ -89,33 +52,12 @@ def test_wrong_parameters_are_told_before_anything_runs(work: Path, run: Run) ->
     assert not (work / "data").exists()
 
 
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Run:
-    """`w2sg run` in this process; what it and its stages said on both streams."""
-
-    def call(*options: str, status: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["w2sg", "run", *options])
-        capfd.readouterr()
-        assert cli.main() == status
-        said = capfd.readouterr()
-        return said.out + said.err
-
-    return call
-
-
 def ran(work: Path) -> list[str]:
     """The stages that have run since the last look."""
     log = work / "runs.log"
     names = log.read_text().split() if log.exists() else []
     log.unlink(missing_ok=True)
     return names
-
-
-def dvc(*command: str) -> str:
-    environment = os.environ | {"DVC_SITE_CACHE_DIR": str(Path(".site").absolute())}
-    done = subprocess.run(["dvc", *command], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def test_what_is_stale_runs(work: Path, run: Run) -> None:
@@ -241,27 +183,6 @@ def test_what_is_wrong_is_said_in_one_line(work: Path, run: Run, file: str, old:
     assert said.startswith(f"w2sg run: {line}") and said.count("\n") == 1
 
 
-@pytest.mark.parametrize(
-    ("content", "said"),
-    [
-        (b"", "empty"),
-        (b"schema: '2.0'\nstages:\n  sum:\n    cmd: py", "cut off in its last line"),
-        (b"schema: [\n", "while parsing"),
-        (b"\xff\n", "'utf-8' codec"),
-        (b"- a\n", "list indices"),
-        (b"schema: '2.0'\nstages:\n", "'NoneType'"),
-        (b"schema: '2.0'\nstages:\n  sum: 3\n", "'int'"),
-        (b"schema: '2.0'\nstages:\n  sum:\n    outs:\n    - path: 3\n", "stages.sum is no entry"),
-    ],
-)
-def test_a_damaged_lock_file(work: Path, run: Run, content: bytes, said: str) -> None:
-    (work / "dvc.lock").write_bytes(content)
-    (line,) = run(status=2).splitlines()
-    assert line.startswith(f"w2sg run: dvc.lock: not a lock file of DVC's ({said}")
-    assert line.endswith("; `git checkout dvc.lock`, or remove it, and every stage runs")
-    assert (work / "dvc.lock").read_bytes() == content
-
-
 def resolved_by_dvc(folder: Path) -> dict[str, dict[str, Any]]:
     """The stages as DVC reads them."""
     from dvc.repo import Repo
@@ -301,43 +222,6 @@ def test_the_stages_of_the_project_are_those_that_dvc_sees(
     stage_table.before(stage_table.read())
 
 
-def test_hashes_are_those_of_dvc(work: Path) -> None:
-    for name in ("b/z", "b/a/c", "b.txt", "a é", "__pycache__/d"):
-        (work / "folder" / name).parent.mkdir(parents=True, exist_ok=True)
-        (work / "folder" / name).write_text(name)
-    dvc("init", "--no-scm", "--quiet")
-    dvc("add", "folder", "--quiet")
-    (expected,) = yaml.safe_load((work / "folder.dvc").read_text())["outs"]
-    assert lock_file.Contents().of("folder") == expected
-
-
-def test_what_dvc_is_to_ignore_must_be_a_text(work: Path) -> None:
-    (work / ".dvcignore").write_bytes(b"\xff")
-    with pytest.raises(UserError, match=r"^\.dvcignore: not a text \(.*\); restore it from git$"):
-        lock_file.Contents()
-
-
-def test_a_hash_of_digits_and_an_e_stays_a_text(work: Path) -> None:
-    md5 = "1" * 15 + "e" + "1" * 16
-    lock_file.write({"a": {"cmd": "x", "outs": [{"path": "y", "md5": md5}]}})
-    for _ in range(2):
-        assert f"md5: '{md5}'" in Path("dvc.lock").read_text()
-        entries = lock_file.read()
-        assert entries["a"]["outs"][0]["md5"] == md5
-        lock_file.write(entries)
-
-
-def test_parameters_are_those_that_dvc_has_written(work: Path, run: Run) -> None:
-    """DVC reads and writes YAML 1.2, in which 2e-05 is a number and `on` a text."""
-    values = "{a: 2e-05, b: 2.0e-5, c: '2e-05', d: on, e: 12:30:00, f: 0o17, g: ~, h: 1_0}"
-    (work / "params.yaml").write_text(f"names: {{a: 1}}\nseeds: [0]\nwidth: {values}\n")
-    run()
-    dvc("init", "--no-scm", "--quiet")
-    dvc("commit", "--force", "--quiet")  # it writes dvc.lock anew
-    assert "2e-05" in Path("dvc.lock").read_text()
-    assert "up to date" in dvc("status") and run() == "all stages are up to date\n"
-
-
 def test_what_runs_beside_a_mistake_is_recorded(work: Path, run: Run) -> None:
     """What a stage should have made and has not, and an output that cannot be removed."""
     table = """\
@@ -354,7 +238,7 @@ stages:
     (work / "u").touch()
     (work / "slow").unlink()
     said = run("--cores", "2", status=1)
-    assert "w2sg run: user: u: not a directory" in said or "w2sg run: user: u/v: not a directory" in said, said
+    assert "w2sg run: user: u/v: not a directory" in said
     assert {*lock_file.read()} == {"first", "slow"} and (work / "slow").exists()
 
 
