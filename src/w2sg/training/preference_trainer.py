@@ -1,7 +1,6 @@
 """TRL's DPOTrainer on rows that have their reference already, each batch packed as a trie where the model reads one."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any, TypeAlias
 
 import torch
@@ -40,6 +39,11 @@ class PreferenceTrainer(OwnBatches, DPOTrainer):
     plain: PreTrainedModel
     sides = 2
     _sums: dict[str, torch.Tensor]
+
+    def create_accelerator_and_postprocess(self) -> None:
+        """As ever, but TRL is not to see that weights will be split: it would load a reference from the policy's files."""
+        super().create_accelerator_and_postprocess()
+        self.is_fsdp_enabled = False
 
     def _prepare_dataset(self, dataset: Dataset, *_: Any) -> Dataset:
         return dataset
@@ -80,8 +84,7 @@ class PreferenceTrainer(OwnBatches, DPOTrainer):
             )
             chosen, rejected = (each[pairs] for each in references)
             part = {"packed": packed, "ref_chosen_logps": chosen, "ref_rejected_logps": rejected}
-            # Gradients travel between processes once, with the last part.
-            with nullcontext() if number == len(dealt) else self.accelerator.no_sync(model):
+            with self.local(model, last=number == len(dealt)):
                 losses.append(Trainer.training_step(self, model, part, self.items(inputs)))
         self.idle = False
         return torch.stack(losses).sum()

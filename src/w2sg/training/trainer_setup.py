@@ -3,7 +3,7 @@
 import dataclasses
 import math
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -15,6 +15,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 
 from w2sg.config.training import Optimization
 from w2sg.contracts.errors import UserError
+from w2sg.training import sharding
 from w2sg.training.adapters import merge
 from w2sg.training.batches import GroupedSampler
 from w2sg.training.head import IGNORED, labelled
@@ -103,12 +104,18 @@ class OwnBatches(Trainer):
         losses = []
         for number, examples in enumerate(dealt, start=1):
             self.idle = not examples
-            # Gradients travel between processes once, with the last part.
-            with nullcontext() if number == len(dealt) else self.accelerator.no_sync(model):
+            with self.local(model, last=number == len(dealt)):
                 part = pick(inputs, examples or [0], sides=self.sides)
                 losses.append(super().training_step(model, part, items))
         self.idle = False
         return torch.stack(losses).sum()
+
+    def local(self, model: torch.nn.Module, *, last: bool) -> AbstractContextManager[None]:
+        """Within it gradients stay with the process: they travel once, with the last part of a batch.
+
+        Where weights are split they travel with each part, since a process has no room for all of them.
+        """
+        return nullcontext() if last or self.is_fsdp_enabled else self.accelerator.no_sync(model)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Whole batches for every process."""
@@ -138,30 +145,44 @@ class OwnBatches(Trainer):
 def run(trainer: Trainer) -> PreTrainedModel | PeftModel:
     """Train, merge the adapters if there are any (they stay in sight), and give back the model in evaluation mode.
 
+    Where weights were split over processes, the first one has the whole model, on the processor, and the others none.
+
     Raises:
-        UserError: accelerate is configured to split weights over processes.
+        UserError: DeepSpeed is asked for.
     """
-    if trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled:
-        raise UserError("accelerate.yaml: FSDP and DeepSpeed are not supported; choose MULTI_GPU, or remove the file")
+    if trainer.is_deepspeed_enabled:
+        raise UserError("accelerate.yaml: DeepSpeed is not supported; choose FSDP or MULTI_GPU, or remove the file")
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    plain = trainer.model.get_base_model() if isinstance(trainer.model, PeftModel) else trainer.model
-    with labelled(plain):
+    model = trainer.model
+    trainer.is_fsdp_enabled = getattr(trainer.accelerator.state, "fsdp_plugin", None) is not None
+    if trainer.is_fsdp_enabled:
+        trainer.accelerator.state.fsdp_plugin.mixed_precision_policy = sharding.policy(half=trainer.args.bf16)
+        model = sharding.skeleton(model)
+    with labelled(_plain(trainer.model)):
         trainer.train()
+    if trainer.is_fsdp_enabled:
+        sharding.gather(trainer.model, model)
+    plain = _plain(model)
     if getattr(trainer.args, RECOMPUTE):
         getattr(plain, f"{RECOMPUTE}_disable")()
         # For adapters, TRL and transformers each let the embeddings' output require a gradient.
         hooks = plain.get_input_embeddings()._forward_hooks
         for number in [number for number, hook in hooks.items() if "make_inputs_require_grads" in hook.__qualname__]:
             del hooks[number]
-    if isinstance(trainer.model, PeftModel):
-        merge(trainer.model)
     # TRL and accelerate leave their own forward on the instance, and the checkpoint would say that it has no cache.
-    for each in (plain, trainer.model):
+    for each in (plain, model):
         for name in ("forward", "_original_forward", "_require_grads_hook", "_require_grads_hooks"):
             each.__dict__.pop(name, None)
     plain.config.use_cache = True
-    return trainer.model.eval()
+    if isinstance(model, PeftModel) and model.device.type != "meta":
+        merge(model)
+    return model.eval()
+
+
+def _plain(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
+    """Without adapters."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 @contextmanager
