@@ -181,6 +181,7 @@ def test_wrong_parameters_are_one_line(refused: Callable[..., None]) -> None:
 def test_a_damaged_table_is_told_before_anything_runs(refused: Callable[..., None]) -> None:
     right = TABLE.read_text()
     first, second, *_ = right.splitlines()
+    cells = dict(zip(first.split(","), second.split(","), strict=True))
     remedy = "restore it from git, or delete it to measure again"
     for text, reason in (
         ("", ": other columns than a table of readings has"),
@@ -188,8 +189,8 @@ def test_a_damaged_table_is_told_before_anything_runs(refused: Callable[..., Non
         (right[: len(first) + 30], ": ends within a line"),
         (f"{first}\n{second},more\n", ": line 2: 14 cells, and a table of readings has 13 columns"),
         (f"{first}\n{second.rpartition(',')[0]}\n", ": line 2: 12 cells, and a table of readings has 13 columns"),
-        (f"{first}\n{second.replace('120', 'many')}\n", ": line 2: tasks: 'many' is no number"),
-        (f"{first}\n{second.replace('0.75', 'nan')}\n", ": line 2: reward: 'nan' is no number"),
+        (f"{first}\n{second.replace(cells['tasks'], 'many', 1)}\n", ": line 2: tasks: 'many' is no number"),
+        (f"{first}\n{second.replace(cells['reward'], 'nan', 1)}\n", ": line 2: reward: 'nan' is no number"),
     ):
         TABLE.write_text(text)
         for table in (True, False):
