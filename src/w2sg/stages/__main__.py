@@ -46,6 +46,8 @@ def main() -> int:
         _check(settings, stage=stage, options=options, wanted=list(inspect.signature(run).parameters)[1:])
         if gpus > 1 and processes.count() == 1:
             return launch.side_by_side(sys.argv[1:], count=gpus)
+        if gpus > 1:
+            launch.take_device()
         run(settings, **options)
     except (UserError, OSError) as error:
         if processes.first():

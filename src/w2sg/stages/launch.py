@@ -5,15 +5,25 @@ Where there is no GPU, the processes share the processor.
 """
 
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 
 TRAINING = ("pretrain", "sft", "diversify", "preference", "imitation")
 CONFIGURATION = Path("accelerate.yaml")
+
+
+def take_device() -> None:
+    """Let one process of several work on its own GPU before anything is asked of any."""
+    import torch
+
+    if processes.count() > 1 and torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 
 def side_by_side(words: Sequence[str], *, count: int) -> int:
@@ -27,7 +37,9 @@ def side_by_side(words: Sequence[str], *, count: int) -> int:
     if torch.cuda.is_available() and torch.cuda.device_count() < count:
         raise UserError(f"dvc.yaml: meta.gpu is {count}, and this machine has {torch.cuda.device_count()} GPUs")
     if CONFIGURATION.is_file():
-        launcher = ("-m", "accelerate.commands.launch", "--config_file", CONFIGURATION, "--num_processes", f"{count}")
+        # Precision and compilers are for params.yaml to say; accelerate would guess what its file leaves out.
+        plain = ("--mixed_precision", "no", "--dynamo_backend", "no")
+        launcher = ("-m", "accelerate.commands.launch", "--config_file", CONFIGURATION, "--num_processes", f"{count}", *plain)
         return subprocess.run([sys.executable, *launcher, "--module", "w2sg.stages", *words], check=False).returncode
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch

@@ -1,11 +1,14 @@
 """How the stages explore, evaluate and theorem let checkpoints play; what they play survives a kill."""
 
+import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
+
+from transformers import PreTrainedTokenizerBase
 
 from w2sg.agents import rollout
 from w2sg.agents.policies import Policy, TransformersPolicy
@@ -14,11 +17,12 @@ from w2sg.config.params import Params
 from w2sg.config.serving import Backend
 from w2sg.contracts import layout
 from w2sg.contracts.files import digest
-from w2sg.contracts.trajectories import Trajectory
+from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
 from w2sg.training import bases
-from w2sg.training.memory import check_cohort
+from w2sg.training.cohorts import check_cohort
+from w2sg.training.encoding import encode
 
 Play: TypeAlias = Callable[[Sequence[rollout.Request]], list[Trajectory]]
 
@@ -85,10 +89,25 @@ class Rollouts:
             )
         model, tokenizer = bases.load(checkpoint)
         text = prompt(self.environment, style=self.params.environment(self.environment).prompt)
-        shortest = len(tokenizer(text)["input_ids"]) + self.params.explore.max_new_tokens
-        key = "explore.cohort" if self.stage == "explore" else "evaluate.cohort"
-        check_cohort(model, cohort=self.cohort, shortest=shortest, key=key)
+        opening = len(tokenizer(text)["input_ids"])
+        check_cohort(
+            model,
+            cohort=self.cohort,
+            opening=opening,
+            turn=self.params.explore.max_new_tokens,
+            longest=lambda: opening + self._lost(tokenizer, text, opening=opening),
+            key="explore.cohort" if self.stage == "explore" else "evaluate.cohort",
+        )
         return TransformersPolicy(model, tokenizer)
+
+    def _lost(self, tokenizer: PreTrainedTokenizerBase, text: str, *, opening: int) -> int:
+        """Tokens after the prompt of an episode that takes all its steps, by those that a demonstrated step has."""
+        experts = layout.experts(self.environment)
+        shown = read_trajectories(experts) if experts.is_file() else []
+        tokens = sum(len(encode(tokenizer, each.messages(prompt=text), name=str(experts))[0]) for each in shown)
+        steps = sum(len(each.steps) for each in shown)
+        most = self.params.environment(self.environment).max_steps
+        return math.ceil(most * (tokens - opening * len(shown)) / max(1, steps))
 
     def _backend(self) -> Backend | None:
         """The server that plays in this stage."""

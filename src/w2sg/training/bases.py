@@ -133,7 +133,9 @@ def _read(
         if part:  # else its weights would be saved by the names that they have in the whole
             model.__dict__.pop("_weight_conversions", None)
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
-        sources.check_model(model, tokenizer, missing=set(found["missing_keys"]), name=name)
+        sources.check_model(
+            model, tokenizer, missing=found["missing_keys"], unexpected=found["unexpected_keys"], name=name
+        )
     _prepare(model, tokenizer, name=name)
     model.to(device())
     return model.eval(), tokenizer
@@ -168,7 +170,7 @@ def _load_adapters(folder: Path, *, name: str, dtype: Kept) -> tuple[PreTrainedM
         model = adapters.load(model, folder)
         if (folder / "tokenizer_config.json").is_file():
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            sources.check_model(model, tokenizer, missing=set(), name=name)
+            sources.check_model(model, tokenizer, name=name)
     _prepare(model, tokenizer, name=name)
     return model.eval(), tokenizer
 

@@ -1,4 +1,4 @@
-"""How much memory training, scoring and playing take, worked out before they begin, against what the device has.
+"""How much memory training and scoring take, worked out before they begin, against what the device has.
 
 What autograd keeps of a transformer block was counted with torch's saved-tensor hooks (docs/budget.md): linear in the
 widths, to the byte. A gated feed-forward part is assumed; others keep less.
@@ -35,6 +35,7 @@ class Sizes:
     feedforward: int
     keys: int
     vocabulary: int
+    queries: int
 
     @classmethod
     def of(cls, config: PreTrainedConfig) -> "Sizes":
@@ -48,6 +49,7 @@ class Sizes:
             feedforward=getattr(text, "intermediate_size", None) or getattr(text, "ffn_dim", None) or 4 * hidden,
             keys=width * (getattr(text, "num_key_value_heads", None) or heads),
             vocabulary=text.vocab_size,
+            queries=width * heads,
         )
 
 
@@ -85,7 +87,9 @@ def training(
     lora: "Lora | None",
     tokens: int,
     recompute: bool,
+    longest: int = 0,
     processes: int = 1,
+    split: bool = False,
     others: int = 0,
 ) -> Need:
     """What training takes on one device.
@@ -94,23 +98,30 @@ def training(
         model: plain, in the type that it is trained in; may be on the meta device.
         tokens: of the largest part of a batch, padding counted.
         recompute: keep the input of each block alone, and compute the rest again in the backward pass.
+        longest: tokens of the longest sequence, whose masks are as wide; 0 where masks are counted among `others`.
         processes: that average their gradients.
+        split: weights, gradients and moments are shared out between the processes (FSDP).
         others: bytes of further models.
     """
     half = mixed(optimization)
     adapted = _adapted(model, lora) if lora is not None else []
     count = sum(weight.numel() for weight in model.parameters())
     trained = count if lora is None else sum(lora.r * (into + out) for into, out in adapted)
-    state = trained * (12 + 4 * (lora is not None) + 4 * (processes > 1))
-    if half and model.dtype is torch.float32:
+    state = trained * (12 + 4 * (lora is not None) + 4 * (processes > 1 and not split))
+    weights, sizes = weight_bytes(model), Sizes.of(model.config)
+    if split:
+        whole = _gathered(model, half=half, trained=lora is None)
+        weights, state = weights // processes + whole, state // processes
+    elif half and model.dtype is torch.float32:
         state += 2 * count
-    sizes = Sizes.of(model.config)
     block = _block(sizes, half=half, adapted=None if lora is None else sum(into for into, _ in adapted) / sizes.layers)
+    # The mask of a padded sequence, made anew in each layer where there is one.
+    block += longest * (2 if half else 4)
     residual = sizes.hidden * model.dtype.itemsize
     # The block at hand is computed with its gradients beside it.
     kept = sizes.layers * residual + 1.5 * block if recompute else sizes.layers * block + 0.5 * block
     return Need(
-        weights=weight_bytes(model),
+        weights=weights,
         optimizer=state,
         activations=int(tokens * (kept + 8 * sizes.hidden)),
         head=_head(sizes, tokens),
@@ -149,7 +160,9 @@ def plan_training(
     optimization: "Optimization",
     lora: "Lora | None",
     lengths: Sequence[int],
+    packed: bool = False,
     processes: int = 1,
+    split: bool = False,
     others: int = 0,
 ) -> bool:
     """Whether activations are to be recomputed so that training fits the device, which changes no byte of the result.
@@ -157,6 +170,8 @@ def plan_training(
     Args:
         name: of what is trained, for messages.
         lengths: tokens of each example, both sides counted.
+        packed: masks are counted among `others`.
+        split: weights are shared out between the processes.
 
     Raises:
         UserError: it does not fit even so; which key to change.
@@ -171,7 +186,9 @@ def plan_training(
             lora=lora,
             tokens=tokens,
             recompute=recompute,
+            longest=0 if packed else max(lengths),
             processes=processes,
+            split=split,
             others=others,
         )
 
@@ -210,28 +227,6 @@ def check_scoring(model: PreTrainedModel, *, tokens: int, key: str) -> None:
         )
 
 
-def check_cohort(model: PreTrainedModel, *, cohort: int, shortest: int, key: str) -> None:
-    """See that a cohort's conversations have room; how long they get is known only when they are over.
-
-    The cohort is never adapted to the machine, since episodes depend on it: refused is what cannot end well.
-
-    Args:
-        shortest: tokens that every conversation reaches: the prompt and one turn.
-
-    Raises:
-        UserError: weights and the cache of such conversations do not fit; `key` is to be lowered.
-    """
-    room = int(available(model.device) * (1 - SPARE)) - weight_bytes(model)
-    # A cache that grows is copied into a larger one.
-    each = 2 * cache_bytes(model.config, rows=cohort, positions=1, dtype=model.dtype)
-    if each * shortest > room:
-        raise UserError(
-            f"{key}: {cohort} conversations of {shortest} tokens, which the first turn has, need some "
-            f"{_gib(each * shortest)} GiB beside the weights' {_gib(weight_bytes(model))}, and {model.device} has "
-            f"{_gib(room)} left for them; lower {key} to {max(1, cohort * room // (each * shortest))} or less"
-        )
-
-
 def largest_part(lengths: Sequence[int], *, batch: int, micro_tokens: int | None, processes: int = 1) -> int:
     """Most tokens, padding counted, of one part of a batch (micro_batches.parts)."""
     longest = max(lengths)
@@ -261,11 +256,23 @@ def _block(sizes: Sizes, *, half: bool, adapted: float | None) -> float:
             what dropout left of them; None if all weights are trained, whose inputs are kept instead.
     """
     hidden, keys, feedforward = sizes.hidden, sizes.keys, sizes.feedforward
+    # With a mask, keys and values that several heads share are repeated for each of them.
+    repeated = 2 * (sizes.queries - keys) * (2 if half else 4)
     if adapted is None:
-        return 30 * hidden + 4 * keys + 8 * feedforward if half else 32 * hidden + 8 * keys + 16 * feedforward
-    if half:
-        return 12 * hidden + 4 * keys + 6 * feedforward + 6.1 * adapted
-    return 16 * hidden + 8 * keys + 12 * feedforward + 8.1 * adapted
+        kept = 30 * hidden + 4 * keys + 8 * feedforward if half else 32 * hidden + 8 * keys + 16 * feedforward
+    elif half:
+        kept = 12 * hidden + 4 * keys + 6 * feedforward + 6.1 * adapted
+    else:
+        kept = 16 * hidden + 8 * keys + 12 * feedforward + 8.1 * adapted
+    return kept + repeated
+
+
+def _gathered(model: PreTrainedModel, *, half: bool, trained: bool) -> int:
+    """Of split weights, what a process has whole: embeddings, head and two blocks, and their gradients, if trained."""
+    ends = {id(each.weight): each.weight.numel() for each in (model.get_input_embeddings(), model.get_output_embeddings()) if each}
+    count = sum(weight.numel() for weight in model.parameters())
+    blocks = 2 * (count - sum(ends.values())) // Sizes.of(model.config).layers
+    return (sum(ends.values()) + blocks) * ((2 if half else model.dtype.itemsize) + 4 * trained)
 
 
 def _head(sizes: Sizes, tokens: int) -> int:

@@ -114,8 +114,19 @@ def check_config(config: Any, *, name: str) -> None:
         raise UserError(f"{name}: an encoder with a decoder ({config.model_type}); give a model that only goes on")
 
 
-def check_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, missing: set[str], name: str) -> None:
-    """See that a loaded model has all its weights and a place for every token.
+def check_model(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    missing: Collection[str] = (),
+    unexpected: Collection[str] = (),
+    name: str,
+) -> None:
+    """See that a loaded model has all its weights, no fewer layers than its file, and a place for every token.
+
+    Args:
+        missing: names of weights that no file has.
+        unexpected: of those in the files that the model has no place for.
 
     Raises:
         UserError: it has not.
@@ -124,6 +135,12 @@ def check_model(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, m
         some = ", ".join(sorted(missing)[:3]) + (", …" if len(missing) > 3 else "")
         raise UserError(
             f"{name}: no file has {len(missing)} of the weights that config.json asks for ({some}); give it whole"
+        )
+    layers = model.config.get_text_config().num_hidden_layers
+    if beyond := {int(number) for key in unexpected for number in _LAYER.findall(key) if int(number) >= layers}:
+        raise UserError(
+            f"{name}: its files have {max(beyond) + 1} layers, config.json says num_hidden_layers: {layers}; "
+            "give the config.json that belongs to the weights"
         )
     if getattr(model, "_is_stateful", False):
         raise UserError(
