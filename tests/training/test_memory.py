@@ -9,7 +9,7 @@ from w2sg.config.training import Lora, Optimization
 from w2sg.contracts.errors import UserError
 from w2sg.training import memory
 from w2sg.training.adapters import lora_config
-from w2sg.training.memory import GIB, Sizes, cache_bytes, check_cohort, check_scoring, largest_part, plan_training
+from w2sg.training.memory import GIB, Sizes, cache_bytes, check_scoring, largest_part, plan_training
 from w2sg.training.micro_batches import parts
 from w2sg.training.sft import train_sft
 from w2sg.training.trainer_setup import RECOMPUTE
@@ -47,7 +47,7 @@ def settings(**changes: object) -> Optimization:
 
 
 def test_known_sizes() -> None:
-    assert Sizes.of(LLAMA_7B) == Sizes(32, 4096, 11008, 4096, 32000)
+    assert Sizes.of(LLAMA_7B) == Sizes(32, 4096, 11008, 4096, 32000, 4096)
     grouped = LlamaConfig(hidden_size=2048, num_attention_heads=32, num_key_value_heads=4, intermediate_size=5632)
     assert Sizes.of(grouped).keys == 256
     assert Sizes.of(GPT2Config()).feedforward == 3072

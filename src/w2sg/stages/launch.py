@@ -37,10 +37,18 @@ def side_by_side(words: Sequence[str], *, count: int) -> int:
     if torch.cuda.is_available() and torch.cuda.device_count() < count:
         raise UserError(f"dvc.yaml: meta.gpu is {count}, and this machine has {torch.cuda.device_count()} GPUs")
     if CONFIGURATION.is_file():
+        launcher = (
+            "-m",
+            "accelerate.commands.launch",
+            "--config_file",
+            str(CONFIGURATION),
+            "--num_processes",
+            f"{count}",
+        )
         # Precision and compilers are for params.yaml to say; accelerate would guess what its file leaves out.
         plain = ("--mixed_precision", "no", "--dynamo_backend", "no")
-        launcher = ("-m", "accelerate.commands.launch", "--config_file", CONFIGURATION, "--num_processes", f"{count}", *plain)
-        return subprocess.run([sys.executable, *launcher, "--module", "w2sg.stages", *words], check=False).returncode
+        command = (sys.executable, *launcher, *plain, "--module", "w2sg.stages", *words)
+        return subprocess.run(command, check=False).returncode
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 

@@ -17,6 +17,7 @@ from w2sg.config.params import Params
 from w2sg.config.serving import Backend
 from w2sg.contracts import layout
 from w2sg.contracts.files import digest
+from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
@@ -106,7 +107,7 @@ class Rollouts:
         shown = read_trajectories(experts) if experts.is_file() else []
         tokens = sum(len(encode(tokenizer, each.messages(prompt=text), name=str(experts))[0]) for each in shown)
         steps = sum(len(each.steps) for each in shown)
-        most = self.params.environment(self.environment).max_steps
+        most = max(task.max_steps for task in Task.read(layout.tasks(self.environment)))
         return math.ceil(most * (tokens - opening * len(shown)) / max(1, steps))
 
     def _backend(self) -> Backend | None:

@@ -7,7 +7,6 @@ may not.
 import sys
 from collections.abc import Callable
 
-import torch
 from transformers import PreTrainedModel
 
 from w2sg.contracts.errors import UserError

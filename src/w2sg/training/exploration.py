@@ -20,6 +20,7 @@ from w2sg.config.training import Lora
 from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
+from w2sg.training import sharding
 from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import encode, pad
 from w2sg.training.head import IGNORED, Head
@@ -91,6 +92,7 @@ def train_diverse(
         lora=lora,
         lengths=[row["length"] for row in rows],
         processes=processes.count(),
+        split=sharding.split(),
         others=weight_bytes(model),
     )
     earlier = copy.deepcopy(model).eval().requires_grad_(False)

@@ -257,6 +257,7 @@ def _block(sizes: Sizes, *, half: bool, adapted: float | None) -> float:
     """
     hidden, keys, feedforward = sizes.hidden, sizes.keys, sizes.feedforward
     # With a mask, keys and values that several heads share are repeated for each of them.
+    kept: float
     repeated = 2 * (sizes.queries - keys) * (2 if half else 4)
     if adapted is None:
         kept = 30 * hidden + 4 * keys + 8 * feedforward if half else 32 * hidden + 8 * keys + 16 * feedforward
@@ -269,7 +270,11 @@ def _block(sizes: Sizes, *, half: bool, adapted: float | None) -> float:
 
 def _gathered(model: PreTrainedModel, *, half: bool, trained: bool) -> int:
     """Of split weights, what a process has whole: embeddings, head and two blocks, and their gradients, if trained."""
-    ends = {id(each.weight): each.weight.numel() for each in (model.get_input_embeddings(), model.get_output_embeddings()) if each}
+    ends = {
+        id(each.weight): each.weight.numel()
+        for each in (model.get_input_embeddings(), model.get_output_embeddings())
+        if each is not None
+    }
     count = sum(weight.numel() for weight in model.parameters())
     blocks = 2 * (count - sum(ends.values())) // Sizes.of(model.config).layers
     return (sum(ends.values()) + blocks) * ((2 if half else model.dtype.itemsize) + 4 * trained)

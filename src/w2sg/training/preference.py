@@ -22,6 +22,7 @@ from w2sg.config.training import Dpo
 from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.pairs import Pair, ReferenceTurn
+from w2sg.training import sharding
 from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import last_turns
 from w2sg.training.head import Head
@@ -133,7 +134,9 @@ def _plan(
         optimization=optimization,
         lora=dpo.lora,
         lengths=lengths,
+        packed=windows is not None,
         processes=processes.count(),
+        split=sharding.split(),
         others=others,
     )
 

@@ -41,7 +41,7 @@ class PreferenceTrainer(OwnBatches, DPOTrainer):
     _sums: dict[str, torch.Tensor]
 
     def create_accelerator_and_postprocess(self) -> None:
-        """As ever, but TRL is not to see that weights will be split: it would load a reference from the policy's files."""
+        """As ever, but TRL is not to see that weights will be split: it would load a reference from files."""
         super().create_accelerator_and_postprocess()
         self.is_fsdp_enabled = False
 

@@ -16,6 +16,7 @@ from w2sg.config.training import Lora, Optimization
 from w2sg.contracts import processes
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
+from w2sg.training import sharding
 from w2sg.training.adapters import lora_config
 from w2sg.training.encoding import encode
 from w2sg.training.memory import plan_training
@@ -123,7 +124,13 @@ def fit(
     warn_of_emulation(optimization, name=name)
     lengths = [row["length"] for row in rows]
     recompute = plan_training(
-        model, name=name, optimization=optimization, lora=lora, lengths=lengths, processes=processes.count()
+        model,
+        name=name,
+        optimization=optimization,
+        lora=lora,
+        lengths=lengths,
+        processes=processes.count(),
+        split=sharding.split(),
     )
     log = TrainingLog(name)
     with tempfile.TemporaryDirectory() as folder:

@@ -14,12 +14,9 @@ from torch.distributed.fsdp import MixedPrecisionPolicy
 from w2sg.contracts import processes
 
 
-def count() -> int:
-    """Over how many processes weights are to be split; 1 if each keeps them whole.
-
-    accelerate launch says it in the environment, and accelerate itself takes no notice where there is no GPU.
-    """
-    return processes.count() if os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true" else 1
+def split() -> bool:
+    """Whether weights are to be split between processes, which accelerate launch says in the environment."""
+    return processes.count() > 1 and os.environ.get("ACCELERATE_USE_FSDP", "false").lower() == "true"
 
 
 def policy(*, half: bool) -> MixedPrecisionPolicy:
@@ -47,13 +44,12 @@ def gather(split: torch.nn.Module, whole: torch.nn.Module) -> None:
     weights = get_model_state_dict(split, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     if not processes.first():
         return
-    # One tensor for all names of a tied weight.
-    names = {name: weight for name, weight in whole.named_parameters(remove_duplicate=False)}
-    found: dict[int, torch.nn.Parameter] = {}
-    for name, weight in names.items():
-        if id(weight) not in found and name in weights:
-            found[id(weight)] = torch.nn.Parameter(weights[name], requires_grad=weight.requires_grad)
-    for name, weight in names.items():
+    names = dict(whole.named_parameters(remove_duplicate=False))
+    found: dict[int, torch.nn.Parameter] = {}  # one for all names of a tied weight, of which the other has one or all
+    for name, empty in names.items():
+        if id(empty) not in found and isinstance(weight := weights.get(name), torch.Tensor):
+            found[id(empty)] = torch.nn.Parameter(weight, requires_grad=empty.requires_grad)
+    for name, empty in names.items():
         module, _, last = name.rpartition(".")
-        setattr(whole.get_submodule(module), last, found[id(weight)])
+        setattr(whole.get_submodule(module), last, found[id(empty)])
     whole.to("cpu")

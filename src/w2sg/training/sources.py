@@ -1,7 +1,8 @@
 """What a model is loaded from, and whether it is whole and of a kind that can be trained and played here."""
 
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,8 @@ from w2sg.config.models import FOLDER
 from w2sg.config.packages import PREFIX
 from w2sg.contracts.errors import UserError, of_library, reason, shown
 
+# The number of a block in the name of one of its weights: model.layers.3.mlp…, transformer.h.3.attn….
+_LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _POINTER = b"version https://git-lfs"
 _PROXIES = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 # A multimodal model's language model by the names that one for text alone has.

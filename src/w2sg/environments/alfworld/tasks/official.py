@@ -73,8 +73,11 @@ def official_tasks(
     chosen = {split: list(_choose(data_dir, split, count, task_types)) for split, count in counts.items() if count}
     verbs = {"put {o} in/on {r}" in game["grammar"] for games in chosen.values() for _, _, game, _ in games}
     tasks = []
+    taken: dict[str, Path] = {}
     for split, games in chosen.items():
         for name, folder, data, trajectory in games:
+            if (other := taken.setdefault(name, folder)) != folder:
+                raise UserError(f"{folder}: its game is named {name}, as that in {other}; rename one of the folders")
             with within(folder / GAME_FILE):
                 data = _modern(data) if len(verbs) > 1 else data
             game = playable(folder, data, trajectory)
@@ -92,7 +95,10 @@ def _choose(
             f"environments.alfworld.data_dir: {data_dir} has no folder {FOLDERS[split]} or json_2.1.*/{FOLDERS[split]}"
         )
     root = roots[-1] / FOLDERS[split]
-    named = {"-".join(folder.relative_to(root).parts): folder for folder in game_folders(root)}
+    named: dict[str, Path] = {}
+    for folder in game_folders(root):
+        if (other := named.setdefault("-".join(folder.relative_to(root).parts), folder)) is not folder:
+            raise UserError(f"{folder}: its game is named as that in {other}; rename one of the folders")
     if strange := [folder for name, folder in named.items() if not _utf8(name)]:
         raise UserError(f"{strange[0]}: its name is not UTF-8, as a task's must be; rename it")
     found = 0

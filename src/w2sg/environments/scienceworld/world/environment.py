@@ -177,7 +177,8 @@ class ScienceworldEnvironment:
         """The answer to a question about the episode, which first is brought up to date in the machine."""
 
         def ask() -> Result:
-            if self._episode is None or self._episode.machine != self.simulator.machines:
+            alive = self.simulator.pid is not None
+            if self._episode is None or not alive or self._episode.machine != self.simulator.machines:
                 answer = self._start()
             assert self._episode is not None
             if self._seen < len(self._actions):

@@ -1,6 +1,7 @@
 """What a shopper can read: the instruction, and the pages as text."""
 
 import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -12,6 +13,7 @@ PageKind = Literal["index", "results", "item", "details"]
 _CAP = re.compile(r",? and price lower than (\d+\.\d\d) dollars$")
 _WORD = re.compile(r"[a-z0-9%'-]+(?:\.[a-z0-9]+)*")
 _PRICE = re.compile(r"\$(\d+(?:\.\d+)?)")
+_TAG = re.compile(r"\$\S+(?: to \$\S+)?")  # how a results page shows a price
 _RESULTS = re.compile(r"Page (\d+) \(Total results: (\d+)\)")
 _KINDS = {kind: aisle for aisle in AISLES.values() for kind in aisle.kinds}
 _VALUES = frozenset(value for aisle in AISLES.values() for option in aisle.options for value in option.values)
@@ -129,15 +131,21 @@ def read_page(observation: str) -> Page:
         return Page("index", segments[2])
     instruction, rest = segments[1], segments[3:]
     if rest and (found := _RESULTS.fullmatch(rest[0])):
-        shown = rest[rest.index("Next >") + 1 :]
-        offers = tuple(
-            Offer(a, t, _price(p), p) for a, t, p in zip(shown[0::3], shown[1::3], shown[2::3], strict=False)
-        )
+        offers = tuple(_offers(rest[rest.index("Next >") + 1 :]))
         return Page("results", instruction, number=int(found[1]), total=int(found[2]), offers=offers)
-    if rest[-1:] == ["Buy Now"]:
-        at = next(number for number, segment in enumerate(rest) if segment.startswith("Price: "))
+    at = next((number for number, segment in enumerate(rest) if segment.startswith("Price: ")), None)
+    if rest[-1:] == ["Buy Now"] and at is not None:
         return Page("item", instruction, title=rest[at - 1], price=_price(rest[at]), segments=tuple(rest[1 : at - 1]))
     return Page("details", instruction, text=SEPARATOR.join(rest[1:]))
+
+
+def _offers(shown: Sequence[str]) -> Iterator[Offer]:
+    """What a results page lists: number, title and price of each; an empty title is left out of the page."""
+    begin = 0
+    for end, segment in enumerate(shown):
+        if end > begin and _TAG.fullmatch(segment):
+            yield Offer(shown[begin], SEPARATOR.join(shown[begin + 1 : end]), _price(segment), segment)
+            begin = end + 1
 
 
 def _price(text: str) -> float:
