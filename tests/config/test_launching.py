@@ -18,6 +18,20 @@ WRITTEN = {  # by `accelerate config`
 }
 
 
+SPLIT = {
+    "distributed_type": "FSDP",
+    "fsdp_config": {
+        "fsdp_activation_checkpointing": False,
+        "fsdp_auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
+        "fsdp_cpu_ram_efficient_loading": True,
+        "fsdp_offload_params": False,
+        "fsdp_reshard_after_forward": True,
+        "fsdp_state_dict_type": "SHARDED_STATE_DICT",
+        "fsdp_version": 2,
+    },
+}
+
+
 @pytest.fixture
 def file(values: dict[str, Any], tmp_path: Path) -> Path:
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(values))
@@ -26,7 +40,7 @@ def file(values: dict[str, Any], tmp_path: Path) -> Path:
 
 def test_a_launcher_s_file_is_taken(file: Path) -> None:
     params.load(file.with_name("params.yaml"))
-    for text in (yaml.safe_dump(WRITTEN), "mixed_precision: no\ndynamo_config: {}\n"):
+    for text in (yaml.safe_dump(WRITTEN), yaml.safe_dump(WRITTEN | SPLIT), "mixed_precision: no\ndynamo_config: {}\n"):
         file.write_text(text)
         params.load(file.with_name("params.yaml"))
 
@@ -41,8 +55,7 @@ def test_a_launcher_s_file_is_taken(file: Path) -> None:
             {"dynamo_backend": "INDUCTOR"},
             "dict, which would train otherwise than params.yaml says; remove it",
         ),
-        ("distributed_type", "FSDP", "'FSDP', which is not supported; choose MULTI_GPU"),
-        ("distributed_type", "DEEPSPEED", "'DEEPSPEED', which is not supported"),
+        ("distributed_type", "DEEPSPEED", "'DEEPSPEED', which is not supported; choose MULTI_GPU or FSDP"),
     ],
 )
 def test_what_would_train_another_model_is_refused(file: Path, key: str, value: object, why: str) -> None:
@@ -51,3 +64,19 @@ def test_what_would_train_another_model_is_refused(file: Path, key: str, value: 
         params.load(file.with_name("params.yaml"))
     (line,) = str(told.value).splitlines()
     assert line.startswith(f"{file}: {key} is {why}"), line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("fsdp_version", 1, "1, which is not supported; write 2"),
+        ("fsdp_version", None, "None, which is not supported; write 2"),
+        ("fsdp_offload_params", True, "True, which is not supported; write false"),
+        ("fsdp_activation_checkpointing", True, "True, which is not supported; write false"),
+    ],
+)
+def test_of_split_weights_what_was_never_tried_is_refused(file: Path, key: str, value: object, why: str) -> None:
+    file.write_text(yaml.safe_dump(WRITTEN | SPLIT | {"fsdp_config": SPLIT["fsdp_config"] | {key: value}}))
+    with pytest.raises(UserError) as told:
+        params.load(file.with_name("params.yaml"))
+    assert str(told.value) == f"{file}: fsdp_config.{key} is {why}"

@@ -1,6 +1,7 @@
 """The official layout: reading it, and replaying what lies in it."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -167,7 +168,7 @@ def official(root: Path, *, old_train: bool) -> Path:
         for number in range(count):
             game, trajectory = small_files("pick_and_place_simple", index=number, split="train")
             game = older(game) if old_train and folder == "train" else game
-            write_official(root / "json_2.1.2" / folder / f"goal-{number}" / "trial", game, trajectory)
+            write_official(root / "json_2.1.2" / folder / f"goal-{folder}-{number}" / "trial", game, trajectory)
     return root
 
 
@@ -187,6 +188,18 @@ def test_mixed_grammars_become_one(tmp_path: Path, old_train: bool, counts: dict
     tasks = official_tasks(data, tmp_path / "out", counts=counts, task_types=TASK_TYPES, max_steps=40)
     verbs = {load(tmp_path / "out", task.task_id).rules.put_verb for task in tasks}
     assert verbs == ({"put"} if "seen" not in counts else {"move"})
+
+
+@pytest.mark.parametrize("others", ["valid_seen/goal-train-0/trial", "train/goal/train-0-trial"])
+def test_two_official_games_of_one_name_are_refused(tmp_path: Path, others: str) -> None:
+    """They would be one file, and one task would be played in the other's game."""
+    data = official(tmp_path / "data", old_train=False)
+    write_official(data / "json_2.1.2" / others, *small_files("pick_and_place_simple", index=9, split="train"))
+    if others.startswith("train"):
+        shutil.copytree(data / "json_2.1.2" / others, data / "json_2.1.2/train/goal-train/0-trial")
+    counts = {"train": 4, "seen": 3}
+    with pytest.raises(UserError, match=r"its game is named .*as that in .*; rename one of the folders$"):
+        official_tasks(data, tmp_path / "out", counts=counts, task_types=TASK_TYPES, max_steps=40)
 
 
 def test_missing_official_games_are_refused(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """What the stages play is kept until their outputs are written, and belongs to one run alone."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,12 @@ from w2sg.config import params
 from w2sg.config.serving import Backend
 from w2sg.contracts import layout
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import Step, Trajectory
+from w2sg.contracts.trajectories import Step, Trajectory, read_trajectories, write_trajectories
 from w2sg.environments.prompts import prompt
 from w2sg.stages import rollouts
 from w2sg.stages.rollouts import playing
+from w2sg.training.encoding import encode
+from w2sg.training.tokenizer import train_tokenizer
 
 RUN = {"environment": "alfworld", "seed": 0}
 
@@ -124,7 +127,29 @@ def test_a_cohort_without_room_is_refused_before_it_plays(played, monkeypatch, s
     settings = params.load()
     play_once(stage=stage, cohort=7, settings=settings)
     words = len(prompt("alfworld", style=settings.environment("alfworld").prompt).split())
-    assert asked == [{"cohort": 7, "shortest": words + settings.explore.max_new_tokens, "key": key}]
+    (sizes,) = asked
+    sizes.pop("longest")
+    assert sizes == {"cohort": 7, "opening": words, "turn": settings.explore.max_new_tokens, "key": key}
+
+
+def test_the_longest_episode_is_told_by_the_demonstrations(played, monkeypatch):
+    """Prompt and the steps that an episode may have, each as long as a demonstrated one."""
+    asked = []
+    text = prompt("alfworld", style=params.load().environment("alfworld").prompt)
+    tokenizer = train_tokenizer([text], vocabulary=400, context=100_000)
+    monkeypatch.setattr(rollouts, "check_cohort", lambda model, **sizes: asked.append(sizes["longest"]))
+    monkeypatch.setattr(rollouts.bases, "load", lambda path: (path, tokenizer))
+    play_once()
+    steps = Task.read(layout.tasks("alfworld"))[0].max_steps
+    opening = len(tokenizer(text)["input_ids"])
+    experts = layout.experts("alfworld")
+    experts.unlink(missing_ok=True)
+    assert asked[0]() == opening
+    for shown in (1, 3):
+        step = Step("o" * shown, "t", "a", "r", "n", 0.0)
+        write_trajectories(experts, [Trajectory("alfworld", "x", "p", 0, 1.0, 1.0, True, (step,) * shown)])
+        whole = len(encode(tokenizer, read_trajectories(experts)[0].messages(prompt=text), name="x")[0])
+        assert asked[0]() == opening + math.ceil(steps * (whole - opening) / shown)
 
 
 @pytest.mark.parametrize(("stage", "served"), [("explore", True), ("evaluate", True), ("theorem", False)])

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from accelerate import DistributedType, PartialState
+from accelerate.state import AcceleratorState
 
 from w2sg.config.training import Lora
 from w2sg.contracts.files import replacing, write_json
@@ -50,12 +52,28 @@ def main(out: Path) -> None:
         write_json(folder / "log.json", log)
 
 
-def as_process(number: int, port: int, out: Path) -> None:
+def let_cpus_split() -> None:
+    """Let accelerate split weights on the processor, as it does on GPUs: FSDP itself works there."""
+    begin = PartialState.__init__
+
+    def on_gpus(self: PartialState, *args: object, **options: object) -> None:
+        begin(self, *args, **options)
+        self.distributed_type = DistributedType.MULTI_GPU
+
+    PartialState.__init__ = on_gpus
+
+
+def as_process(number: int, port: int, out: Path, split: bool) -> None:
     """One of two processes, told so in the way of torch's launcher, which tests/stages/test_launch.py starts."""
+    if split:
+        os.environ |= {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}  # as accelerate launch does
+        os.environ |= {"FSDP_AUTO_WRAP_POLICY": "TRANSFORMER_BASED_WRAP", "FSDP_RESHARD_AFTER_FORWARD": "true"}
+        let_cpus_split()
     places = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 2}
     os.environ |= {name: str(value) for name, value in places.items()}
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     main(out)
+    assert (AcceleratorState().distributed_type == DistributedType.FSDP) == split
 
 
 if __name__ == "__main__":
@@ -63,4 +81,5 @@ if __name__ == "__main__":
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = free.getsockname()
-    torch.multiprocessing.start_processes(as_process, (address[1], Path(sys.argv[1])), nprocs=2, start_method="fork")
+    settings = address[1], Path(sys.argv[1]), "--split" in sys.argv
+    torch.multiprocessing.start_processes(as_process, settings, nprocs=2, start_method="fork")

@@ -83,6 +83,35 @@ def test_what_a_gpu_took(config, dtype, sequences, gib) -> None:
     assert 0.95 * gib < need.total / GIB < 1.15 * gib
 
 
+def test_split_weights_are_shared_out(monkeypatch) -> None:
+    """7B, all weights trained in single precision: 18 bytes a weight on one card, of which four cards share."""
+    model, options = on_paper(LLAMA_7B, torch.float32), {"optimization": settings(), "lora": None, "tokens": 900}
+    one = memory.training(model, recompute=True, **options)
+    four = memory.training(model, recompute=True, processes=4, split=True, **options)
+    # Embeddings, head and two blocks are whole for a while: 2 x 131 and 2 x 202 million weights, in half precision
+    # with their gradients.
+    whole = 6 * (2 * 32_000 * 4096 + 2 * (6_738_415_616 - 2 * 32_000 * 4096) // 32)
+    assert four.weights == 6_738_415_616 + whole  # a quarter of four bytes each
+    assert four.optimizer == 3 * 6_738_415_616
+    assert four.activations == one.activations
+    monkeypatch.setattr(memory, "available", lambda _: 80 * GIB)
+    asked = {"name": "sft", "optimization": settings(micro_tokens=4096), "lora": None, "lengths": [1000] * 64}
+    with pytest.raises(UserError, match=r"^sft: needs some .*; train adapters"):
+        plan_training(model, processes=4, **asked)
+    plan_training(model, processes=4, split=True, **asked)
+
+
+def test_heads_that_share_keys_keep_them_for_each() -> None:
+    config = {"hidden_size": 1024, "intermediate_size": 2048, "num_hidden_layers": 1, "num_attention_heads": 8}
+    options = {"optimization": settings(), "lora": PAPER, "tokens": 100, "recompute": False}
+    own, shared = (
+        memory.training(on_paper(LlamaConfig(**config, num_key_value_heads=heads), torch.bfloat16), **options)
+        for heads in (8, 1)
+    )
+    # 4 bytes for each of a block's own keys and values, and as many for what was repeated.
+    assert own.activations == shared.activations
+
+
 @pytest.mark.parametrize("recompute", [False, True])
 @pytest.mark.parametrize("targets", [None, ("q_proj", "v_proj"), ("all-linear",)])
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -177,18 +206,12 @@ def test_what_does_not_fit_names_the_key(monkeypatch) -> None:
         plan_training(on_paper(LLAMA_7B, torch.float32), optimization=settings(precision="fp32"), **options)
 
 
-def test_scoring_and_cohorts_that_do_not_fit_are_refused(monkeypatch) -> None:
+def test_scoring_that_does_not_fit_is_refused(monkeypatch) -> None:
     model = on_paper(LLAMA_13B, torch.bfloat16)
     monkeypatch.setattr(memory, "available", lambda _: 40 * GIB)
     check_scoring(model, tokens=16_000, key="reference.batch")
     with pytest.raises(UserError, match=r"^scoring 400000 tokens at once needs .*; lower reference\.batch$"):
         check_scoring(model, tokens=400_000, key="reference.batch")
-    check_cohort(model, cohort=8, shortest=600, key="explore.cohort")
-    line = r"^explore\.cohort: 64 conversations of 600 tokens, .*; lower explore\.cohort to (\d+) or less$"
-    with pytest.raises(UserError, match=line) as refusal:
-        check_cohort(model, cohort=64, shortest=600, key="explore.cohort")
-    advised = int(str(refusal.value).split()[-3])
-    check_cohort(model, cohort=advised, shortest=600, key="explore.cohort")
 
 
 @pytest.mark.parametrize(

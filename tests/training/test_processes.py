@@ -23,10 +23,19 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> tuple[Path, Path]:
-    """Folders of all cases: of this process alone, and of two."""
-    one, two = tmp_path_factory.mktemp("one"), tmp_path_factory.mktemp("two")
+def alone(tmp_path_factory) -> Path:
+    """Folder of all cases, of this process alone."""
+    one = tmp_path_factory.mktemp("one")
+    side_by_side.main(one)
+    return one
+
+
+@pytest.fixture(scope="module", params=["whole", "split"])
+def trained(request, alone: Path, tmp_path_factory) -> tuple[Path, Path]:
+    """Folders of all cases: of this process alone, and of two that have all weights each, or half of them."""
+    two = tmp_path_factory.mktemp("two")
     command = [sys.executable, "-m", "tests.training.side_by_side", str(two)]
+    command += ["--split"] if request.param == "split" else []
     paths = os.pathsep.join([str(ROOT), str(ROOT / "src")])
     done = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"}, capture_output=True,
@@ -34,8 +43,7 @@ def trained(tmp_path_factory) -> tuple[Path, Path]:
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-4000:]
     assert done.stderr.count("sft: step 3 of 3, loss") == 1, "one process speaks"
-    side_by_side.main(one)
-    return one, two
+    return alone, two
 
 
 @pytest.mark.slow

@@ -82,6 +82,10 @@ def layers(folder: Path) -> None:
     change(folder / "config.json", num_hidden_layers=3)
 
 
+def fewer_layers(folder: Path) -> None:
+    change(folder / "config.json", num_hidden_layers=0)
+
+
 def padding(folder: Path) -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
     tokenizer.add_special_tokens({"pad_token": "[PAD]"})
@@ -107,6 +111,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "bitsandbytes": (bitsandbytes, "given: its weights are quantised (bitsandbytes), which cannot be fine-tuned here"),
     "another vocabulary": (vocabulary, "given: cannot be loaded as a language model ("),
     "more layers": (layers, "given: no file has 18 of the weights that config.json asks for (model.layers.1."),
+    "fewer layers": (fewer_layers, "given: its files have 1 layers, config.json says num_hidden_layers: 0; give the"),
     "[PAD]": (padding, "given: its tokenizer's '[PAD]' is number 341, its embeddings end at 340; take the tokenizer"),
     "no config.json": (no_config, "given: no checkpoint here (config.json is missing); give the folder that"),
     "own code": (own_code, "given: cannot be loaded as a language model ("),
