@@ -2,7 +2,8 @@
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -133,6 +134,23 @@ def test_episodes_survive_a_killed_and_a_hung_machine(capsys: pytest.CaptureFixt
         two[1].close()
         two[1].close()
         assert simulator.pid is None
+
+
+def test_a_lost_machine_costs_one_attempt(monkeypatch: pytest.MonkeyPatch) -> None:
+    with running() as simulator:
+        environment = ScienceworldEnvironment(simulator)
+        environment.reset(make_task("find-non-living-thing", 0))
+        attempts = []
+        patiently = simulator.patiently
+
+        def counted(ask: Callable[[], Any]) -> Any:
+            return patiently(lambda: attempts.append(1) or ask())
+
+        monkeypatch.setattr(simulator, "patiently", counted)
+        assert simulator.pid is not None
+        os.kill(simulator.pid, signal.SIGKILL)
+        environment.step("look around")
+        assert len(attempts) == 2  # one that finds out, one that is answered
 
 
 def test_what_was_said_before_is_said_again_without_a_machine() -> None:

@@ -20,6 +20,9 @@ from w2sg.environments.webshop.world.catalogue import load
 from w2sg.environments.webshop.world.environment import WebshopEnvironment, make_task
 from w2sg.environments.webshop.world.goals import Goal, draw_goals, draw_prices
 
+from . import webshop_examples
+from .webshop_examples import SHIRT, small_session
+
 GOODS = r"[a-z0-9 ]+"
 PARTS = r"[a-z0-9]+( [a-z]+)*(, [a-z0-9]+( [a-z]+)*)*"
 OFFER = rf"( \[SEP\] [A-Z]{{2}}\d \[SEP\] {GOODS} \[SEP\] \$\d+\.0( to \$\d+\.0)?)"
@@ -237,3 +240,21 @@ def test_pages_are_read_back_as_they_were_written(environment: WebshopEnvironmen
     assert opened.price == results.offers[0].price
     details = read_page(environment.step("click[features]").observation)
     assert details.kind == "details" and len(details.text.split(" [SEP] ")) == 3
+
+
+def test_a_product_without_a_title_shifts_no_other(tmp_path: Path) -> None:
+    """The original leaves an empty title out of the page; the real catalogue has one such product."""
+    things = [webshop_examples.item(f"B0THING{number:03d}", name=f"Plain Thing {number}") for number in range(1, 5)]
+    blank = webshop_examples.item("B0BLANK001", name="", pricing="$8.98$11.99")
+    session = small_session(tmp_path, SHIRT, *things[:2], blank, *things[2:])
+    session.act("search[things]")
+    found = {each.asin: (each.title, each.tag) for each in read_page(session.observation).offers}
+    assert found == {
+        "B0BLANK001": ("", "$8.98 to $11.99"),
+        **{f"B0THING{number:03d}": (f"Plain Thing {number}", "$12.5") for number in range(1, 5)},
+    }
+
+
+def test_a_sub_page_that_ends_as_an_item_page_is_none() -> None:
+    page = SEPARATOR.join(["Instruction:", "i want a shirt", "Back to Search", "< Prev", "Made well.", "Buy Now"])
+    assert read_page(page).kind == "details"

@@ -76,12 +76,14 @@ def ask_for_two(project) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("configured", [False, True], ids=["torch", "accelerate"])
-def test_two_processes_write_the_model_of_one(alone, ready, root, configured: bool) -> None:
+@pytest.mark.parametrize("kind", [None, "MULTI_GPU", "FSDP"], ids=["torch", "accelerate", "split"])
+def test_two_processes_write_the_model_of_one(alone, ready, root, kind: str | None) -> None:
+    """Without a GPU accelerate splits nothing; what it does where it would is in tests/training/test_processes.py."""
     one, log = load_file(alone.path / MODEL / "model.safetensors"), read_json(alone.path / LOG)
     ask_for_two(ready)
-    if configured:
-        settings = {"compute_environment": "LOCAL_MACHINE", "distributed_type": "MULTI_GPU", "mixed_precision": "no"}
+    if kind:
+        settings = {"compute_environment": "LOCAL_MACHINE", "distributed_type": kind, "mixed_precision": "no"}
+        settings |= {"fsdp_config": {"fsdp_version": 2}} if kind == "FSDP" else {}
         (ready.path / "accelerate.yaml").write_text(yaml.safe_dump(settings))
     done = run(ready, root, *WORDS, "--gpu", "2")
     assert done.returncode == 0, done.stderr
