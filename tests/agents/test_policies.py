@@ -184,8 +184,21 @@ def test_context_overflow_answers_nothing_from_then_on(own_tokenizer):
 
 def test_every_conversation_may_overflow_at_once(own_tokenizer):
     batch = TransformersPolicy(tiny_model(own_tokenizer, context=64), own_tokenizer).start(2)
+    assert "" not in respond(batch, [0, 1], ["go", "go"])
     for _ in range(2):
         assert respond(batch, [0, 1], ["mug " * 200, "mug " * 200]) == ["", ""]
+
+
+TOO_SHORT = (
+    r"^the first turn does not fit: \d+ tokens to read and 10 to write, and the model's context is {context}; take a"
+)
+
+
+def test_a_context_without_room_for_a_first_turn_is_refused(own_tokenizer):
+    """Else a whole stage would play empty turns, and its zeros would look like a result."""
+    batch = TransformersPolicy(tiny_model(own_tokenizer, context=64), own_tokenizer).start(2)
+    with pytest.raises(UserError, match=TOO_SHORT.format(context=64)):
+        respond(batch, [0, 1], ["go", "mug " * 200])
 
 
 def test_the_context_is_filled_to_the_last_token(own_tokenizer):
@@ -194,7 +207,11 @@ def test_the_context_is_filled_to_the_last_token(own_tokenizer):
     for most, answered in ((fed + 10, True), (fed + 9, False)):
         model = tiny_model(own_tokenizer, context=most)
         batch = TransformersPolicy(model, own_tokenizer).start(1)
-        assert bool(respond(batch, [0], ["go"])[0]) is answered
+        if answered:
+            assert respond(batch, [0], ["go"]) != [""]
+        else:
+            with pytest.raises(UserError, match=TOO_SHORT.format(context=most)):
+                respond(batch, [0], ["go"])
 
 
 def test_earlier_turns_count_to_the_last_token(own_tokenizer):
@@ -211,7 +228,8 @@ def test_earlier_turns_count_to_the_last_token(own_tokenizer):
 def test_the_tokenizer_may_set_the_smaller_context(own_tokenizer):
     assert own_tokenizer.model_max_length == CONTEXT
     model = tiny_model(own_tokenizer, context=10 * CONTEXT)
-    assert respond(TransformersPolicy(model, own_tokenizer).start(1), [0], ["mug " * CONTEXT]) == [""]
+    with pytest.raises(UserError, match=TOO_SHORT.format(context=CONTEXT)):
+        respond(TransformersPolicy(model, own_tokenizer).start(1), [0], ["mug " * CONTEXT])
 
 
 def test_contexts_of_models_that_name_none_or_change_beyond_one(own_tokenizer):

@@ -1,6 +1,7 @@
 """A server that plays, over real connections: the answers of the own loop where both can give the same."""
 
 import json
+import re
 import socket
 
 import numpy as np
@@ -156,7 +157,12 @@ def test_what_servers_say_about_the_context(served, monkeypatch, said, full):
     monkeypatch.setattr(served, "play", lambda body: (status, {"error": {"message": said}}))
     asked = {"temperature": [0.0], "top_p": [1.0], "uniforms": np.zeros((1, 8))}
     if full:
-        assert policy(served).start(1).respond([0], ["go"], **asked) == [""]
+        before = [[{"role": "user", "content": "go"}, {"role": "assistant", "content": "ok"}]]
+        assert policy(served).start(1, before=before).respond([0], ["go"], **asked) == [""]
+        with pytest.raises(
+            UserError, match=rf"the first turn does not fit \({re.escape(said)}\); serve the model with a"
+        ):
+            policy(served).start(1).respond([0], ["go"], **asked)
     else:
         with pytest.raises(UserError, match=rf"^explore\.backend\.url .*: status 400 for {NAME} \({said}\)$"):
             policy(served).start(1).respond([0], ["go"], **asked)
@@ -165,6 +171,21 @@ def test_what_servers_say_about_the_context(served, monkeypatch, said, full):
 def answers(server, **settings):
     asked = {"temperature": [0.0] * 9, "top_p": [1.0] * 9, "uniforms": np.zeros((9, 8))}
     return policy(server, **settings).start(9).respond(list(range(9)), ["go"] * 9, **asked)
+
+
+@pytest.mark.parametrize(("key", "sent"), [(" sk-1\r\n", "Bearer sk-1"), ("\n", None), ("", None)])
+def test_a_key_from_a_file_of_variables_is_sent_without_its_line_end(served, monkeypatch, key, sent):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    assert policy(served)._headers.get("Authorization") == sent
+    assert answers(served)
+
+
+@pytest.mark.parametrize("key", ["sk-\r\n1", "sk-\u20ac", "sk-\x01"])
+def test_a_key_that_is_none_is_refused_without_being_told(served, monkeypatch, key):
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(UserError, match=r"the environment's OPENAI_API_KEY has a sign that no key has$") as told:
+        policy(served)
+    assert "sk-" not in str(told.value)
 
 
 def test_refusals_are_one_line(served, monkeypatch):

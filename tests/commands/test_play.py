@@ -79,6 +79,30 @@ def test_agents_without_an_action_are_told_so_and_scores_are_shown(workspace, ca
     assert "(score 0 -> 1)" in printed
 
 
+def test_an_agent_is_not_told_its_score(workspace, capsys, monkeypatch):
+    """It is prompted as in exploration: the score is for who looks on."""
+    world = opener("alfworld", workspace)()
+    task = terminal.choose("alfworld", workspace, split="unseen", number=0)
+    step = world.step
+    scores = iter([0.25, 0.5])
+
+    def rising(action):
+        result = step(action)
+        return result._replace(score=next(scores, result.score))
+
+    monkeypatch.setattr(world, "step", rising)
+    asked: list[str] = []
+
+    def agent(observation: str, turn: int) -> str | None:
+        asked.append(observation)
+        return "Thought: t Action: look" if turn < 2 else None
+
+    terminal.follow(world, task, agent)
+    printed = capsys.readouterr().out
+    assert "(score 0 -> 0.25)" in printed and "(score 0.25 -> 0.5)" in printed
+    assert len(asked) == 3 and not any("score" in text for text in asked)
+
+
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [

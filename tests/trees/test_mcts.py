@@ -155,6 +155,16 @@ def test_ties_may_go_to_the_fewest_steps() -> None:
     assert actions(mcts.extract(tree, statistics=statistics, ties="visits")) != "ab"
 
 
+@pytest.mark.parametrize("score", [0.1, 0.3, 0.6, 0.7, 0.8, 0.9])
+@pytest.mark.parametrize("count", [3, 6, 7, 12, 25])
+def test_equal_scores_have_themselves_as_their_mean(score: float, count: int) -> None:
+    """Their sum by their number is not always the same to the last bit, and would lose a tie, or a minimum score."""
+    tree = exact_tree(samples(*[("a", score)] * count, ("bc", score)))
+    path = mcts.extract(tree, statistics=searched(tree, iterations=50), ties="shortest")
+    assert path.value == score
+    assert actions(path) == "a"
+
+
 @settings(deadline=None, max_examples=50)
 @given(words, seeds)
 def test_no_tie_is_worth_less(drawn: list[str], seed: int) -> None:

@@ -109,6 +109,12 @@ class TransformersBatch:
             tokens = [*self._unread[row], *self._open_turn(row, observation)]
             self._unread[row] = []
             if self._length[row] + len(tokens) + uniforms.shape[1] > self._context:
+                if not self._length[row] and len(self._messages[row]) <= 1:
+                    raise UserError(
+                        f"the first turn does not fit: {len(tokens)} tokens to read and {uniforms.shape[1]} to write, "
+                        f"and the model's context is {self._context}; take a model with a larger one, or lower "
+                        "explore.max_new_tokens"
+                    )
                 self._full.add(row)
             else:
                 fitting.append(number)

@@ -32,7 +32,7 @@ class ServerPolicy:
         pause: unit of the waits between attempts, in seconds.
 
     Raises:
-        UserError: a request is refused, or not answered after all attempts.
+        UserError: a request is refused, or not answered after all attempts; the first turn does not fit the context.
     """
 
     def __init__(
@@ -52,7 +52,9 @@ class ServerPolicy:
                 raise_on_status=False,
             ),
         )
-        token = os.environ.get("OPENAI_API_KEY")
+        token = os.environ.get("OPENAI_API_KEY", "").strip()  # files of variables may end their lines otherwise
+        if not (token.isascii() and token.isprintable()):
+            raise UserError(f"{key}.url {self._url}: the environment's OPENAI_API_KEY has a sign that no key has")
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def start(self, rows: int, before: Sequence[Sequence[Message]] | None = None) -> "ServerBatch":
@@ -86,6 +88,11 @@ class ServerPolicy:
             return self._text(response.data)
         said = _said(response.data)
         if response.status in (400, 413, 422) and _TOO_LONG.search(said):
+            if len(messages) == 1:
+                raise UserError(
+                    f"{self._key}.url {self._url}: the first turn does not fit ({said}); serve the model with a larger "
+                    "context, or lower explore.max_new_tokens"
+                )
             return None
         if response.status == 404:
             raise UserError(

@@ -63,19 +63,18 @@ def follow(world: Environment, task: Task, agent: Agent) -> float:
     from w2sg.agents.rollout import NO_ACTION  # imports torch, which the expert's play does without
 
     observation, _ = world.reset(task)
-    score, turn, over = 0.0, 0, False
+    score, turn, over, gained = 0.0, 0, False, ""
     while not over:
-        print(observation)
+        print(observation + gained)
         if (response := agent(observation, turn)) is None:
             return score
         parsed = parse_response(response)
         print(f"\n[{turn + 1}/{task.max_steps}] {response}\n")
         result = world.step(parsed[1] if parsed else "")
         observation = result.observation if parsed else NO_ACTION
-        if result.score != score:
-            observation += f"\n(score {score:g} -> {result.score:g})"
+        gained = f"\n(score {score:g} -> {result.score:g})" if result.score != score else ""
         score, turn, over = result.score, turn + 1, result.terminated or result.truncated
-    print(observation)
+    print(observation + gained)
     return score
 
 
