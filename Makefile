@@ -57,6 +57,9 @@ OF_ITERATE := iterate
 OF_CREDIT := credit
 OF_TWIN := twin
 OF_KILLS := chaos
+OF_N := fuzz
+OF_KIND := fuzz
+OF_NUMBER := fuzz
 $(foreach name,$(patsubst OF_%,%,$(filter OF_%,$(.VARIABLES))),$(if $(filter command,$(origin $(name))),\
 $(if $(filter $(OF_$(name)),$(MAKECMDGOALS)),,$(error $(name)=$($(name)): make $(or $(firstword $(MAKECMDGOALS)),install) does not take it; it is of make $(OF_$(name))))))
 

@@ -14,6 +14,7 @@ import yaml
 
 import readings
 import sensitivity
+import workspace
 from sensitivity_table import BEGIN, END, PAGE, TABLE, markdown, page, read
 from w2sg.config import params
 from w2sg.contracts.episodes import Episode
@@ -208,6 +209,25 @@ def test_a_workspace_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match=r"^dvc.yaml: no such file; run this in the folder of the project"):
         sensitivity.prepare(Path("folder"))
+
+
+def test_another_call_is_refused_while_one_plays(refused: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would give the parameters of one reading to the play of another."""
+    handed: list[int] = []
+
+    def measure(*_: object, run: Callable[..., object], **__: object) -> list[str]:
+        with pytest.raises(UserError, match="another call is at work here"), workspace.claimed(sensitivity.FOLDER):
+            pass
+        run({}, ())
+        return []
+
+    monkeypatch.setattr(sensitivity, "prepare", lambda folder: None)
+    monkeypatch.setattr(sensitivity, "snakemake", lambda *_, lock, **__: handed.append(lock))
+    monkeypatch.setattr(sensitivity, "measure", measure)
+    assert sensitivity.follow(Namespace(only=None, table=False, cores="1")) == 0
+    assert len(handed) == 1
+    with workspace.claimed(sensitivity.FOLDER):
+        pass
 
 
 STAND_IN = """

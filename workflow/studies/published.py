@@ -97,7 +97,9 @@ def fetch(cache: Path) -> None:
     if lacking:
         more = f" and {len(lacking) - 1} more" if lacking[1:] else ""
         what = f"lacks {lacking[0]}{more}" if STORE.is_dir() else "not there"
-        print(f"{STORE}: {what}; what is missing is trained, 40 minutes for all; {RESTORE} brings it", file=sys.stderr)
+        print(
+            f"{STORE}: {what}; what is missing is trained, half an hour for all; {RESTORE} brings it", file=sys.stderr
+        )
 
 
 def publish(cache: Path, studies: Sequence[Path] = ()) -> None:

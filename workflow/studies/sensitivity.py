@@ -80,7 +80,7 @@ def digest(values: Values) -> str:
     return hashlib.blake2b(json.dumps(values, sort_keys=True).encode(), digest_size=6).hexdigest()
 
 
-def snakemake(values: Values, groups: Sequence[str], *, folder: Path, cores: str) -> list[Episode]:
+def snakemake(values: Values, groups: Sequence[str], *, folder: Path, cores: str, lock: int) -> list[Episode]:
     """Bring the evaluation of some groups up to date under the parameters; the episodes of all environments and seeds.
 
     Raises:
@@ -88,7 +88,8 @@ def snakemake(values: Values, groups: Sequence[str], *, folder: Path, cores: str
     """
     files.write_text(folder / "params.yaml", yaml.safe_dump(values, sort_keys=False))
     settings = params.load(folder / "params.yaml")
-    done = subprocess.run(["snakemake", "--cores", cores, *(f"evaluate-{group}" for group in groups)], cwd=folder)
+    command = ["snakemake", "--cores", cores, *(f"evaluate-{group}" for group in groups)]
+    done = subprocess.run(command, cwd=folder, pass_fds=[lock], check=False)
     if done.returncode:
         raise UserError(f"{folder}: snakemake failed; see above and {folder / 'logs'}")
     runs = [(name, seed) for name in settings.environments.names for seed in settings.seeds]
@@ -156,9 +157,8 @@ def prepare(folder: Path) -> None:
     Raises:
         UserError: it cannot be made.
     """
-    with workspace.claimed(folder):
-        workspace.make(folder, PARAMS.read_text(encoding="utf-8"))
-        workspace.share_cache(folder)
+    workspace.make(folder, PARAMS.read_text(encoding="utf-8"))
+    workspace.share_cache(folder)
 
 
 def chosen(questions: Sequence[str] | None) -> list[Reading]:
@@ -193,12 +193,14 @@ def follow(options: argparse.Namespace) -> int:
     written()  # what is wrong there is told before anything runs
     if not options.table:
         values = reduced(read_yaml(PARAMS))
-        prepare(FOLDER)
+        # Until the end: another call would play the one reading with the other's parameters.
+        with workspace.claimed(FOLDER) as lock:
+            prepare(FOLDER)
 
-        def run(new: Values, groups: Sequence[str]) -> list[Episode]:
-            return snakemake(new, groups, folder=FOLDER, cores=options.cores)
+            def run(new: Values, groups: Sequence[str]) -> list[Episode]:
+                return snakemake(new, groups, folder=FOLDER, cores=options.cores, lock=lock)
 
-        failed = measure(values, readings, run=run, table=TABLE)
+            failed = measure(values, readings, run=run, table=TABLE)
     files.write_text(PAGE, written())
     for line in failed:
         print(f"sensitivity: {line}", file=sys.stderr)
