@@ -377,7 +377,7 @@ def test_what_the_store_lacks_is_said_before_it_is_trained(
     lose()
     published.fetch(tmp_path / "cache")
     (line,) = capsys.readouterr().err.splitlines()
-    assert re.match(MISSING[lose], line) and "is trained, 40 minutes for all; `git checkout data/published`" in line
+    assert re.match(MISSING[lose], line) and "is trained, half an hour for all; `git checkout data/published`" in line
 
 
 def no_project() -> None:
