@@ -63,6 +63,9 @@ OF_NUMBER := fuzz
 $(foreach name,$(patsubst OF_%,%,$(filter OF_%,$(.VARIABLES))),$(if $(filter command,$(origin $(name))),\
 $(if $(filter $(OF_$(name)),$(MAKECMDGOALS)),,$(error $(name)=$($(name)): make $(or $(firstword $(MAKECMDGOALS)),install) does not take it; it is of make $(OF_$(name))))))
 
+# With none Snakemake would wait for ever.
+$(if $(filter 0,$(CORES)),$(error CORES=0: give a number from 1, or all))
+
 INSTALLED := .venv/.installed
 INSTALLED_TEST := .venv/.installed-test
 PAGES := invalidation parameters presets

@@ -62,6 +62,7 @@ def test_what_is_played_without_it_is_refused(project: Path) -> None:
         (["credit", "POOL=1"], "POOL=1: make credit does not take it; it is of make study map"),
         (["grid", "RUN=.study"], "RUN=.study: make grid does not take it; it is of make iterate map credit"),
         (["study", "SCRATCH=1"], "SCRATCH=1: make study does not take it; it is of make run"),
+        (["check", "N=3"], "N=3: make check does not take it; it is of make fuzz"),
         (["STUDY=dose"], "STUDY=dose: make install does not take it; it is of make study"),
     ):
         done = make(project, *words)
@@ -83,6 +84,7 @@ def test_what_is_played_without_it_is_refused(project: Path) -> None:
         (["map", "POOL=1", "SEEDS=2"], "POOL=1 plays nothing and SEEDS=2 is what to play: give one of the two"),
         (["study", "POOL=1", "SEEDS=2"], "POOL=1 plays nothing"),
         (["iterate", "POOL=1"], "POOL=1 is of make study and make map"),
+        (["run", "CORES=0"], "CORES=0: give a number from 1, or all"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )

@@ -44,7 +44,8 @@ def test_bad_parameters_and_a_missing_java_have_a_line(call, tmp_path, root):
     (tmp_path / "params.yaml").write_text(text.replace("beta:", "betta:"))
     code, printed = call("doctor", folder=tmp_path)
     assert code == 1
-    assert "MISSING  params.yaml: dpo.bet" in printed
+    assert "MISSING  params.yaml: dpo.betta: unknown key" in printed, "which is why dpo.beta is missing"
+    assert "MISSING  params.yaml: dpo.beta: missing" in printed
     assert "java_home: null" in text
     (tmp_path / "params.yaml").write_text(text.replace("java_home: null", "java_home: nowhere"))
     settings = params.load(tmp_path / "params.yaml")

@@ -170,6 +170,7 @@ def test_a_failure_stops_what_follows_and_the_rest_goes_on_later(work: Path, run
         ("dvc.yaml", "outs: [results/all]", "outs: [{results/all: {cache: false}}]", "dvc.yaml: stages.sum: "),
         ("dvc.yaml", "meta: {first: true}", "frozen: true", "dvc.yaml: stages.code: frozen: not known to `w2sg run`"),
         ("params.yaml", "seeds: [", "seeds: 5 #[", "params.yaml: seeds is 5, but stage "),
+        ("dvc.yaml", "meta: {first: true}", "meta: {thread: 2}", "dvc.yaml: stages.code.meta.thread: unknown; allowed"),
         ("dvc.yaml", "meta: {first: true}", "meta: {threads: x}", "dvc.yaml: stages.code.meta.threads: "),
         ("dvc.yaml", "    deps: [source]", "    deps: 3", "dvc.yaml: stages.code: not a stage as DVC"),
         (".dvcignore", "/logs", "a/b", ".dvcignore: a/b: not known to `w2sg run`"),

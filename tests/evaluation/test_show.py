@@ -115,7 +115,7 @@ def test_a_run(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Ca
     ("words", "said"),
     [
         (("tree", "alfworld", "t9"), "t9: no tree of this task in data/trees/alfworld-0.pkl; there are t1"),
-        (("tree", "alfworld", "t1", "--seed", "3"), "data/trees/alfworld-3.pkl: no such file; run the stage that"),
+        (("tree", "alfworld", "t1", "--seed", "3"), "data/trees/alfworld-3.pkl: no trees; there are alfworld-0"),
         (("episode", "webshop", "t1"), "results/episodes/webshop-0: no episodes; run the stages evaluate, or"),
         (("episode", "alfworld", "t9"), "t9: nobody was evaluated on this task of alfworld; there are t1"),
         (("episode", "alfworld", "t1", "--models", "eto"), "eto: no episode of this model on t1; there are sft_weak, "),

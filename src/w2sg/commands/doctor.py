@@ -15,7 +15,7 @@ from w2sg.commands.run import lock_file
 from w2sg.config import params, threads
 from w2sg.config.fields import Splits
 from w2sg.config.params import Params
-from w2sg.contracts.errors import UserError, of_library
+from w2sg.contracts.errors import UserError, of_library, told
 from w2sg.environments.opener import opener
 from w2sg.environments.optional import optional
 from w2sg.environments.tasks import make_tasks
@@ -47,7 +47,7 @@ def run() -> int:
     try:
         settings = params.load()
     except UserError as error:
-        findings.append(Finding("params.yaml", False, str(error).splitlines()[0], "mend that line"))
+        findings += [Finding("params.yaml", False, line, "") for line in told(error)]
     else:
         for name in settings.environments.names:
             findings += tried(name, environment(name, settings=settings))

@@ -105,7 +105,11 @@ def show_tree(environment: str, task: str, *, seed: int, minimum_gap: float) -> 
     Raises:
         UserError: there are no trees of this environment and seed, or none of this task.
     """
-    grown = trees.load(layout.trees(environment, seed))
+    file = layout.trees(environment, seed)
+    if not file.is_file():
+        there = sorted(path.stem for path in file.parent.glob("*.pkl"))
+        raise UserError(f"{file}: no trees; {_some(there) if there else 'run the stage trees'}")
+    grown = trees.load(file)
     if task not in grown:
         raise UserError(
             f"{named(task)}: no tree of this task in {layout.trees(environment, seed)}; {_some(list(grown))}"

@@ -11,6 +11,7 @@ from w2sg.config.yaml_files import read_yaml
 from w2sg.contracts.errors import UserError, named, reason, shown
 
 TABLE, PARAMS = Path("dvc.yaml"), Path("params.yaml")
+META = ("threads", "mem_mb", "runtime", "gpu", "report", "first", "warm", "check")  # as the bridge knows them
 REFERENCE = re.compile(r"\$\{\s*([\w.-]+)\s*\}")
 
 
@@ -138,6 +139,10 @@ def _stage(name: str, entry: dict[str, Any], values: dict[str, Any]) -> Stage:
                 "must lie below the project's folder"
             )
     meta = entry.get("meta") or {}
+    if odd := [key for key in meta if key not in META]:
+        raise UserError(
+            f"{TABLE}: stages.{named(name)}.meta.{named(str(odd[0]))}: unknown; allowed here: {', '.join(META)}"
+        )
     command, check = entry["cmd"], meta.get("check")
     if not isinstance(command, str) or not isinstance(check, str | None):
         found = f"cmd {shown(command)}, meta.check {shown(check)}"
