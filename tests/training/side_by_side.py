@@ -73,7 +73,7 @@ def as_process(number: int, port: int, out: Path, split: bool) -> None:
     os.environ |= {name: str(value) for name, value in places.items()}
     os.environ |= {"MASTER_ADDR": "localhost", "MASTER_PORT": str(port)}
     main(out)
-    assert (AcceleratorState().distributed_type == DistributedType.FSDP) == split
+    assert (getattr(AcceleratorState(), "fsdp_plugin", None) is not None) == split
 
 
 if __name__ == "__main__":
