@@ -46,9 +46,8 @@ The verdicts follow six rules, applied alike to all, in this order. They are abo
    that the paper reports, by an interval below it and a test of that amount; corrected as in rule 2, for a sentence
    about all environments one such gain is enough, for a sentence about some it takes all.
 5. Everything else is not decidable at this size.
-6. A sentence for which nothing was run, or not all of what one about all environments needs and the rest does not
-   decide against it, is not measured here; one that no measurement of this kind, or no row of this
-   roster, could decide is not testable."""
+6. A sentence for which nothing was run, or not all of what it speaks of and what was does not decide it, is not
+   measured here; one that no measurement of this kind, or no row of this roster, could decide is not testable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +144,7 @@ def verdict(evidence: Sequence[Evidence], *, everywhere: bool, level: float = 0.
     measured = [each for each in evidence if each.direction not in ("missing", "untestable")]
     if not measured:
         return "not testable" if any(each.direction == "untestable" for each in evidence) else "not measured here"
-    incomplete = everywhere and any(each.direction == "missing" for each in evidence)
+    incomplete = any(each.direction == "missing" for each in evidence)
     corrected = [p_value <= level for p_value in holm([each.p_value for each in measured])]
     size = [p_value <= level for p_value in holm([each.excluded for each in measured])]
     speaking = [each for each in measured if each.direction == "for"]
@@ -156,8 +155,9 @@ def verdict(evidence: Sequence[Evidence], *, everywhere: bool, level: float = 0.
         too_large = any(size)
     else:
         carrying = [e for e, holds in zip(measured, corrected, strict=True) if holds and e.direction == "for"]
-        refuted = all(against)
-        too_large = all(each.excluded <= level for each in measured)
+        # What was not run might be the one that the sentence speaks of.
+        refuted = all(against) and not incomplete
+        too_large = all(each.excluded <= level for each in measured) and not incomplete
     if carrying:
         fresh = all if everywhere else any
         if fresh(not each.follows for each in carrying):
