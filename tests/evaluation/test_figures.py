@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
+from w2sg.config.overlays import merged
 from w2sg.evaluation.measures import models
 from w2sg.evaluation.measures.comparisons import comparisons, table_cells
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
@@ -14,7 +16,7 @@ from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.evaluation.report.figures import canvas, progress, scores, training
 from w2sg.evaluation.report.figures.canvas import Chart
 
-from .builders import SKILL, curve, evaluation, grid, task_table
+from .builders import curve, evaluation, grid, task_table
 
 RESAMPLING = Resampling(resamples=100, confidence=0.95, seed=0)
 EPISODES = evaluation(tasks=6)
@@ -132,5 +134,9 @@ def test_seeds_meet_at_the_same_steps() -> None:
 
 
 def test_colours_and_dashes_tell_all_models_apart() -> None:
-    styles = progress.line_styles([*SKILL, "eto", "best_of_m", "ceiling", "mine"])
+    """Also those of the study, which has the most rows."""
+    studied = merged(Path(__file__).parents[2] / "params/study.yaml").values
+    methods = [*studied["preference"], *studied["imitation"], *canvas.LINES, "best_of_n", "mine"]
+    styles = progress.line_styles(methods)
+    assert len(styles) > 20
     assert len(set(styles.values())) == len(styles)

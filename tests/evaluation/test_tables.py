@@ -1,10 +1,13 @@
 """The paper's tables with our numbers."""
 
+from dataclasses import replace
+
 from w2sg.evaluation.measures.comparisons import TableCell, table_cells
 from w2sg.evaluation.measures.complement import Complement
 from w2sg.evaluation.measures.episodes import GroupedEpisodes
 from w2sg.evaluation.measures.shares import Recovered
 from w2sg.evaluation.measures.statistics import Interval, Ratio, Resampling
+from w2sg.evaluation.measures.supervision import Supervision
 from w2sg.evaluation.report import tables
 from w2sg.evaluation.report.table import Table
 
@@ -76,6 +79,30 @@ def test_table_3_shows_the_grid_beside_the_papers_figures() -> None:
         ("MCTS", "6", "–", "58.2"),
     ]
     assert "make grid" in tables.table3([], []).note
+
+
+def test_the_papers_two_betas_stand_once_where_beta_is_varied() -> None:
+    rows = [
+        *grid({5: 0.4, 6: 0.5, 7: 0.6}, model="w2s_dpo"),
+        *(replace(row, beta=0.5) for row in grid({6: 0.45}, model="w2s_dpo")),
+    ]
+    found = tables.table3(rows, [])
+    assert [(row[1], row[2], row[-1]) for row in found.rows[1:]] == [
+        ("5", "0.1", "–"),
+        ("6", "0.1", "54.9"),
+        ("6", "0.5", "49.2"),
+        ("7", "0.1", "–"),
+    ]
+
+
+def test_the_ledger_has_the_least_and_the_most_of_the_seeds() -> None:
+    one = Supervision("webshop", 0, "sft_weak", "base_weak", play=9000, expert=60, models=0, updates=8)
+    lines = [one, replace(one, seed=1, play=8999, updates=8), replace(one, environment="alfworld", init="")]
+    found = tables.supervision_table(lines)
+    assert found.rows == [
+        ["SFT weak", "webshop", "Base weak", "8,999 to 9,000", "60", "0", "8"],
+        ["SFT weak", "alfworld", "–", "9,000", "60", "0", "8"],
+    ]
 
 
 def test_markdown_of_a_table() -> None:

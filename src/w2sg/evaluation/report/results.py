@@ -125,7 +125,7 @@ def other_tables(inputs: ReportInputs, results: Results) -> dict[str, Table]:
         "complement": tables.complement_table(results.complements),
     }
     if inputs.supervision:
-        found["supervision"] = tables.supervision_table(inputs.supervision, seed=inputs.params["seeds"][0])
+        found["supervision"] = tables.supervision_table(inputs.supervision)
     return found | {
         "table2": tables.table2(),
         "table3": tables.table3(inputs.grid, results.cells),

@@ -25,9 +25,7 @@ def by_seed(rows: Sequence[Table1Row]) -> Table:
         found = [shown.get((model, *column)) for column in columns]
         lines.append([label(model), *(f"{100 * row.average_reward:.1f}" if row else NO for row in found)])
     head = ["method", *(f"{environment}: {seed}" for environment, seed in columns)]
-    return Table(
-        "Seed by seed", "Task score under each training seed, on unseen tasks where there are any.", head, lines
-    )
+    return Table("Seed by seed", "Task score under each training seed, on unseen tasks.", head, lines)
 
 
 def study_table(rows: Sequence[Table1Row], study: Study, params: Mapping[str, Any]) -> Table:

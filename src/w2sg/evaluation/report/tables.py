@@ -1,5 +1,6 @@
 """The paper's tables with our numbers, for people: Markdown here, HTML in the report."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from math import inf
 
@@ -98,7 +99,7 @@ def table1(table_cells: Sequence[TableCell], *, binary: Sequence[str] = (), serv
                 row.append(f"{100 * rate.value.mean:.1f}" if rate else NO)
         rows.append(row)
     note = (
-        "The paper's shape and order, on unseen tasks where there are any. Its “success rate” is completion; where "
+        "The paper's shape and order, on unseen tasks. Its “success rate” is completion; where "
         "every reward is 0 or 1, as in ALFWorld, there is one column. In brackets: controls that the paper does not "
         "have. Best of N picks the best of its samples by the environment's own reward, which no agent knows."
     )
@@ -129,10 +130,14 @@ def table3(grid: Sequence[GridRow], table_cells: Sequence[TableCell]) -> Table:
     of = {(cell.environment, cell.model, cell.split, cell.measure): cell.value for cell in table_cells}
     sft = of.get((environment, "sft_strong", REPORTED, "average_reward"))
     rows = [["SFT", NO, NO, wording.score(sft) if sft else NO, NO, f"{paper.TABLE3_SFT}"]]
+    # The paper does not say the breadth of its two β: they stand where β is varied, once each.
+    betas = Counter(breadth for breadth, _ in {(row.breadth, row.beta) for row in grid if row.model == "w2s_dpo"})
+    varied = max(betas, key=lambda breadth: (betas[breadth], -breadth), default=None)
     for model, name in (("w2s_dpo", "WTS (TreeDPO)"), ("w2s_mcts", "MCTS")):
         own = [row for row in grid if (row.environment, row.model, row.split) == (environment, model, REPORTED)]
         for row in sorted(own, key=lambda r: (r.breadth, r.beta)):
-            official = paper.TABLE3_BETA.get(row.beta) if model == "w2s_dpo" else paper.TABLE3_BREADTH.get(row.breadth)
+            of_beta = paper.TABLE3_BETA.get(row.beta) if row.breadth == varied else None
+            official = of_beta if model == "w2s_dpo" else paper.TABLE3_BREADTH.get(row.breadth)
             difference = wording.points(Interval(row.difference, row.difference_low, row.difference_high))
             beta = f"{row.beta:g}" if model == "w2s_dpo" else NO
             rows.append(
@@ -222,7 +227,7 @@ def regime_table(found: Sequence[RegimeCell]) -> Table:
         rows.append(row)
     note = (
         "In the paper SFT weak scores 41 to 47 and SFT strong 4 to 12 more; elsewhere a run answers another question. "
-        "(d) and (e) are shares of explored tasks that are solved (G = 1), the others task scores of the last split, "
+        "(d) and (e) are shares of explored tasks that are solved (G = 1), the others task scores on unseen tasks, "
         "(b), (c), (g) and (h) paired differences. Within chance: outside, and the interval reaches in. "
         "(g) and (h) need rows that `make study` has: where right data does not help either, it is the learner that is "
         "tested."
@@ -236,24 +241,32 @@ def _bounds(criterion: Criterion) -> str:
     return f"{least} to {100 * criterion.most:g}" if criterion.most < inf else f"{least} or more"
 
 
-def supervision_table(lines: Sequence[Supervision], *, seed: int) -> Table:
-    """What every model has been taught with, under one seed."""
+def supervision_table(lines: Sequence[Supervision]) -> Table:
+    """What every model has been taught with, from the least to the most of the seeds."""
+    seeds: dict[tuple[str, str], list[Supervision]] = {}
+    for line in lines:
+        seeds.setdefault((line.environment, line.model), []).append(line)
     rows = [
         [
-            label(line.model),
-            line.environment,
-            label(line.init) if line.init else NO,
-            *(f"{number:,}" for number in (line.play, line.expert, line.models, line.updates)),
+            label(model),
+            environment,
+            label(own[0].init) if own[0].init else NO,
+            *(_range([getattr(line, kind) for line in own]) for kind in ("play", "expert", "models", "updates")),
         ]
-        for line in lines
-        if line.seed == seed
+        for (environment, model), own in seeds.items()
     ]
     note = (
         "Turns of the agent that each model has read, its start's included, by whose they are. Play is on tasks that "
         "nobody explores, its expert's turns among them. A gain over SFT strong is a weak model's doing only where the "
-        "expert's column is no larger. Updates are those of the last training alone."
+        "expert's column is no larger. Updates are those of the last training alone. Where seeds differ: the least and "
+        "the most."
     )
     return Table("What each model has been taught with", note, ["model", "environment", "from", *LEDGER], rows)
+
+
+def _range(numbers: Sequence[int]) -> str:
+    least, most = min(numbers), max(numbers)
+    return f"{least:,}" if least == most else f"{least:,} to {most:,}"
 
 
 def learning_table(found: Sequence[Learning]) -> Table:

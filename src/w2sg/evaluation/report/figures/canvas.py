@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from io import StringIO
-from itertools import cycle
+from itertools import cycle, product
 from typing import TYPE_CHECKING, Any
 
 from w2sg.evaluation.paper import paper
@@ -30,7 +30,10 @@ LINES = {
     "sft_strong": ("#0072b2", "--"),
     "ceiling": ("#009e73", "-."),
 }
-OTHER_LINES = (("#cc79a7", "-"), ("#009e73", "--"), ("#8a6d00", ":"), ("#cc79a7", "-."))
+_FIRST = (("#cc79a7", "-"), ("#009e73", "--"), ("#8a6d00", ":"), ("#cc79a7", "-."))
+_ALL = product(("-", "--", "-.", ":"), ("#8a6d00", "#009e73", "#56b4e9", "#cc79a7", "#d55e00", "#0072b2", "#e69f00"))
+# Every row that the study has beside those above gets a line of its own.
+OTHER_LINES = tuple(dict.fromkeys((*_FIRST, *(style[::-1] for style in _ALL if style[::-1] not in LINES.values()))))
 INK = "#010203"  # stands for currentColor until the SVG is written
 PIXELS = 96  # an inch
 GAP, LINE, MARK, CHARACTER = 14, 20, 22, 6.6  # of a sheet, pixels
