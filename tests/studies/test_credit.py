@@ -9,6 +9,7 @@ import pytest
 from played import project
 
 import credit
+import workspace
 from w2sg.contracts.errors import UserError
 
 
@@ -77,3 +78,11 @@ def test_tables_that_cannot_be_written_are_told_before_anything_is_played(
     monkeypatch.setattr(credit.os, "access", lambda path, mode: False)
     refused(run / "new/deep", rf"deep: {run} is no folder that can be written to")
     assert not (run / "new").exists()
+
+
+def test_a_workspace_at_work_is_refused_and_a_damaged_run_frees_it(play: Callable[..., bool], tmp_path: Path) -> None:
+    with workspace.claimed(tmp_path / "run"), pytest.raises(UserError, match="run: another call is at work here; wait"):
+        play()
+    with pytest.raises(UserError, match=r"--environments nowhere"):
+        play(environments=["nowhere"])
+    assert not play()

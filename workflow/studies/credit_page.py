@@ -28,7 +28,7 @@ Figures: `credit.csv`, and each step's continuations in `steps.csv`.
 
 {tables}"""
 OF_STEPS = f"""\
-Shares of steps, percent, with intervals over tasks.
+Shares of a path's steps, percent, means of paths, with intervals over tasks.
 Right: continuations after the step score no more than {TOLERANCE:g} below those before it; strictly: not below at all.
 By chance: what the share would be for the same continuations if no step changed anything; above chance: what is left.
 Criterion (f), registered without a tolerance, wants 85 or more; it cannot be judged where noise alone stays below that.
