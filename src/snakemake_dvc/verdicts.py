@@ -116,7 +116,9 @@ def _check_inputs(stage: DvcStage, made: Iterable[str]) -> None:
 
     for dep in [] if stage.frozen else stage.deps:
         if not dep.exists and not any(overlap(dep.fs_path, out) for out in made):
-            raise BridgeError(f"{dep} is missing; stage {stage.addressing} needs it and none makes it (`dvc pull`?)")
+            raise BridgeError(
+                f"{dep} is missing; stage {stage.addressing} needs it and none makes it; put it there, or name another"
+            )
         if isinstance(dep, ParamsDependency) and dep.exists:
             try:
                 dep.get_hash()

@@ -384,6 +384,10 @@ def no_project() -> None:
     shutil.rmtree(".dvc")
 
 
+def no_repository() -> None:
+    shutil.rmtree(".git")
+
+
 def broken_settings() -> None:
     Path(".dvc/config").write_text("[core\n")
 
@@ -397,6 +401,7 @@ REFUSALS: list[tuple[str, str, Callable[[], None]]] = [
     ("publish", r"\.dvc: not a project that DVC can open \(.+\); `git checkout \.dvc", no_project),
     ("compare .", r"\.dvc: not a project that DVC can open \(.+\); `git checkout \.dvc", no_project),
     ("fetch", r"\.dvc: not a project that DVC can open \(.+\); `git checkout \.dvc", broken_settings),
+    ("fetch", r"copy: no git repository, which DVC needs; `git init` makes one", no_repository),
     ("compare nowhere", r"nowhere: no such folder; name that of a project or a study", lambda: None),
     ("compare .", r"dvc\.lock: expected sections.+; `git checkout dvc\.lock`", written(LOCK, "")),
     ("publish", r"dvc\.lock: stages: not as DVC writes them", written(LOCK, "stages: [a]\n")),

@@ -196,10 +196,18 @@ def stage_names(folder: Path = Path()) -> list[str]:
 @contextmanager
 def _repository(folder: Path) -> Iterator[Any]:
     from dvc.repo import Repo
+    from dvc.scm import SCMError
 
     remedy = "`git checkout .dvc dvc.yaml dvc.lock params.yaml` restores what it needs"
-    with reading(folder / ".dvc", "a project that DVC can open", remedy=remedy), Repo(folder) as repo:
-        yield repo
+    with reading(folder / ".dvc", "a project that DVC can open", remedy=remedy):
+        try:
+            opened = Repo(folder)
+        except SCMError:  # an archive of the files, say
+            raise UserError(
+                f"{folder.absolute().name}: no git repository, which DVC needs; `git init` makes one"
+            ) from None
+        with opened as repo:
+            yield repo
 
 
 def _stages(name: str) -> set[str]:
