@@ -7,6 +7,7 @@ import sys
 
 import pytest
 import yaml
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from w2sg.commands import __main__ as cli
 from w2sg.commands import doctor
@@ -58,7 +59,7 @@ def test_bad_parameters_and_a_missing_java_have_a_line(call, tmp_path, root):
 
 
 def test_a_missing_package(monkeypatch):
-    monkeypatch.setattr(doctor, "PACKAGES", ("torch", "no-such-package"))
+    monkeypatch.setattr(doctor, "LIBRARIES", ("torch", "no-such-package"))
     assert [(finding.what, finding.good) for finding in doctor.packages()] == [
         ("torch", True),
         ("no-such-package", False),
@@ -115,3 +116,40 @@ def test_whatever_a_check_dies_of_is_a_row():
     first, second = doctor.tried("second", dying())
     assert first.good and (second.what, second.good) == ("second", False)
     assert second.found == f"RuntimeError: {'x' * 80}"
+
+
+def own(values: dict, base: str, **sections: object) -> params.Params:
+    """The default, its strong model a folder."""
+    outside = {"strong": base}
+    models = values["models"] | {"strong": {"base": base, "revision": None}}
+    return params.validated(values | {"models": models, "outside": outside} | sections, source=params.Path("own.yaml"))
+
+
+def test_a_published_model_has_a_row(root, tmp_path):
+    """Its size, read without its weights; what is wrong with it, before a stage meets it."""
+    values = yaml.safe_load((root / "params.yaml").read_text())
+    assert list(doctor.models(params.validated(values, source=root))) == [], "sizes alone"
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2
+    )
+    LlamaForCausalLM(config).save_pretrained(tmp_path / "mine")
+    base = str(tmp_path / "mine")
+    (row,) = doctor.models(own(values, base))
+    assert row.good and row.what == "strong model" and row.found.startswith(f"{base}, 0 M parameters, 0.0 GiB of ")
+    lora = {"r": 2, "alpha": 4, "dropout": 0.0, "targets": ["c_attn"]}
+    (row,) = doctor.models(own(values, base, dpo=values["dpo"] | {"lora": lora}))
+    assert row.good is False and row.found.startswith("dpo.lora.targets: the model has no c_attn; its linear modules")
+    (row,) = doctor.models(own(values, f"{base}/nowhere"))
+    assert row.good is False and "no such folder" in row.found
+    hub = values | {"models": values["models"] | {"weak": {"base": "acme/no", "revision": "0" * 40}}}
+    (row,) = doctor.models(params.validated(hub, source=root))
+    assert row.good is None and row.found == "acme/no is not in the hub's cache; the stage pretrain fetches it"
+
+
+def test_a_model_that_no_machine_holds(root, tmp_path):
+    values = yaml.safe_load((root / "params.yaml").read_text())
+    LlamaConfig(
+        hidden_size=2**16, intermediate_size=2**18, num_attention_heads=64, num_hidden_layers=200
+    ).save_pretrained(tmp_path)
+    (row,) = doctor.models(own(values, str(tmp_path)))
+    assert row.good is False and "M parameters" in row.found and row.remedy.startswith("it does not fit")

@@ -80,3 +80,36 @@ def test_of_split_weights_what_was_never_tried_is_refused(file: Path, key: str, 
     with pytest.raises(UserError) as told:
         params.load(file.with_name("params.yaml"))
     assert str(told.value) == f"{file}: fsdp_config.{key} is {why}"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "why"),
+    [
+        ("ACCELERATE_MIXED_PRECISION", "bf16", "'bf16' in the environment would train otherwise than params.yaml says"),
+        ("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR", "'INDUCTOR' in the environment would train otherwise"),
+        ("ACCELERATE_USE_DEEPSPEED", "true", "'true' in the environment would train otherwise"),
+        ("ACCELERATE_USE_MEGATRON_LM", "1", "'1' in the environment would train otherwise"),
+        ("OMPI_COMM_WORLD_SIZE", "2", "'2' in the environment: a stage starts its processes itself"),
+        ("PMI_SIZE", "two", "'two' in the environment: a stage starts its processes itself"),
+    ],
+)
+def test_variables_of_accelerate_that_would_train_another_model_are_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str
+) -> None:
+    """They reach each stage over the parameters, and no tool would see a change."""
+    for harmless in ("", "no") if name.startswith("ACC") else ("", "1"):
+        monkeypatch.setenv(name, harmless)
+        params.load(file.with_name("params.yaml"))
+    monkeypatch.setenv(name, value)
+    with pytest.raises(UserError) as told:
+        params.load(file.with_name("params.yaml"))
+    assert str(told.value).startswith(f"{name}={why}") and str(told.value).endswith("; unset it")
+
+
+def test_half_of_a_launcher_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    with pytest.raises(UserError, match=r"^LOCAL_RANK without WORLD_SIZE in the environment: not from a launcher"):
+        params.load(file.with_name("params.yaml"))
+    monkeypatch.setenv("WORLD_SIZE", "1")
+    params.load(file.with_name("params.yaml"))

@@ -30,6 +30,19 @@ def test_declared(table, stage, count):
     assert threads.declared(stage, table=table) == count
 
 
+@pytest.mark.parametrize(
+    ("meta", "shown"), [("two", "'two'"), ("[1]", "list"), ("1.5", "1.5"), ("true", "True"), ("-1", "-1")]
+)
+def test_what_is_no_number_of_threads_is_one_line(tmp_path, meta, shown):
+    path = tmp_path / "dvc.yaml"
+    path.write_text(f"stages:\n  odd: [a]\n  wide: {{cmd: a, meta: {{threads: {meta}}}}}\n")
+    with pytest.raises(UserError, match=rf"dvc\.yaml: stages\.wide\.meta\.threads is {shown}; write a whole number$"):
+        threads.declared("wide", table=path)
+    assert threads.declared("odd", table=path) == 1
+    path.write_text("stages: [a]\n")
+    assert threads.declared("odd", table=path) == 1
+
+
 def test_no_stage_table(tmp_path):
     with pytest.raises(UserError, match=r"dvc\.yaml: no such file; run this in the folder of the project$"):
         threads.declared("tasks", table=tmp_path / "dvc.yaml")

@@ -199,6 +199,14 @@ def test_threads_that_the_command_does_not_say(project):
     assert refused(project, "tasks", "--environment", "alfworld", "--threads", "1") == told
 
 
+def test_more_processes_than_the_stage_table_says(project, monkeypatch):
+    """As in a shell under torchrun: torch would wait for the other one."""
+    monkeypatch.setenv("LOCAL_RANK", "0")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told = "WORLD_SIZE=2 in the environment: the stage table says how many processes there are, here 1; unset it"
+    assert refused(project, "trees", *RUN) == told
+
+
 def test_unknown_stage(project):
     code, lines = project.run("colour")
     assert code == 2

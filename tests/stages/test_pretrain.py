@@ -84,3 +84,22 @@ def test_a_tokenizer_that_is_not_there_is_no_question_to_the_hub(empty_project: 
     code, lines = project.run("pretrain", "--seed", "0", "--role", "weak")
     assert code == 2 and len(lines) == 1
     assert lines[0].startswith(f"pretrain: {layout.tokenizer()}: not a tokenizer (")
+
+
+def test_places_of_adapters_are_looked_up_before_anything_is_trained(project: Project, tmp_path: Path) -> None:
+    """Those of later stages too: exploring comes between, the dearest part."""
+    tokenizer = train_tokenizer(["Thought: so. Action: look"], vocabulary=300, context=128)
+    published = bases.create(
+        FromScratch(hidden=16, layers=1, heads=2, feedforward=32), tokenizer=tokenizer, context=128, seed=3
+    )
+    bases.save(published, tokenizer, tmp_path / "published")
+    base = str(tmp_path / "published")
+    project.edit(models={"strong": {"base": base, "revision": None}}, outside={"strong": base})
+    adapters = {"r": 2, "alpha": 4, "dropout": 0.0, "targets": ["c_attn"]}
+    for section in ("sft", "dpo", "imitate"):
+        project.edit(**{section: {"lora": adapters}})
+        code, (line,) = project.run("pretrain", "--seed", "0", "--role", "strong")
+        assert code == 2
+        assert line.startswith(f"pretrain: {section}.lora.targets: the model has no c_attn; its linear modules are d")
+        project.edit(**{section: {"lora": adapters | {"targets": ["q_proj"]}}})
+    assert project.run("pretrain", "--seed", "0", "--role", "strong") == (0, [])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from w2sg.commands import __main__ as cli
@@ -83,6 +84,44 @@ def test_a_missing_base_is_one_line(models: Path) -> None:
         f"{models}/sft/house-0/weak: adapters of ../../../base/weak, which cannot be loaded; "
         f"{models}/base/weak: no checkpoint here (config.json is missing); run the stage that writes it"
     )
+
+
+@pytest.mark.parametrize(
+    ("rename", "why"),
+    [
+        (
+            ("model.layers", "model.language_model.layers"),
+            r"lacks 8 \(base_model\.model\.model\.layers\.0\.self_attn\.",
+        ),
+        (("q_proj", "x_proj"), r"lacks 2 \(base_model\.model\.model\.layers\.0\.self_attn\.q_proj\.lora_A\."),
+    ],
+)
+def test_adapters_that_do_not_fit_are_refused_and_not_left_out(models: Path, rename: tuple[str, str], why: str) -> None:
+    """PEFT warns and goes on with the base as it is."""
+    file = models / "sft/house-0/weak/adapter_model.safetensors"
+    held = {name.replace(*rename): value for name, value in load_file(file).items()}
+    save_file(held, file, metadata={"format": "pt"})
+    with pytest.raises(
+        UserError, match=rf"sft/house-0/weak: of the adapters that adapter_config.json tells of it {why}"
+    ):
+        bases.load(models / "sft/house-0/weak")
+
+
+def test_adapters_of_a_larger_model_are_refused(models: Path) -> None:
+    file = models / "sft/house-0/weak/adapter_model.safetensors"
+    held = load_file(file)
+    more = {name.replace("layers.0", "layers.7"): value.clone() for name, value in held.items()}
+    save_file(held | more, file, metadata={"format": "pt"})
+    with pytest.raises(UserError, match=r"it has 8 too many \(base_model.model.model.layers.7\."):
+        bases.load(models / "sft/house-0/weak")
+
+
+def test_adapters_of_themselves_are_one_line(models: Path) -> None:
+    folder = models / "sft/house-0/weak"
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    (folder / "adapter_config.json").write_text(json.dumps(settings | {"base_model_name_or_path": "."}))
+    with pytest.raises(UserError, match=r"adapter_config\.json: names itself as its base"):
+        bases.load(folder)
 
 
 SAVE = """

@@ -8,6 +8,8 @@ import pytest
 import torch
 from transformers import (
     AutoConfig,
+    BertConfig,
+    BertLMHeadModel,
     BloomConfig,
     BloomForCausalLM,
     Gemma3Config,
@@ -96,6 +98,11 @@ def no_config(folder: Path) -> None:
     (folder / "config.json").unlink()
 
 
+def no_tokenizer(folder: Path) -> None:
+    for file in folder.glob("token*"):
+        file.unlink()
+
+
 def own_code(folder: Path) -> None:
     change(folder / "config.json", model_type="mine", auto_map={"AutoConfig": "mine.Mine"})
 
@@ -114,6 +121,7 @@ SPOILT: dict[str, tuple[Spoil, str]] = {
     "fewer layers": (fewer_layers, "given: its files have 1 layers, config.json says num_hidden_layers: 0; give the"),
     "[PAD]": (padding, "given: its tokenizer's '[PAD]' is number 341, its embeddings end at 340; take the tokenizer"),
     "no config.json": (no_config, "given: no checkpoint here (config.json is missing); give the folder that"),
+    "no tokenizer": (no_tokenizer, "given: no tokenizer here; save it beside the model (tokenizer.save_pretrained)"),
     "own code": (own_code, "given: cannot be loaded as a language model ("),
 }
 
@@ -150,6 +158,28 @@ def test_an_encoder_with_a_decoder_is_refused(tokenizer: PreTrainedTokenizerFast
     config = T5Config(vocab_size=400, d_model=16, d_ff=16, d_kv=8, num_layers=1, num_heads=2)
     T5ForConditionalGeneration(config).save_pretrained(tmp_path / "t5")
     assert refusal(tmp_path / "t5").startswith(f"{tmp_path}/t5: an encoder with a decoder (t5)")
+
+
+@pytest.mark.filterwarnings("ignore:.*is_decoder.*")
+def test_a_model_that_reads_ahead_is_refused(model: LlamaForCausalLM) -> None:
+    sources.check_causal(model, name="llama")
+    sources.check_causal(model.to(torch.bfloat16), name="llama in half precision")
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 64, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    for decoder in (True, False):
+        bert = BertLMHeadModel(BertConfig(**sizes, intermediate_size=48, is_decoder=decoder, initializer_range=0.3))
+        if decoder:
+            sources.check_causal(bert.eval(), name="bert")
+            continue
+        with pytest.raises(UserError, match=r"^mine: bert reads what comes after a token, too; give a model that only"):
+            sources.check_causal(bert.eval(), name="mine")
+
+
+def test_weights_that_are_no_numbers_are_refused(model: LlamaForCausalLM) -> None:
+    with torch.no_grad():
+        model.model.norm.weight[0] = float("nan")
+    with pytest.raises(UserError, match=r"^mine: its logits are no numbers; its weights are damaged"):
+        sources.check_causal(model, name="mine")
 
 
 def test_a_model_without_keys_and_values_is_refused(tokenizer: PreTrainedTokenizerFast, tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from w2sg.contracts.errors import UserError
 from w2sg.training import trainer_log
 from w2sg.training.trainer_log import TrainingLog
 
+TRAINING = SimpleNamespace(warmup_steps=1)
+
 
 class Clock:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -31,7 +33,7 @@ def test_a_row_per_update_with_the_columns_asked_for() -> None:
 def test_a_line_every_fifteen_seconds_and_one_at_the_end(monkeypatch, capsys) -> None:
     clock = Clock(monkeypatch)
     log = TrainingLog("sft")
-    log.on_train_begin(None, state(0), None)
+    log.on_train_begin(TRAINING, state(0), None)
     for step in range(1, 11):
         clock.now += 6.0
         log.on_log(None, state(step), None, logs=logs())
@@ -43,10 +45,17 @@ def test_a_line_every_fifteen_seconds_and_one_at_the_end(monkeypatch, capsys) ->
     ]
 
 
+@pytest.mark.parametrize(("updates", "warmup", "warned"), [(1, 1, True), (1, 0, False), (2, 1, False)])
+def test_a_training_that_trains_nothing_is_told_of(updates: int, warmup: int, warned: bool, capsys) -> None:
+    """The schedules of transformers begin warming up with a learning rate of 0."""
+    TrainingLog("dpo").on_train_begin(SimpleNamespace(warmup_steps=warmup), state(0, of=updates), None)
+    assert ("dpo: warning: one update alone" in capsys.readouterr().err) is warned
+
+
 def test_one_line_that_is_rewritten_on_a_terminal(monkeypatch, capsys) -> None:
     clock = Clock(monkeypatch)
     log = TrainingLog("sft")
-    log.on_train_begin(None, state(0), None)
+    log.on_train_begin(TRAINING, state(0), None)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     for step in (1, 2):
         clock.now += 2.0

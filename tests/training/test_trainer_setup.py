@@ -42,6 +42,16 @@ def test_the_arguments_suit_both_trainers(config: type, tmp_path) -> None:
     assert (settings.seed, settings.per_device_train_batch_size, settings.weight_decay) == (5, 8, 0.0)
 
 
+@pytest.mark.parametrize("config", [SFTConfig, DPOConfig])
+@pytest.mark.parametrize("schedule", ["cosine", "constant_with_warmup"])
+def test_every_setting_reaches_the_trainer(config: type, schedule: str, tmp_path) -> None:
+    own = optimization(schedule=schedule, learning_rate=3e-4, weight_decay=0.3, adam_beta2=0.9, warmup=0.25)
+    settings = config(**trainer_arguments(own, rows=25, folder=str(tmp_path), seed=5))
+    assert (settings.learning_rate, settings.weight_decay, settings.adam_beta2) == (3e-4, 0.3, 0.9)
+    assert (settings.lr_scheduler_type, settings.warmup_steps, settings.num_train_epochs) == (schedule, 3, 3)
+    assert (settings.max_grad_norm, settings.adam_beta1) == (1.0, 0.9)
+
+
 def test_deepspeed_is_refused() -> None:
     with pytest.raises(UserError, match=r"^accelerate\.yaml: DeepSpeed is not supported; choose FSDP or MULTI_GPU"):
         run(SimpleNamespace(is_deepspeed_enabled=True))

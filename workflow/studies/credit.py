@@ -34,7 +34,7 @@ from w2sg.environments.prompts import prompt
 from w2sg.evaluation.measures.credit import PathCredit, credits
 from w2sg.evaluation.measures.statistics import Resampling
 from w2sg.training import bases
-from workspace import claimed
+from workspace import held
 
 KEPT = Path("docs/credit")
 MOST_SAMPLES = 12  # all exchanges of two sides are counted, 2 to this
@@ -109,13 +109,13 @@ def follow(options: argparse.Namespace) -> int:
     """Measure, write the tables, drop what is kept of the play.
 
     Raises:
-        UserError: the run lacks an environment or what is to be judged, the tables cannot be written, or see `claimed`.
+        UserError: the run lacks an environment or what is to be judged, the tables cannot be written, or see `held`.
     """
     kept = options.output.absolute()
     _check_writable(options.output)
     # A workspace is held; the project itself is nobody's.
-    held = contextlib.nullcontext() if options.run.resolve() == Path.cwd() else claimed(options.run)
-    with held, contextlib.chdir(options.run):
+    lock = contextlib.nullcontext() if options.run.resolve() == Path.cwd() else held(options.run)
+    with lock, contextlib.chdir(options.run):
         settings = params.load()
         names = settings.environments.names
         if unknown := [name for name in options.environments or () if name not in names]:

@@ -52,16 +52,27 @@ def follow(source: Path, target: Path) -> int:
 
 @contextlib.contextmanager
 def claimed(folder: Path) -> Iterator[int]:
+    """Hold a workspace that is there, or is to be made: `held`.
+
+    Raises:
+        UserError: the folder is something else, or see `held`.
+    """
+    check(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder) as lock:
+        yield lock
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[int]:
     """Hold a workspace against all other calls: each would give it parameters and code of its own.
 
     Yields a descriptor. What it is handed to (`pass_fds`), such as Snakemake, holds the workspace as well, and so does
     a stage that outlives a killed one: nobody changes what it plays. On a file system without locks, there is none.
 
     Raises:
-        UserError: another call has it, or what is left of one, or the folder is something else.
+        UserError: another call has it, or what is left of one.
     """
-    check(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         try:

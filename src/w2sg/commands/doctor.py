@@ -6,21 +6,26 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
 from w2sg.commands.run import lock_file
 from w2sg.config import params, threads
+from w2sg.config.data import ROLES
 from w2sg.config.fields import Splits
-from w2sg.config.params import Params
+from w2sg.config.models import Pretrained
+from w2sg.config.packages import PACKAGES
+from w2sg.config.params import Params, adapters_on
+from w2sg.config.training import Lora
 from w2sg.contracts.errors import UserError, of_library, told
 from w2sg.environments.opener import opener
 from w2sg.environments.optional import optional
 from w2sg.environments.tasks import make_tasks
+from w2sg.training import package_files
 
-PACKAGES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "snakemake", "dvc")
+LIBRARIES = ("torch", "transformers", "trl", "peft", "sentence-transformers", "snakemake", "dvc")
 GIBIBYTE = 2**30
 LONGEST = 80  # characters of somebody else's message
 RWLOCK = Path(".dvc/tmp/rwlock")  # DVC's note of who uses which output
@@ -49,6 +54,7 @@ def run() -> int:
     except UserError as error:
         findings += [Finding("params.yaml", False, line, "") for line in told(error)]
     else:
+        findings += tried("models", models(settings))
         for name in settings.environments.names:
             findings += tried(name, environment(name, settings=settings))
             findings += tried(f"  {name}", extras(name, settings=settings))
@@ -95,11 +101,66 @@ def accelerator() -> Iterator[Finding]:
 
 def packages() -> Iterator[Finding]:
     """The libraries that the stages call, in the versions that are installed."""
-    for name in PACKAGES:
+    for name in LIBRARIES:
         try:
             yield Finding(name, True, version(name))
         except PackageNotFoundError:
             yield Finding(name, False, "not installed", "run `make install`")
+
+
+def models(settings: Params) -> Iterator[Finding]:
+    """Published models, as far as they are here: their files, their size, and the adapters that stages are to train."""
+    for role in ROLES:
+        given = getattr(settings.models, role)
+        if not isinstance(given, Pretrained):
+            continue
+        what = f"{role} model"
+        if package := PACKAGES.get(given.base):
+            here = package_files.is_here(package)
+            found = f"{given.base}, {package.parameters / 1e6:.0f} M parameters"
+            yield Finding(what, True if here else None, found if here else f"{found}, fetched by the stage pretrain")
+            continue
+        try:
+            yield Finding(what, *_published(given, adapters_on(settings, role)))
+        except UserError as error:
+            yield Finding(what, False, told(error)[0])
+
+
+def _published(given: Pretrained, loras: Mapping[str, Lora]) -> tuple[bool | None, str, str]:
+    """What is to be said of a folder, or of a model of the hub, without reading its weights.
+
+    Raises:
+        UserError: it cannot be used here.
+    """
+    import torch
+    from huggingface_hub import try_to_load_from_cache
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    from w2sg.training import adapters, memory, sources
+    from w2sg.training.bases import device
+
+    where = sources.folder_of(given.base)
+    if where is None:
+        cached = try_to_load_from_cache(given.base, "config.json", revision=given.revision)
+        if not isinstance(cached, str):
+            return None, f"{given.base} is not in the hub's cache; the stage pretrain fetches it", ""
+        where = Path(cached).parent
+    else:
+        sources.check_folder(where, stage=False)
+    if (where / adapters.SETTINGS).is_file():
+        return True, f"{given.base}, adapters", ""
+    with sources.loading(given.base):
+        config = AutoConfig.from_pretrained(where, local_files_only=True)
+        sources.check_config(config, name=given.base)
+        with torch.device("meta"):
+            model = AutoModelForCausalLM.from_config(config.get_text_config())
+    for key, lora in loras.items():
+        adapters.check_targets(lora, model, key=f"{key}.targets")
+    count = sum(weight.numel() for weight in model.parameters())
+    # In half precision, the least that is held.
+    need, free = 2 * count / GIBIBYTE, memory.available(device()) / GIBIBYTE
+    found = f"{given.base}, {count / 1e6:,.0f} M parameters, {need:.1f} GiB of {free:.1f} in half precision"
+    return need < free, found, "it does not fit; take a larger machine or a smaller model"
 
 
 def records() -> Iterator[Finding]:

@@ -3,6 +3,7 @@
 On unvalidated values too, so that what breaks them is reported along with everything else.
 """
 
+import re
 from collections.abc import Iterator
 from os.path import expanduser
 from typing import Any, get_args
@@ -186,6 +187,10 @@ def _roster_problems(values: dict[str, Any]) -> list[str]:
     return problems
 
 
+# As PEFT matches: a whole name, or its last parts.
+_PLACE = re.compile(rf"((((model\.)?layers\.)?\d+\.)?(self_attn|mlp)\.)?({'|'.join(PROJECTIONS)})")
+
+
 def _from_scratch(values: dict[str, Any]) -> list[str]:
     """The models that have sizes."""
     return [role for role in ROLES if _at(values, f"models.{role}.hidden") is not None]
@@ -220,7 +225,7 @@ def _target_problems(values: dict[str, Any]) -> list[str]:
     for key in ("sft", "dpo", "imitate", *methods):
         targets = _at(values, f"{key}.lora.targets")
         for target in targets if isinstance(targets, list | tuple) else ():
-            known = not isinstance(target, str) or target.rpartition(".")[2] in (*PROJECTIONS, ALL_LINEAR)
+            known = not isinstance(target, str) or target == ALL_LINEAR or _PLACE.fullmatch(target)
             if not known and target.strip():
                 problems.append(
                     f"{key}.lora.targets: a model from scratch has no {named(target)}; "

@@ -1,5 +1,6 @@
 """accelerate.yaml: how the processes of one training stage are started. What they compute is params.yaml's to say."""
 
+import os
 from pathlib import Path
 
 from w2sg.config.yaml_files import read_yaml
@@ -19,6 +20,37 @@ OF_SPLIT: dict[str, tuple[object, ...]] = {
     "fsdp_offload_params": (False, None),
     "fsdp_activation_checkpointing": (False, None),
 }
+
+# What accelerate would read from the environment of a stage in the same way; in small letters.
+OF_ENVIRONMENT = {
+    "ACCELERATE_MIXED_PRECISION": ("", "no"),
+    "ACCELERATE_DYNAMO_BACKEND": ("", "no"),
+    "ACCELERATE_USE_DEEPSPEED": ("", "0", "false", "no"),
+    "ACCELERATE_USE_MEGATRON_LM": ("", "0", "false", "no"),
+}
+# With these it would wait for processes that nobody has started.
+OF_MPI = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
+
+
+def check_environment() -> None:
+    """Refuse variables of accelerate with which the same parameters would train another model, or none.
+
+    Raises:
+        UserError: one of them says so.
+    """
+    for name, nothing in OF_ENVIRONMENT.items():
+        if (found := os.environ.get(name, "")).lower() not in nothing:
+            raise UserError(
+                f"{name}={shown(found)} in the environment would train otherwise than params.yaml says; unset it"
+            )
+    for name in OF_MPI:
+        if (found := os.environ.get(name, "")) not in ("", "1"):
+            raise UserError(
+                f"{name}={shown(found)} in the environment: a stage starts its processes itself (`gpu` in dvc.yaml); "
+                "unset it"
+            )
+    if "LOCAL_RANK" in os.environ and "WORLD_SIZE" not in os.environ:
+        raise UserError("LOCAL_RANK without WORLD_SIZE in the environment: not from a launcher; unset it")
 
 
 def check(path: Path) -> None:

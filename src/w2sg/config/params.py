@@ -83,6 +83,7 @@ def load(path: Path = Path("params.yaml")) -> Params:
         UserError: one line per problem, each with its key and what is allowed.
     """
     launching.check(path.parent / "accelerate.yaml")
+    launching.check_environment()
     return validated(read_yaml(path), source=path)
 
 
@@ -111,3 +112,17 @@ def validated(values: dict[str, Any], *, source: Path) -> Params:
     if odd := list(odd_texts(values)):
         raise UserError("\n".join(f"{source}: {line}" for line in odd))
     return params
+
+
+def adapters_on(params: Params, role: str) -> dict[str, training.Lora]:
+    """The adapters that some stage is to train on a model of this role, by their key in params.yaml."""
+    found = {"sft.lora": params.sft.lora}
+    for name, entry in params.preference.items():
+        if entry.init.endswith(f"_{role}"):
+            own = f"preference.{name}.dpo" if entry.dpo else "dpo"
+            found[f"{own}.lora"] = (entry.dpo or params.dpo).lora
+    for name, imitated in params.imitation.items():
+        if imitated.init.endswith(f"_{role}"):
+            own = f"imitation.{name}.imitate" if imitated.imitate else "imitate"
+            found[f"{own}.lora"] = (imitated.imitate or params.imitate).lora
+    return {key: lora for key, lora in found.items() if lora is not None}

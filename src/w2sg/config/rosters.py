@@ -47,7 +47,7 @@ class ImitationMethod(Section):
     data: PathKind
     """The paths that it imitates."""
     expert_share: Annotated[float, Field(ge=0.0, lt=1.0)]
-    """Expert demonstrations mixed in, as a share of all conversations."""
+    """Expert demonstrations mixed in, as a share of all conversations at most: each one once, however many paths."""
     mcts: Mcts | None
     """Its own search and choice of paths; null takes section `mcts`."""
     imitate: Imitation | None

@@ -4,18 +4,26 @@ import os
 from pathlib import Path
 
 from w2sg.config.yaml_files import read_yaml
+from w2sg.contracts.errors import UserError, shown
 
 
 def declared(stage: str, *, key: str = "threads", table: Path = Path("dvc.yaml")) -> int:
     """Threads of a stage as the stage table declares them (`meta: {threads: …}`), or its `gpu`; 1 where it does not.
 
     Raises:
-        UserError: there is no stage table here.
+        UserError: there is no stage table here, or it declares something that is no number.
     """
-    stages = read_yaml(table).get("stages") or {}
+    stages = read_yaml(table).get("stages")
     # `evaluate --group sft` is the stage evaluate-sft of the table; its siblings declare the same.
-    names = [name for name in stages if name == stage or name.startswith(f"{stage}-")]
-    return max((int((stages[name].get("meta") or {}).get(key, 1)) for name in names), default=1)
+    found = [1]
+    for name, entry in stages.items() if isinstance(stages, dict) else ():
+        if name == stage or name.startswith(f"{stage}-"):
+            meta = entry.get("meta") if isinstance(entry, dict) else None
+            count = meta.get(key, 1) if isinstance(meta, dict) else 1
+            if type(count) is not int or count < 0:
+                raise UserError(f"{table}: stages.{name}.meta.{key} is {shown(count)}; write a whole number")
+            found.append(count)
+    return max(found[1:], default=1)
 
 
 def limit(count: int) -> None:

@@ -8,7 +8,7 @@ from w2sg.config.fields import Count, NotNegative, Positive, Section, Share, dis
 
 
 class Optimization(Section):
-    """How one model is trained: AdamW, whose first beta is 0.9."""
+    """How one model is trained: AdamW, whose first beta is 0.9, gradients clipped at a norm of 1."""
 
     epochs: Positive
     """Passes over the data; a part of one too."""
@@ -21,7 +21,7 @@ class Optimization(Section):
     schedule: Literal["cosine", "constant_with_warmup"]
     """How the learning rate goes on after warming up."""
     warmup: Share
-    """Share of all updates in which the learning rate rises."""
+    """Share of all updates in which the learning rate rises, from 0 in the first (as transformers has it)."""
     weight_decay: NotNegative
     """Of AdamW."""
     adam_beta2: Annotated[float, Field(gt=0.0, lt=1.0)]

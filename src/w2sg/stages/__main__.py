@@ -41,6 +41,11 @@ def main() -> int:
         wanted = max(1, threads.declared(stage, key="gpu")) if stage in launch.TRAINING else 1
         if gpus != wanted:
             raise UserError(f"dvc.yaml: meta.gpu is {wanted}; the command must end with --gpu {wanted}")
+        if processes.count() > wanted:
+            raise UserError(
+                f"WORLD_SIZE={processes.count()} in the environment: the stage table says how many processes there "
+                f"are, here {wanted}; unset it"
+            )
         threads.limit(count)
         run = importlib.import_module(f"w2sg.stages.{stage}").main
         _check(settings, stage=stage, options=options, wanted=list(inspect.signature(run).parameters)[1:])

@@ -49,7 +49,7 @@ def main(params: Params, *, environment: str, seed: int, method: str) -> None:
 
 
 def _experts(params: Params, entry: ImitationMethod, *, environment: str, seed: int, paths: int) -> list[list[Message]]:
-    """Expert demonstrations, drawn without replacement, so that they are `expert_share` of all conversations."""
+    """Expert demonstrations, drawn without replacement: `expert_share` of all conversations, or all there are."""
     text = prompt(environment, style=params.environment(environment).prompt)
     experts = read_trajectories(layout.experts(environment))
     count = min(len(experts), round(paths * entry.expert_share / (1 - entry.expert_share)))

@@ -36,6 +36,8 @@ def side_by_side(words: Sequence[str], *, count: int) -> int:
 
     if torch.cuda.is_available() and torch.cuda.device_count() < count:
         raise UserError(f"dvc.yaml: meta.gpu is {count}, and this machine has {torch.cuda.device_count()} GPUs")
+    if not torch.cuda.is_available():
+        print(f"{words[0]}: torch sees no GPU; {count} processes share the processor", file=sys.stderr)
     if CONFIGURATION.is_file():
         launcher = (
             "-m",

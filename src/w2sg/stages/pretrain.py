@@ -9,13 +9,13 @@ in.
 from w2sg.config.data import Role
 from w2sg.config.models import Pretrained
 from w2sg.config.packages import PACKAGES
-from w2sg.config.params import Params
+from w2sg.config.params import Params, adapters_on
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import write_json
 from w2sg.contracts.trajectories import read_trajectories
 from w2sg.environments.prompts import prompt
-from w2sg.training import bases, hub, sources
+from w2sg.training import adapters, bases, hub, sources
 
 
 def main(params: Params, *, role: Role, seed: int) -> None:
@@ -25,12 +25,17 @@ def main(params: Params, *, role: Role, seed: int) -> None:
     under every seed.
 
     Raises:
-        UserError: a model from scratch has no play to learn from.
+        UserError: a model from scratch has no play to learn from; a published one cannot be used here, or has no place
+            for adapters that a later stage is to train.
     """
     architecture = getattr(params.models, role)
     log_path = layout.log("pretrain", f"{seed}-{role}")
     if isinstance(architecture, Pretrained):
         model, tokenizer = bases.load(architecture.base, revision=architecture.revision, dtype="auto")
+        sources.check_causal(model, name=architecture.base)
+        # Refused here, hours before the stage that would train them; what is written does not depend on it.
+        for key, lora in adapters_on(params, role).items():
+            adapters.check_targets(lora, model, key=f"{key}.targets")
         source = architecture.base + (f" at {architecture.revision}" if architecture.revision else "")
         card = f"# {role} base\n\n{source}\n"
         if package := PACKAGES.get(architecture.base):

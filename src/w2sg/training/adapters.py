@@ -1,10 +1,12 @@
 """Low-rank adapters: which modules they may go to, that a merged model is the one that was trained, and their files."""
 
 import json
+import warnings
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict
+from peft.utils import load_peft_weights
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -27,8 +29,7 @@ def lora_config(lora: Lora | None, model: PreTrainedModel) -> LoraConfig | None:
     """
     if lora is None:
         return None
-    if not lora.all_linear:
-        _check_targets(lora.targets, model)
+    check_targets(lora, model)
     return LoraConfig(
         r=lora.r,
         lora_alpha=lora.alpha,
@@ -39,7 +40,17 @@ def lora_config(lora: Lora | None, model: PreTrainedModel) -> LoraConfig | None:
     )
 
 
-def _check_targets(targets: tuple[str, ...], model: PreTrainedModel) -> None:
+def check_targets(lora: Lora, model: PreTrainedModel, *, key: str = "lora.targets") -> None:
+    """See that adapters have their places in a model.
+
+    Args:
+        key: of the targets in params.yaml.
+
+    Raises:
+        UserError: see `lora_config`.
+    """
+    if lora.all_linear:
+        return
     head, embeddings = model.get_output_embeddings(), model.get_input_embeddings()
     kinds = torch.nn.Linear | Conv1D | torch.nn.Embedding
     adaptable = {name: module for name, module in model.named_modules() if isinstance(module, kinds)}
@@ -47,20 +58,20 @@ def _check_targets(targets: tuple[str, ...], model: PreTrainedModel) -> None:
     # As PEFT matches: a whole name, or its last parts.
     found = {
         target: [module for name, module in adaptable.items() if f".{name}".endswith(f".{target}")]
-        for target in targets
+        for target in lora.targets
     }
     if wrong := [target for target, modules in found.items() if not modules]:
         raise UserError(
-            f"lora.targets: the model has no {' or '.join(wrong)}; its linear modules are {', '.join(sorted(inner))} "
+            f"{key}: the model has no {' or '.join(wrong)}; its linear modules are {', '.join(sorted(inner))} "
             f"({ALL_LINEAR}, alone, takes them all)"
         )
     tied = head is not None and head.weight is embeddings.weight
     for target, modules in found.items():
         if any(module is head for module in modules):
-            raise UserError(f"lora.targets: {target} is the head, whose adapters would never be trained; leave it out")
+            raise UserError(f"{key}: {target} is the head, whose adapters would never be trained; leave it out")
         if tied and any(module is embeddings for module in modules):
             raise UserError(
-                f"lora.targets: {target} is the model's head as well (tied embeddings), so that its adapters cannot be "
+                f"{key}: {target} is the model's head as well (tied embeddings), so that its adapters cannot be "
                 "merged; leave it out"
             )
 
@@ -105,9 +116,21 @@ def load(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """The plain model that adapters make of their base.
 
     Raises:
-        UserError: merging them gives another model.
+        UserError: their files have others than this model takes, or merging them gives another model.
     """
-    adapted = PeftModel.from_pretrained(model, folder)
+    # PEFT warns only, leaves out what does not fit, and what is not there stays without effect.
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Found missing adapter keys")
+        adapted = PeftModel.from_pretrained(model, folder)
+    wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
+    held = {key for file in folder.glob("adapter_model.*") for key in load_peft_weights(str(folder), device="cpu")}
+    missing, others = sorted(wanted - held), sorted(key for key in held - wanted if ".lora_" in key)
+    if missing or others:
+        what = f"lacks {len(missing)} ({missing[0]})" if missing else f"has {len(others)} too many ({others[0]})"
+        raise UserError(
+            f"{folder}: of the adapters that {SETTINGS} tells of it {what}; give the base that they were trained on, "
+            "or merge them where they were trained"
+        )
     merge(adapted)
     return adapted.unload()
 

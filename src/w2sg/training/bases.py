@@ -125,6 +125,8 @@ def _read(
     with sources.loading(name):
         config = AutoConfig.from_pretrained(where, **options)
         sources.check_config(config, name=name)
+        if isinstance(where, Path):
+            sources.check_tokenizer(where)
         text = config.get_text_config()
         part = {} if text is config else {"config": text, "key_mapping": sources.TEXT_PART}
         model, found = AutoModelForCausalLM.from_pretrained(
@@ -157,6 +159,8 @@ def _load_adapters(folder: Path, *, name: str, dtype: Kept) -> tuple[PreTrainedM
     if not base or not isinstance(base, str):
         raise UserError(f"{folder / ADAPTERS}: names no base (base_model_name_or_path); give the merged model")
     there: str | Path = base
+    if (folder / base).resolve() == folder.resolve():
+        raise UserError(f"{folder / ADAPTERS}: names itself as its base (base_model_name_or_path); name the base")
     if base.startswith(("./", "../")):  # as `save` writes it
         there = Path(os.path.normpath(folder / base))
     elif Path(base).is_dir():

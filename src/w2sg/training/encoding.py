@@ -41,7 +41,8 @@ def encode(tokenizer: PreTrainedTokenizerBase, messages: Sequence[Message], *, n
     if len(encoded.input_ids) > tokenizer.model_max_length:
         raise UserError(
             f"{name}: the conversation has {len(encoded.input_ids)} tokens, the model's context is "
-            f"{tokenizer.model_max_length}; raise models.context or lower the environment's max_steps"
+            f"{tokenizer.model_max_length}; raise models.context (of a model from scratch), lower the environment's "
+            "max_steps, or take a model with a larger context"
         )
     turns = sum(message["role"] == "assistant" for message in messages)
     if len(turn_spans(encoded.assistant_mask)) != turns:

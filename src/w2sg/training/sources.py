@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
@@ -86,6 +87,16 @@ def check_folder(folder: Path, *, stage: bool) -> None:
                 raise UserError(f"{file}: cut short or damaged ({reason(error)}); fetch it again") from None
 
 
+def check_tokenizer(folder: Path) -> None:
+    """See that the tokenizer lies beside the model.
+
+    Raises:
+        UserError: it does not.
+    """
+    if not any(file.name.startswith("token") or "vocab" in file.name for file in folder.iterdir()):
+        raise UserError(f"{folder}: no tokenizer here; save it beside the model (tokenizer.save_pretrained)")
+
+
 def check_proxy(name: str) -> None:
     """See that the hub can be asked through a SOCKS proxy where the environment names one.
 
@@ -156,6 +167,28 @@ def check_model(
         raise UserError(
             f"{name}: its tokenizer's {shown(token)} is number {number}, its embeddings end at {rows - 1}; take the "
             "tokenizer that belongs to the weights, or resize the embeddings (resize_token_embeddings) and save both"
+        )
+
+
+@torch.inference_mode()
+def check_causal(model: PreTrainedModel, *, name: str) -> None:
+    """See that a model reads from left to right, as it would learn to copy its labels otherwise; and is no damaged one.
+
+    Raises:
+        UserError: a token's logits depend on a later token, or are no numbers.
+    """
+    size = model.get_input_embeddings().weight.shape[0]
+    one = torch.linspace(0, size - 1, 8, device=model.device).long()[None]
+    other = one.clone()
+    other[0, -1] = one[0, 0]
+    first, second = (model(input_ids=row, use_cache=False).logits[0, :-1].float() for row in (one, other))
+    if not torch.isfinite(first).all():
+        raise UserError(f"{name}: its logits are no numbers; its weights are damaged, fetch them again")
+    # The same numbers but for the order of sums; another row of embeddings makes a difference of the logits' own size.
+    if float((first - second).abs().max()) > 0.05 * float(first.std()):
+        raise UserError(
+            f"{name}: {model.config.model_type} reads what comes after a token, too; give a model that only goes on "
+            "(of a BERT-like one, a decoder)"
         )
 
 

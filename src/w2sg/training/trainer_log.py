@@ -30,8 +30,14 @@ class TrainingLog(TrainerCallback):
         self._started = self._shown = time.monotonic()
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Start the clock."""
+        """Start the clock; warn where the schedule leaves no update that trains."""
         self._started = self._shown = time.monotonic()
+        if state.max_steps == 1 and args.warmup_steps > 0 and state.is_world_process_zero:
+            print(
+                f"{self._name}: warning: one update alone, and warming up begins with a learning rate of 0: nothing is "
+                "trained; more data, more epochs, a smaller batch, or warmup: 0",
+                file=sys.stderr,
+            )
 
     def on_log(
         self,

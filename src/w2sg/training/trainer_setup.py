@@ -51,6 +51,7 @@ def trainer_arguments(
         "warmup_steps": math.ceil(optimization.warmup * steps),
         "weight_decay": optimization.weight_decay,
         "adam_beta2": optimization.adam_beta2,
+        "max_grad_norm": 1.0,
         "bf16": mixed(optimization),
         "use_cpu": not cuda,
         "ddp_find_unused_parameters": False,
@@ -148,7 +149,7 @@ def run(trainer: Trainer) -> PreTrainedModel | PeftModel:
     Where weights were split over processes, the first one has the whole model, on the processor, and the others none.
 
     Raises:
-        UserError: DeepSpeed is asked for.
+        UserError: DeepSpeed is asked for, or the weights are no longer numbers.
     """
     if trainer.is_deepspeed_enabled:
         raise UserError("accelerate.yaml: DeepSpeed is not supported; choose FSDP or MULTI_GPU, or remove the file")
@@ -175,8 +176,12 @@ def run(trainer: Trainer) -> PreTrainedModel | PeftModel:
         for name in ("forward", "_original_forward", "_require_grads_hook", "_require_grads_hooks"):
             each.__dict__.pop(name, None)
     plain.config.use_cache = True
-    if isinstance(model, PeftModel) and model.device.type != "meta":
-        merge(model)
+    if model.device.type != "meta":
+        # The loss that is looked at is the one before an update, and so says nothing of the last.
+        if not all(bool(torch.isfinite(weight).all()) for weight in model.parameters() if weight.requires_grad):
+            raise UserError("the last update left weights that are no numbers; lower learning_rate")
+        if isinstance(model, PeftModel):
+            merge(model)
     return model.eval()
 
 
