@@ -16,6 +16,9 @@ from w2sg.contracts.errors import UserError
 
 SETTINGS = "adapter_config.json"
 
+# PEFT 0.21 reads a property that transformers 5.23 has renamed, and each stage with adapters would say so.
+warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprecated", category=FutureWarning)
+
 # Largest difference of a logit before and after merging, in standard deviations of the row's logits. Merged weights are
 # rounded once more; a matrix that two modules share, changed behind the back of one, makes a difference of many.
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.3}
