@@ -46,7 +46,8 @@ GAINS = (
     "The demonstrations again: with the dose whose updates are nearest to MCTS's in number. A dash: not played."
 )
 UPDATES = (
-    "What the students were trained with, means over seeds: the more a weak model solves, the more there is to read."
+    "What the students were trained with, means over seeds: the more a weak model solves, the more there is to read. "
+    "The first one has a learning rate of 0 (warm-up): TreeDPO of one update is SFT strong."
 )
 EFFECTS = (
     "Points of task score, all else alike and over all cells that have their like; "
