@@ -69,6 +69,8 @@ LINEAR = "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or all-
         ("merging.similarities", [0.9, 0.5, 0.9], "must differ from each other, found [0.9, 0.5, 0.9]"),
         ("sft.lora", LORA | {"targets": ["q_proj"] * 2}, ".targets: must differ from each other, found "),
         ("sft.lora", LORA | {"targets": ["q_porj"]}, f".targets: {NONE} q_porj; allowed are {LINEAR}"),
+        ("imitate.lora", LORA | {"targets": ["foo.q_proj"]}, f".targets: {NONE} foo.q_proj; allowed are {LINEAR}"),
+        ("imitate.lora", LORA | {"targets": ["self_attn.up"]}, f".targets: {NONE} self_attn.up; allowed are {LINEAR}"),
         ("preference.mine", {"dpo": {"lora": LORA | {"targets": ["up"]}}}, f".dpo.lora.targets: {NONE} up;"),
         ("explore.max_new_tokens", 4096, "4096 leaves no room for a question in models.context (4096)"),
         (
@@ -97,6 +99,7 @@ def test_what_can_only_fail_is_refused(values: dict, problems: Any, key: str, va
         ("inference.best_of_n", {"model": "sft_weak", "samples": 1, "temperature": 0.0, "top_p": 1.0}),
         ("sft.lora", LORA | {"targets": ["q_proj", "mlp.up_proj"]}),
         ("sft.lora", LORA | {"targets": ["all-linear"]}),
+        ("sft.lora", LORA | {"targets": ["model.layers.0.self_attn.q_proj", "1.mlp.up_proj"]}),
         ("play.expert_shares", [0.5, 0.5, 0.9]),
     ],
 )

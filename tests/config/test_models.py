@@ -89,3 +89,20 @@ def test_a_model_from_scratch_plays_on_tasks_that_are_not_explored(values, probl
     for role in ("weak", "strong"):
         values["models"][role] = {"base": "owner/name", "revision": "0" * 40}
     assert params.validated(values, source=Path("params.yaml")).explore.tasks == 400
+
+
+def test_eq_6_to_the_letter_needs_models_of_one_kind(values, problems):
+    """A model from scratch reads with a tokenizer of its own."""
+    values["dpo"]["eq6"] = "literal"
+    params.validated(values, source=Path("params.yaml"))
+    put(values, "models.strong", HUB)
+    methods = {name: entry["reference"] for name, entry in values["preference"].items()}
+    assert "sft_weak" in methods.values()
+    assert problems(values) == [
+        "dpo.eq6: literal needs one vocabulary, and of a model from scratch and a published one each has its own "
+        f"(preference.{name}); use dpo"
+        for name, reference in methods.items()
+        if reference == "sft_weak"
+    ]
+    put(values, "models.weak", HUB)
+    params.validated(values, source=Path("params.yaml"))

@@ -133,12 +133,22 @@ def _schedule_problems(values: dict[str, Any]) -> list[str]:
 
 def _dpo_problems(values: dict[str, Any]) -> list[str]:
     """Training by preferences from which there is nothing to learn."""
-    sections = ["dpo", *(f"preference.{method}.dpo" for method in _mapping(values, "preference"))]
-    return [
+    methods = _mapping(values, "preference")
+    sections = ["dpo", *(f"preference.{method}.dpo" for method in methods)]
+    problems = [
         f"{named(f'{key}.beta')}: 0 leaves only the chosen sides to learn from; give {named(key)}.likelihood a weight"
         for key in sections
         if _at(values, f"{key}.beta") == _at(values, f"{key}.likelihood") == 0
     ]
+    for method, entry in methods.items() if len(_from_scratch(values)) == 1 else ():
+        key = f"preference.{method}.dpo" if _at(entry, "dpo") else "dpo"
+        roles = {str(_at(entry, end)).rpartition("_")[2] for end in ("init", "reference")}
+        if _at(values, f"{key}.eq6") == "literal" and roles == set(ROLES):
+            problems.append(
+                f"{named(f'{key}.eq6')}: literal needs one vocabulary, and of a model from scratch and a published one "
+                f"each has its own (preference.{named(str(method))}); use dpo"
+            )
+    return problems
 
 
 def _is_greedy(entry: Any) -> bool:
