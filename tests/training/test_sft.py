@@ -66,6 +66,14 @@ def test_the_log_has_a_row_per_update_and_the_loss_falls(model, tokenizer, conve
     assert rates[1:] == sorted(rates[1:], reverse=True)
 
 
+@pytest.mark.parametrize("lora", [None, LORA], ids=["all weights", "lora"])
+def test_a_last_update_that_diverges_is_no_model(model, tokenizer, conversations, optimization, lora) -> None:
+    """The loss before it is a number, and there is none after it."""
+    wild = optimization.model_copy(update={"epochs": 1, "warmup": 0.0, "weight_decay": 1e300})
+    with pytest.raises(UserError, match=r"^the last update left weights that are no numbers; lower learning_rate$"):
+        train(model, tokenizer, conversations[:8], wild, lora=lora)
+
+
 @pytest.mark.parametrize("assistant_only", [True, False])
 def test_the_first_loss_is_the_mean_over_learned_tokens(
     model, tokenizer, conversations, optimization, assistant_only
