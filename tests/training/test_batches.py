@@ -34,3 +34,15 @@ def test_epochs_differ_and_seeds_repeat() -> None:
     assert epochs[0] != epochs[1] != epochs[2]
     assert epochs[0] != list(GroupedSampler(lengths, batch=8, seed=4))
     assert len(one) == 40
+
+
+def test_who_shares_a_batch_changes_from_epoch_to_epoch() -> None:
+    """Lengths are blurred; sorted as they are, whole batches would be the same rows each time."""
+    rng = np.random.default_rng(0)
+    lengths = range(100, 164)
+
+    def batches() -> set[frozenset[int]]:
+        order = grouped_order(lengths, batch=8, rng=rng)
+        return {frozenset(order[first : first + 8]) for first in range(0, 64, 8)}
+
+    assert batches() != batches()
