@@ -70,7 +70,7 @@ LINEAR = "q_proj, k_proj, v_proj, o_proj, gate_proj, up_proj, down_proj, or all-
         ("sft.lora", LORA | {"targets": ["q_proj"] * 2}, ".targets: must differ from each other, found "),
         ("sft.lora", LORA | {"targets": ["q_porj"]}, f".targets: {NONE} q_porj; allowed are {LINEAR}"),
         ("imitate.lora", LORA | {"targets": ["foo.q_proj"]}, f".targets: {NONE} foo.q_proj; allowed are {LINEAR}"),
-        ("imitate.lora", LORA | {"targets": ["self_attn.up"]}, f".targets: {NONE} self_attn.up; allowed are {LINEAR}"),
+        ("imitate.lora", LORA | {"targets": ["mlp.q_proj"]}, f".targets: {NONE} mlp.q_proj; allowed are {LINEAR}"),
         ("preference.mine", {"dpo": {"lora": LORA | {"targets": ["up"]}}}, f".dpo.lora.targets: {NONE} up;"),
         ("explore.max_new_tokens", 4096, "4096 leaves no room for a question in models.context (4096)"),
         (

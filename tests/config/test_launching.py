@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from w2sg.config import params
+from w2sg.config import launching, params
 from w2sg.contracts.errors import UserError
 
 WRITTEN = {  # by `accelerate config`
@@ -89,15 +89,13 @@ def test_of_split_weights_what_was_never_tried_is_refused(file: Path, key: str, 
         ("ACCELERATE_DYNAMO_BACKEND", "INDUCTOR", "'INDUCTOR' in the environment would train otherwise"),
         ("ACCELERATE_USE_DEEPSPEED", "true", "'true' in the environment would train otherwise"),
         ("ACCELERATE_USE_MEGATRON_LM", "1", "'1' in the environment would train otherwise"),
-        ("OMPI_COMM_WORLD_SIZE", "2", "'2' in the environment: a stage starts its processes itself"),
-        ("PMI_SIZE", "two", "'two' in the environment: a stage starts its processes itself"),
     ],
 )
 def test_variables_of_accelerate_that_would_train_another_model_are_refused(
     file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, why: str
 ) -> None:
     """They reach each stage over the parameters, and no tool would see a change."""
-    for harmless in ("", "no") if name.startswith("ACC") else ("", "1"):
+    for harmless in ("", "no"):
         monkeypatch.setenv(name, harmless)
         params.load(file.with_name("params.yaml"))
     monkeypatch.setenv(name, value)
@@ -106,10 +104,38 @@ def test_variables_of_accelerate_that_would_train_another_model_are_refused(
     assert str(told.value).startswith(f"{name}={why}") and str(told.value).endswith("; unset it")
 
 
-def test_half_of_a_launcher_is_refused(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOCAL_RANK", "0")
-    monkeypatch.delenv("WORLD_SIZE", raising=False)
-    with pytest.raises(UserError, match=r"^LOCAL_RANK without WORLD_SIZE in the environment: not from a launcher"):
+@pytest.mark.parametrize(
+    ("ranks", "why"),
+    [
+        ({"LOCAL_RANK": "0"}, "LOCAL_RANK=0 in the environment is not of a launcher, which sets both; unset it"),
+        ({"WORLD_SIZE": "2"}, "WORLD_SIZE=2 in the environment is not of a launcher, which sets both; unset it"),
+        ({"LOCAL_RANK": "0", "WORLD_SIZE": "two"}, "WORLD_SIZE='two' in the environment is no number; unset it"),
+        ({"LOCAL_RANK": "", "WORLD_SIZE": "2"}, "LOCAL_RANK='' in the environment is no number; unset it"),
+    ],
+)
+def test_half_of_a_launcher_is_refused(
+    file: Path, monkeypatch: pytest.MonkeyPatch, ranks: dict[str, str], why: str
+) -> None:
+    for harmless in ({}, {"WORLD_SIZE": "1"}, {"LOCAL_RANK": "0", "RANK": "0", "WORLD_SIZE": "2"}, ranks):
+        for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE"):
+            monkeypatch.delenv(name, raising=False)
+        for name, value in harmless.items():
+            monkeypatch.setenv(name, value)
+        if harmless is not ranks:
+            params.load(file.with_name("params.yaml"))
+    with pytest.raises(UserError) as told:
         params.load(file.with_name("params.yaml"))
-    monkeypatch.setenv("WORLD_SIZE", "1")
+    assert str(told.value) == why
+
+
+@pytest.mark.parametrize(("name", "value"), [("OMPI_COMM_WORLD_SIZE", "2"), ("PMI_SIZE", "two")])
+def test_processes_of_mpi_are_refused_where_something_is_trained(
+    file: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    for harmless in ("", "1"):
+        monkeypatch.setenv(name, harmless)
+        launching.check_mpi()
+    monkeypatch.setenv(name, value)
     params.load(file.with_name("params.yaml"))
+    with pytest.raises(UserError, match=rf"^{name}='{value}' in the environment: a stage starts its processes itself"):
+        launching.check_mpi()

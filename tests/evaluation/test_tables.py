@@ -93,6 +93,7 @@ def test_the_papers_two_betas_stand_once_where_beta_is_varied() -> None:
         ("6", "0.5", "49.2"),
         ("7", "0.1", "–"),
     ]
+    assert {row[-1] for row in tables.table3(rows[:3], []).rows[1:]} == {"–"}, "breadth alone is varied"
 
 
 def test_the_ledger_has_the_least_and_the_most_of_the_seeds() -> None:

@@ -91,9 +91,9 @@ def test_a_missing_base_is_one_line(models: Path) -> None:
     [
         (
             ("model.layers", "model.language_model.layers"),
-            r"lacks 8 \(base_model\.model\.model\.layers\.0\.self_attn\.",
+            r"8 of its adapters are in no file \(.+\.self_attn\.",
         ),
-        (("q_proj", "x_proj"), r"lacks 2 \(base_model\.model\.model\.layers\.0\.self_attn\.q_proj\.lora_A\."),
+        (("q_proj", "x_proj"), r"2 of its adapters are in no file \(.+\.q_proj\.lora_A\."),
     ],
 )
 def test_adapters_that_do_not_fit_are_refused_and_not_left_out(models: Path, rename: tuple[str, str], why: str) -> None:
@@ -101,9 +101,7 @@ def test_adapters_that_do_not_fit_are_refused_and_not_left_out(models: Path, ren
     file = models / "sft/house-0/weak/adapter_model.safetensors"
     held = {name.replace(*rename): value for name, value in load_file(file).items()}
     save_file(held, file, metadata={"format": "pt"})
-    with pytest.raises(
-        UserError, match=rf"sft/house-0/weak: of the adapters that adapter_config.json tells of it {why}"
-    ):
+    with pytest.raises(UserError, match=rf"sft/house-0/weak: {why}"):
         bases.load(models / "sft/house-0/weak")
 
 
@@ -112,7 +110,7 @@ def test_adapters_of_a_larger_model_are_refused(models: Path) -> None:
     held = load_file(file)
     more = {name.replace("layers.0", "layers.7"): value.clone() for name, value in held.items()}
     save_file(held | more, file, metadata={"format": "pt"})
-    with pytest.raises(UserError, match=r"it has 8 too many \(base_model.model.model.layers.7\."):
+    with pytest.raises(UserError, match=r"8 of its adapters have no place in the base \(.+layers\.7\."):
         bases.load(models / "sft/house-0/weak")
 
 

@@ -178,7 +178,7 @@ def test_a_model_that_reads_ahead_is_refused(model: LlamaForCausalLM) -> None:
 def test_weights_that_are_no_numbers_are_refused(model: LlamaForCausalLM) -> None:
     with torch.no_grad():
         model.model.norm.weight[0] = float("nan")
-    with pytest.raises(UserError, match=r"^mine: its logits are no numbers; its weights are damaged"):
+    with pytest.raises(UserError, match=r"^mine: its logits are no numbers in torch.float32; its weights are damaged"):
         sources.check_causal(model, name="mine")
 
 

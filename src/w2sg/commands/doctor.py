@@ -160,7 +160,7 @@ def _published(given: Pretrained, loras: Mapping[str, Lora]) -> tuple[bool | Non
     # In half precision, the least that is held.
     need, free = 2 * count / GIBIBYTE, memory.available(device()) / GIBIBYTE
     found = f"{given.base}, {count / 1e6:,.0f} M parameters, {need:.1f} GiB of {free:.1f} in half precision"
-    return need < free, found, "it does not fit; take a larger machine or a smaller model"
+    return need < free or None, found, "not on this machine"
 
 
 def records() -> Iterator[Finding]:

@@ -198,7 +198,10 @@ def _roster_problems(values: dict[str, Any]) -> list[str]:
 
 
 # As PEFT matches: a whole name, or its last parts.
-_PLACE = re.compile(rf"((((model\.)?layers\.)?\d+\.)?(self_attn|mlp)\.)?({'|'.join(PROJECTIONS)})")
+_PLACE = re.compile(
+    rf"((((model\.)?layers\.)?\d+\.)?self_attn\.)?({'|'.join(PROJECTIONS[:4])})"
+    rf"|((((model\.)?layers\.)?\d+\.)?mlp\.)?({'|'.join(PROJECTIONS[4:])})"
+)
 
 
 def _from_scratch(values: dict[str, Any]) -> list[str]:

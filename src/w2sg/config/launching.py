@@ -28,7 +28,6 @@ OF_ENVIRONMENT = {
     "ACCELERATE_USE_DEEPSPEED": ("", "0", "false", "no"),
     "ACCELERATE_USE_MEGATRON_LM": ("", "0", "false", "no"),
 }
-# With these it would wait for processes that nobody has started.
 OF_MPI = ("PMI_SIZE", "OMPI_COMM_WORLD_SIZE", "MV2_COMM_WORLD_SIZE")
 
 
@@ -43,14 +42,27 @@ def check_environment() -> None:
             raise UserError(
                 f"{name}={shown(found)} in the environment would train otherwise than params.yaml says; unset it"
             )
+    ranks = {name: os.environ[name] for name in ("LOCAL_RANK", "RANK", "WORLD_SIZE") if name in os.environ}
+    for name, value in ranks.items():
+        if not value.isdigit():
+            raise UserError(f"{name}={shown(value)} in the environment is no number; unset it")
+    if ("LOCAL_RANK" in ranks) != ("WORLD_SIZE" in ranks) and ranks.get("WORLD_SIZE") != "1":
+        alone = "LOCAL_RANK" if "LOCAL_RANK" in ranks else "WORLD_SIZE"
+        raise UserError(f"{alone}={ranks[alone]} in the environment is not of a launcher, which sets both; unset it")
+
+
+def check_mpi() -> None:
+    """Refuse variables of MPI with which a training would wait for processes that nobody has started.
+
+    Raises:
+        UserError: there are several.
+    """
     for name in OF_MPI:
         if (found := os.environ.get(name, "")) not in ("", "1"):
             raise UserError(
                 f"{name}={shown(found)} in the environment: a stage starts its processes itself (`gpu` in dvc.yaml); "
                 "unset it"
             )
-    if "LOCAL_RANK" in os.environ and "WORLD_SIZE" not in os.environ:
-        raise UserError("LOCAL_RANK without WORLD_SIZE in the environment: not from a launcher; unset it")
 
 
 def check(path: Path) -> None:

@@ -21,7 +21,7 @@ def declared(stage: str, *, key: str = "threads", table: Path = Path("dvc.yaml")
             meta = entry.get("meta") if isinstance(entry, dict) else None
             count = meta.get(key, 1) if isinstance(meta, dict) else 1
             if type(count) is not int or count < 0:
-                raise UserError(f"{table}: stages.{name}.meta.{key} is {shown(count)}; write a whole number")
+                raise UserError(f"{table}: stages.{name}.meta.{key} is {shown(count)}; write a whole number, 0 or more")
             found.append(count)
     return max(found[1:], default=1)
 

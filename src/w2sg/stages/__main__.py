@@ -2,11 +2,12 @@
 
 import importlib
 import inspect
+import os
 import sys
 import time
 from typing import Any, get_args
 
-from w2sg.config import data, params, threads
+from w2sg.config import data, launching, params, threads
 from w2sg.contracts import processes, progress_bars
 from w2sg.contracts.command_line import Parser
 from w2sg.contracts.errors import UserError, named, told
@@ -41,11 +42,14 @@ def main() -> int:
         wanted = max(1, threads.declared(stage, key="gpu")) if stage in launch.TRAINING else 1
         if gpus != wanted:
             raise UserError(f"dvc.yaml: meta.gpu is {wanted}; the command must end with --gpu {wanted}")
-        if processes.count() > wanted:
+        if (started := processes.count()) not in (1, wanted):
+            os.environ["RANK"] = "0"  # each of them says so, as they are not ours
             raise UserError(
-                f"WORLD_SIZE={processes.count()} in the environment: the stage table says how many processes there "
-                f"are, here {wanted}; unset it"
+                f"WORLD_SIZE={started} in the environment: the stage table says how many processes there are, here "
+                f"{wanted}; unset it"
             )
+        if stage in launch.TRAINING:
+            launching.check_mpi()
         threads.limit(count)
         run = importlib.import_module(f"w2sg.stages.{stage}").main
         _check(settings, stage=stage, options=options, wanted=list(inspect.signature(run).parameters)[1:])

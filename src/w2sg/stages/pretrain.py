@@ -32,7 +32,8 @@ def main(params: Params, *, role: Role, seed: int) -> None:
     log_path = layout.log("pretrain", f"{seed}-{role}")
     if isinstance(architecture, Pretrained):
         model, tokenizer = bases.load(architecture.base, revision=architecture.revision, dtype="auto")
-        sources.check_causal(model, name=architecture.base)
+        with sources.loading(architecture.base):
+            sources.check_causal(model, name=architecture.base)
         # Refused here, hours before the stage that would train them; what is written does not depend on it.
         for key, lora in adapters_on(params, role).items():
             adapters.check_targets(lora, model, key=f"{key}.targets")

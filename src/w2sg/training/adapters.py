@@ -5,8 +5,7 @@ import warnings
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model_state_dict
-from peft.utils import load_peft_weights
+from peft import LoraConfig, PeftModel
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
@@ -121,18 +120,18 @@ def load(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     Raises:
         UserError: their files have others than this model takes, or merging them gives another model.
     """
-    # PEFT warns only, leaves out what does not fit, and what is not there stays without effect.
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Found missing adapter keys")
         adapted = PeftModel.from_pretrained(model, folder)
-    wanted = set(get_peft_model_state_dict(adapted, save_embedding_layers=False))
-    held = {key for file in folder.glob("adapter_model.*") for key in load_peft_weights(str(folder), device="cpu")}
-    missing, others = sorted(wanted - held), sorted(key for key in held - wanted if ".lora_" in key)
-    if missing or others:
-        what = f"lacks {len(missing)} ({missing[0]})" if missing else f"has {len(others)} too many ({others[0]})"
+        # PEFT only warns: what does not fit is left out, and what is not there stays without effect.
+        found = adapted.load_adapter(folder, "default")
+    others = [key for key in found.unexpected_keys if ".lora_" in key]
+    if found.missing_keys or others:
+        what = "are in no file" if found.missing_keys else "have no place in the base"
+        keys = found.missing_keys or others
         raise UserError(
-            f"{folder}: of the adapters that {SETTINGS} tells of it {what}; give the base that they were trained on, "
-            "or merge them where they were trained"
+            f"{folder}: {len(keys)} of its adapters {what} ({keys[0]}); give the base that they were trained on, or "
+            "merge them where they were trained"
         )
     merge(adapted)
     return adapted.unload()

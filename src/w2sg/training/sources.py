@@ -93,7 +93,7 @@ def check_tokenizer(folder: Path) -> None:
     Raises:
         UserError: it does not.
     """
-    if not any(file.name.startswith("token") or "vocab" in file.name for file in folder.iterdir()):
+    if not any(part in file.name for file in folder.iterdir() for part in ("token", "vocab", "tekken", "spiece")):
         raise UserError(f"{folder}: no tokenizer here; save it beside the model (tokenizer.save_pretrained)")
 
 
@@ -183,7 +183,10 @@ def check_causal(model: PreTrainedModel, *, name: str) -> None:
     other[0, -1] = one[0, 0]
     first, second = (model(input_ids=row, use_cache=False).logits[0, :-1].float() for row in (one, other))
     if not torch.isfinite(first).all():
-        raise UserError(f"{name}: its logits are no numbers; its weights are damaged, fetch them again")
+        raise UserError(
+            f"{name}: its logits are no numbers in {model.dtype}; its weights are damaged, or that type is too small "
+            "for them; fetch them again, or give them in bfloat16 or float32"
+        )
     # The same numbers but for the order of sums; another row of embeddings makes a difference of the logits' own size.
     if float((first - second).abs().max()) > 0.05 * float(first.std()):
         raise UserError(

@@ -46,8 +46,8 @@ The verdicts follow six rules, applied alike to all, in this order. They are abo
    that the paper reports, by an interval below it and a test of that amount; corrected as in rule 2, for a sentence
    about all environments one such gain is enough, for a sentence about some it takes all.
 5. Everything else is not decidable at this size.
-6. A sentence for which nothing was run, or not all of what it speaks of and what was does not decide it, is not
-   measured here; one that no measurement of this kind, or no row of this roster, could decide is not testable."""
+6. A sentence is not measured here where something that it speaks of was not run, and the rest does not decide it.
+   One that no measurement of this kind, or no row of this roster, could decide is not testable."""
 
 
 @dataclass(frozen=True, slots=True)

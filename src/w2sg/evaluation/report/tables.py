@@ -132,7 +132,7 @@ def table3(grid: Sequence[GridRow], table_cells: Sequence[TableCell]) -> Table:
     rows = [["SFT", NO, NO, wording.score(sft) if sft else NO, NO, f"{paper.TABLE3_SFT}"]]
     # The paper does not say the breadth of its two β: they stand where β is varied, once each.
     betas = Counter(breadth for breadth, _ in {(row.breadth, row.beta) for row in grid if row.model == "w2s_dpo"})
-    varied = max(betas, key=lambda breadth: (betas[breadth], -breadth), default=None)
+    varied = next((breadth for breadth, count in betas.most_common() if count > 1 or len(betas) == 1), None)
     for model, name in (("w2s_dpo", "WTS (TreeDPO)"), ("w2s_mcts", "MCTS")):
         own = [row for row in grid if (row.environment, row.model, row.split) == (environment, model, REPORTED)]
         for row in sorted(own, key=lambda r: (r.breadth, r.beta)):
