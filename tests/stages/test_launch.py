@@ -103,7 +103,8 @@ def test_a_users_mistake_is_one_line_from_two_processes(ready, root) -> None:
     before = ready.contents()
     done = run(ready, root, *WORDS, "--gpu", "2")
     assert done.returncode == 2
-    (line,) = done.stderr.splitlines()
+    device, line = done.stderr.splitlines()
+    assert device == "sft: torch sees no GPU; 2 processes share the processor"
     assert line.startswith(f"sft: {layout.base(0, 'weak')}: ")
     assert ready.contents() == before
 
