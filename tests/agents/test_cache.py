@@ -52,6 +52,19 @@ class Reader:
         self._update(block)
         self.cache.take_back([ahead * (row in rows) for row in self.cache.rows])
 
+    def write_fixed(self, rows, *, slots, width):
+        """Enter one token of each of `rows` in a block of a shape that recurs."""
+        *_, room = self.cache.make_room(width)
+        block = torch.full((slots, width), -1.0)
+        for place, row in enumerate(self.cache.rows):
+            if row in rows:
+                block[place, -1:] = torch.tensor(self.numbers(1))
+                self.fed[row].append(float(block[place, -1]))
+        _, columns = self.cache.append_fixed(block > 0, columns=room)
+        self.cache.write_to(columns)
+        self._update(block)
+        return room
+
     def _update(self, block):
         states = block[:, None, :, None].expand(-1, HEADS, -1, SIZE)
         for layer in range(LAYERS):
@@ -126,3 +139,23 @@ def test_many_turns_of_rows_that_end_by_chance():
         grown.update(reader.blocks())
     assert max(map(len, reader.fed.values())) > 200
     assert len(grown) < 10 * 2 * LAYERS, "room grows in steps"
+
+
+@pytest.mark.parametrize("width", [1, 4])
+def test_blocks_of_one_shape_write_over_nothing_at_the_edge_of_the_room(width):
+    """Row 0, which is set aside, fills its slot to the last column; row 2 waits in its own, row 3 is given up."""
+    reader = Reader(config(), rows=4)
+    cache = reader.cache
+    reader.read({0: 80, 1: 3, 2: 5, 3: 90})
+    _, _, room = cache.make_room(1)
+    cache.keep([0, 1, 2])
+    while len(reader.fed[0]) < room:
+        reader.write({0})
+    cache.set_aside([row != 1 for row in cache.rows])
+    assert cache.rows == [1]
+    rooms = {reader.write_fixed({1}, slots=3, width=width) for _ in range(2 * room)}
+    assert room < min(rooms) < max(rooms), "it grows before anything is written"
+    assert all(each % 8 == 0 for each in rooms)
+    cache.keep([0, 1, 2])
+    reader.read({0: 1, 1: 1, 2: 1})
+    reader.write({0, 1, 2})

@@ -18,14 +18,16 @@ from w2sg.agents.windows import Mask, Windows
 
 # Changing places copies conversations: worth it once an eighth of those that attention reads is done.
 _SET_ASIDE = 0.875
+_ALIGNED = 8
 
 
 class _Slots:
     """Where the layers put the block that the model is about to read, and what attention reads then.
 
     Attributes:
-        rows, columns, tokens: slot, column and place in the block of each token that is written, shape (tokens,).
-        active, width: slots and columns that attention reads.
+        rows, columns, tokens: slot, column and place in the block of each token that is written, all of one shape.
+        active: slots of the conversations that are going on.
+        read, width: slots and columns that attention reads.
         block: columns of the block.
         held: slots whose content may be read again.
     """
@@ -34,6 +36,7 @@ class _Slots:
     columns: torch.Tensor
     tokens: torch.Tensor
     active: int
+    read: int = 0
     width: int = 0
     block: int = 0
     held: int
@@ -59,20 +62,33 @@ class SlotLayer(DynamicLayer):
         """See DynamicLayer.update; shapes (slots, heads, tokens, head size)."""
         slots = self._slots
         self.is_initialized = True
-        if not self._blocks or self._blocks[0].shape[2] < slots.width:
-            self._blocks = [self._grown(number, like) for number, like in enumerate((key_states, value_states))]
+        self.make_room(slots.width, key_states, value_states)
         for block, states in zip(self._blocks, (key_states, value_states), strict=True):
             block[slots.rows, :, slots.columns] = states[slots.rows, :, slots.tokens]
-        self.keys, self.values = (block[: slots.active, :, : slots.width] for block in self._blocks)
+        self.keys, self.values = (block[: slots.read, :, : slots.width] for block in self._blocks)
         return self.keys, self.values
+
+    @property
+    def blocks(self) -> Sequence[torch.Tensor]:
+        """Keys and values of all slots and columns that there is room for; nothing before the first block."""
+        return self._blocks
+
+    def make_room(self, width: int, *like: torch.Tensor) -> None:
+        """Have room for so many columns; the content moves where there was not.
+
+        Args:
+            like: keys and values, whose heads, sizes and type those of the layer are.
+        """
+        if not self._blocks or self._blocks[0].shape[2] < width:
+            self._blocks = [self._grown(number, each, width=width) for number, each in enumerate(like)]
 
     def get_seq_length(self) -> int:
         """Columns before the block that was entered last, which models count positions from."""
         return self._slots.width - self._slots.block
 
-    def _grown(self, number: int, like: torch.Tensor) -> torch.Tensor:
+    def _grown(self, number: int, like: torch.Tensor, *, width: int) -> torch.Tensor:
         """A larger block of keys (0) or values (1) with what is held."""
-        held, width = self._slots.held, self._slots.width
+        held = self._slots.held
         # Zeros, since what is hidden has weight 0 and 0 times an accidental NaN is NaN.
         block = like.new_zeros((held, like.shape[1], width + width // 4 + 64, like.shape[3]))
         if self._blocks:
@@ -177,8 +193,53 @@ class ConversationCache:
         slots.rows, slots.tokens, slots.columns = (each.to(device) for each in (rows, tokens, positions[rows, tokens]))
         counts = counts + own.sum(1)
         self._counts[self.rows] = counts
-        slots.width, slots.block = int(counts.max()), own.shape[1]
+        slots.read, slots.width, slots.block = len(own), int(counts.max()), own.shape[1]
         return positions.to(device)
+
+    def make_room(self, columns: int) -> tuple[int, int, int]:
+        """Have room for a block with so many columns.
+
+        Returns:
+            Where the keys and values lie, which changes when they move, and for how many slots and columns they have
+            room; the columns are whole eights, as attention with a mask asks for on a card.
+        """
+        width = int(self._counts[self._rows].max()) + columns
+        layers = [layer for layer in self.states.layers if isinstance(layer, SlotLayer) and layer.blocks]
+        for layer in layers:
+            layer.make_room(-(-width // _ALIGNED) * _ALIGNED, *layer.blocks)
+        keys = layers[0].blocks[0]
+        return keys.data_ptr(), len(keys), keys.shape[2] // _ALIGNED * _ALIGNED
+
+    def append_fixed(self, own: torch.Tensor, *, columns: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Enter a block for a pass whose shapes shall recur: attention reads as many slots as it has, and `columns`.
+
+        Args:
+            own: as for `append_block`, and with as many more slots, without tokens, as one likes.
+            columns: at most those that there is room for.
+
+        Returns:
+            The position of each token in its conversation, and the column that it is written to: padding, too, is
+            written, behind its conversation's end. Both on the host, in the shape of `own`.
+        """
+        slots, rows = self._slots, self._rows[: len(own)]
+        counts = torch.zeros(len(own), dtype=torch.long)
+        counts[: len(rows)] = self._counts[rows]
+        positions = (counts[:, None] + own.cumsum(1) - 1).clamp(min=0)
+        counts += own.sum(1)
+        self._counts[rows] = counts[: len(rows)]
+        slots.read, slots.width, slots.block = len(own), columns, own.shape[1]
+        return positions, torch.where(own, positions, counts[:, None])
+
+    def write_to(self, columns: torch.Tensor) -> None:
+        """Let the layers write the block that was entered last by `append_fixed`.
+
+        Args:
+            columns: as it returned them, on the device; read when a layer writes.
+        """
+        slots = self._slots
+        slots.rows = torch.arange(columns.shape[0], device=self._device)[:, None].expand(columns.shape)
+        slots.tokens = torch.arange(columns.shape[1], device=self._device).expand(columns.shape)
+        slots.columns = columns
 
     def take_back(self, tokens: Sequence[int]) -> None:
         """Leave out the last tokens of the block that was entered last.

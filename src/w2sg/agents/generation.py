@@ -11,6 +11,7 @@ from transformers import PretrainedConfig, PreTrainedModel
 
 from w2sg.agents.cache import ConversationCache
 from w2sg.agents.drafts import Drafts
+from w2sg.agents.graphs import Passes, Recorder
 from w2sg.agents.kernels import without_plans
 from w2sg.agents.sampling import Draws, to_host
 
@@ -38,9 +39,12 @@ class Conversations:
         rows: number of conversations.
         pad: token id that fills the holes.
         end: token ids that end a turn; the first is appended where a turn reaches its length limit.
+        record: what records the passes that write; without it every kernel is launched by itself.
     """
 
-    def __init__(self, model: PreTrainedModel, *, rows: int, pad: int, end: Sequence[int]) -> None:
+    def __init__(
+        self, model: PreTrainedModel, *, rows: int, pad: int, end: Sequence[int], record: Recorder | None = None
+    ) -> None:
         self._model = model
         self._pad = pad
         self._end = list(end)
@@ -48,6 +52,10 @@ class Conversations:
         self._kept = list(range(rows))
         self._drafts = Drafts(rows)
         self._ahead = 0 if self._cache.flat else longest_draft(model.config, rows=rows, device=model.device)
+        self._record = None if self._cache.flat else record
+        if self._record is not None:
+            widest = 1 + self._ahead
+            self._passes = Passes(model, self._cache, record=self._record, rows=rows, widest=widest)
         without_plans(model.device)
         # The end of each conversation's last turn, which is read with the next block, as in training.
         self._unread: list[list[int]] = [[] for _ in range(rows)]
@@ -97,7 +105,7 @@ class Conversations:
                 left = 0 if self._unread[row] else most - 1 - len(turns[row])
                 drafts[row] = self._drafts.draft(row, length=min(self._ahead, left)) if left else []
             blocks = [[] if self._unread[row] else [turns[row][-1], *drafts[row]] for row in cache.rows]
-            logits = self._forward(blocks, keep=max(map(len, blocks)))
+            logits = self._write(blocks)
 
     def _go_on(self, row: int, tokens: Sequence[int], turn: list[int], draft: Sequence[int]) -> int:
         """Take over what was drawn after the last token and after each that was drafted, as far as the draft stands.
@@ -156,15 +164,26 @@ class Conversations:
             logits = self._forward([[] if token is None else [token] for token in column], keep=1)
         return logits
 
+    def _write(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Let the model read what was written last; return the logits of all columns of the block."""
+        width = max(map(len, tokens))
+        if self._record is None or self._record.off:
+            return self._forward(tokens, keep=width)
+        slots, width = self._passes.block(width)
+        return self._passes.forward(*self._block([*tokens, *[[]] * (slots - len(tokens))], width=width))
+
+    def _block(self, tokens: Sequence[Sequence[int]], *, width: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """New tokens of each slot at the right of a block, and True where they are; on the host."""
+        block = torch.tensor([[*[self._pad] * (width - len(new)), *new] for new in tokens])
+        return block, torch.arange(width) >= width - torch.tensor(list(map(len, tokens)))[:, None]
+
     def _forward(self, tokens: Sequence[Sequence[int]], *, keep: int) -> torch.Tensor:
         """Run the model over new tokens of each row, at the right of a block, and enter them into the cache.
 
         Returns:
             Logits of the block's last columns, shape (rows, keep, vocabulary).
         """
-        width = max(map(len, tokens))
-        block = torch.tensor([[*[self._pad] * (width - len(new)), *new] for new in tokens])
-        own = torch.arange(width) >= width - torch.tensor(list(map(len, tokens)))[:, None]
+        block, own = self._block(tokens, width=max(map(len, tokens)))
         positions = self._cache.append_block(own)
         output = self._model(
             input_ids=block.to(self._model.device),

@@ -7,6 +7,7 @@ import numpy as np
 from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.agents.generation import Conversations
+from w2sg.agents.graphs import Recorder, recorder
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 
@@ -61,6 +62,7 @@ class TransformersPolicy:
     def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
         self._model = model.eval()
         self._tokenizer = tokenizer
+        self._record = recorder(model.device)
 
     def start(self, rows: int, before: Sequence[Sequence[Message]] | None = None) -> "TransformersBatch":
         """See Policy.
@@ -68,14 +70,20 @@ class TransformersPolicy:
         Raises:
             UserError: the chat template cannot continue a conversation.
         """
-        return TransformersBatch(self._model, self._tokenizer, before=before or [()] * rows)
+        before = before or [()] * rows
+        return TransformersBatch(self._model, self._tokenizer, before=before, record=self._record)
 
 
 class TransformersBatch:
     """See Batch. Each turn is the text that the chat template adds to the conversation so far."""
 
     def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, *, before: Sequence[Sequence[Message]]
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        *,
+        before: Sequence[Sequence[Message]],
+        record: Recorder | None = None,
     ) -> None:
         rows = len(before)
         self._tokenizer = tokenizer
@@ -87,7 +95,7 @@ class TransformersBatch:
         end = tokenizer.eos_token_id if end is None else end
         self._end = end if isinstance(end, list) else [end]
         pad = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
-        self._conversations = Conversations(model, rows=rows, pad=pad, end=self._end)
+        self._conversations = Conversations(model, rows=rows, pad=pad, end=self._end, record=record)
         # What was said before is read with the first turn, in one pass.
         self._unread = [self._earlier(row, messages) for row, messages in enumerate(before)]
 
