@@ -5,7 +5,8 @@ written out below. Generation, the output head, the parts of a batch and the wor
 own. Adapters, losses and the update are written out, since the stages take theirs from PEFT and TRL; tests compare.
 
 A line is one update by SFT or DPO on 32 conversations (pairs, for DPO) with adapters of rank 64, or a cohort that reads
-its openings and plays some turns. The first column that says what it took is tokens a second, padding not counted. MFU
+its openings and plays some turns: its passes recorded as CUDA graphs, as the stages play, or every kernel launched by
+itself. The first column that says what it took is tokens a second, padding not counted. MFU
 is the share of the card's peak in bfloat16 that the model itself needs: what is computed twice to save memory does not
 count, nor do gradients of weights that are not trained. A line that fails says so, and the next one begins.
 
@@ -30,13 +31,15 @@ from transformers import LlamaConfig, LlamaForCausalLM
 sys.path.insert(0, str(Path(__file__).parents[1] / "src"))
 
 from w2sg.agents.generation import Conversations
+from w2sg.agents.graphs import recorder
 from w2sg.training import memory
 from w2sg.training.head import IGNORED, Head
 from w2sg.training.micro_batches import Batch, lengths_of, parts, pick
 from w2sg.training.precision import native_bf16
 
 LIMIT = 285.0  # seconds, after which no line begins
-BATCH, COHORTS, TURNS, END = 32, (64, 256), 5, 2
+BATCH, TURNS, END = 32, 5, 2
+COHORTS = ((64, True), (64, False), (256, True))  # and whether passes are recorded
 # As params/paper.yaml has them.
 LORA = SimpleNamespace(
     r=64, alpha=128, dropout=0.05, targets=("q_proj", "k_proj", "v_proj", "o_proj"), all_linear=False
@@ -264,10 +267,14 @@ class Bench:
         flops = 2 * self.sizes.forward(rows, scored=scored) + attention + 6 * count * sum(rows)
         return self._line(sum(rows), seconds, peak, flops) + f"  worked out {need.total / memory.GIB:5.1f} GiB"
 
-    def play(self, spread: Lengths, *, cohort: int) -> str:
-        """A cohort reads its openings, then observations and writes turns; the rate is that of tokens written."""
+    def play(self, spread: Lengths, *, cohort: int, recorded: bool) -> str:
+        """A cohort reads its openings, then observations and writes turns; the rate is that of tokens written.
+
+        In the fastest turn nothing is recorded, and the cache does not grow.
+        """
         rng = np.random.default_rng(0)
-        batch = Conversations(self.model.eval(), rows=cohort, pad=0, end=[END])
+        record = recorder(self.device) if recorded else None
+        batch = Conversations(self.model.eval(), rows=cohort, pad=0, end=[END], record=record)
         own = [0] * cohort
 
         def respond(read: list[int], tokens: int) -> None:
@@ -279,15 +286,16 @@ class Bench:
         openings = rng.integers(spread.opening * 9 // 10, spread.opening * 11 // 10 + 1, size=cohort).tolist()
         reading, _ = self._timed(lambda: respond(openings, 1))
         after = list(own)
-        writing, peak = self._timed(
-            lambda: [respond([spread.observation] * cohort, spread.answer) for _ in range(TURNS)]
-        )
+        turns = [self._timed(lambda: respond([spread.observation] * cohort, spread.answer)) for _ in range(TURNS)]
+        writing, peak = sum(seconds for seconds, _ in turns), max(held for _, held in turns)
         count = cohort * TURNS * spread.answer
         grown = zip(after, own, strict=True)
         attention = sum(2 * (now**2 - before**2) * self.sizes.hidden * self.sizes.layers for before, now in grown)
         weights = 2 * (self.sizes.body + self.sizes.hidden * self.sizes.vocabulary)
         flops = weights * (count + cohort * TURNS * spread.observation) + attention
-        return self._line(count, writing, peak, flops) + f"  reads {sum(openings) / reading:,.0f} tokens/s"
+        fastest = count / TURNS / min(turns)[0]
+        beside = f"  fastest turn {fastest:,.0f}, reads {sum(openings) / reading:,.0f} tokens/s"
+        return self._line(count, writing, peak, flops) + beside
 
     def _timed(self, call: Callable[[], object]) -> tuple[float, float]:
         """Seconds, and the most memory that was taken meanwhile in GiB."""
@@ -346,13 +354,15 @@ def main() -> int:
                     lambda sizes, tokens=tokens: 1.0 + 6 * sizes.body * tokens / (peak / 3),
                 )
             )
-    for cohort in COHORTS:
+    for cohort, recorded in COHORTS:
         spread = spreads["ALFWorld"]
         lines.append(
             (
-                f"explore ALFWorld, cohort {cohort}",
-                lambda bench, cohort=cohort, spread=spread: bench.play(spread, cohort=cohort),
-                # A token takes some milliseconds a layer, most of it the host's.
+                f"explore ALFWorld, cohort {cohort}{'' if recorded else ', no graphs'}",
+                lambda bench, cohort=cohort, recorded=recorded, spread=spread: bench.play(
+                    spread, cohort=cohort, recorded=recorded
+                ),
+                # A token takes some milliseconds a layer, most of it the host's where it launches every kernel.
                 lambda sizes, cohort=cohort, spread=spread: (
                     TURNS * spread.answer * sizes.layers * (1e-3 + 5e-6 * cohort)
                 ),
@@ -366,19 +376,19 @@ def main() -> int:
     print(f"some {sum(expected):.0f} s; what has not begun after {LIMIT:.0f} s is left out", flush=True)
     if not cuda:
         print("no GPU: tiny models, conversations a twelfth as long; the figures say nothing of a card")
-    print(f"{'':42} {'':9} rate      most memory    MFU     time")
+    print(f"{'':44} {'':9} rate      most memory    MFU     time")
     for sizes in models:
         bench: Bench | None = None
         for name, run, seconds in lines:
             if time.monotonic() - begun + seconds(sizes) > LIMIT:
-                print(f"{sizes.name:5} {name:36} left out, the time is up", flush=True)
+                print(f"{sizes.name:5} {name:38} left out, the time is up", flush=True)
                 continue
             try:
                 bench = bench or Bench(sizes, device=device, peak=peak)
                 result = run(bench)
             except Exception as error:  # what a line fails of is its result
                 result = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            print(f"{sizes.name:5} {name:36} {result}", flush=True)
+            print(f"{sizes.name:5} {name:38} {result}", flush=True)
             gc.collect()
             torch.cuda.empty_cache()
         del bench

@@ -92,7 +92,7 @@ def test_it_runs_in_a_bare_checkout_with_torch_and_transformers_alone(bare: Path
     plan = next(number for number, line in enumerate(lines) if re.match(r"some \d+ s; ", line))
     results = [number for number, line in enumerate(lines) if " tokens/s " in line]
     assert plan < results[0], "what will be done is said before it begins"
-    assert len(results) == 16, done.stdout
+    assert len(results) == 18, done.stdout
     assert after.ru_utime - before.ru_utime < 60
 
 
@@ -108,7 +108,7 @@ def test_a_line_that_fails_says_so_and_the_next_one_begins(
     assert gpu.main() == 0
     lines = capsys.readouterr().out.splitlines()
     assert sum("OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB" in line for line in lines) == 6
-    assert sum("explore" in line and " tokens/s " in line for line in lines) == 2
+    assert sum("explore" in line and " tokens/s " in line for line in lines) == 3
 
 
 def test_what_has_no_time_left_is_left_out(
@@ -117,7 +117,7 @@ def test_what_has_no_time_left_is_left_out(
     monkeypatch.setattr(gpu, "LIMIT", 0.0)
     monkeypatch.setattr(sys, "argv", ["gpu.py"])
     assert gpu.main() == 0
-    assert capsys.readouterr().out.count("left out, the time is up") == 16
+    assert capsys.readouterr().out.count("left out, the time is up") == 18
 
 
 def test_adapters_are_those_of_peft(gpu: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,8 +60,8 @@ class Reader:
             if row in rows:
                 block[place, -1:] = torch.tensor(self.numbers(1))
                 self.fed[row].append(float(block[place, -1]))
-        _, columns = self.cache.append_fixed(block > 0, columns=room)
-        self.cache.write_to(columns)
+        _, targets = self.cache.append_fixed(block > 0, columns=room)
+        self.cache.write_to(targets)
         self._update(block)
         return room
 

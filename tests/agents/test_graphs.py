@@ -27,8 +27,9 @@ def test_what_is_repeated_equals_a_row_alone(kind, settings):
     batch = Recording(model, rows=rows, pad=PAD, end=[END], record=tape)
     found, _ = compared(batch, prompts, last, expected=expected, length=length, tolerance=1e-3)
     assert found == [answers for answers, _, _ in expected]
-    assert not tape.off
-    if kind == "bloom":  # reads one token of a conversation at a time, with masks of its own
+    # BLOOM reads one token of a conversation at a time; Falcon's forward pass brings an index from the host.
+    assert tape.off == (kind == "falcon")
+    if kind in ("bloom", "falcon"):
         assert not tape.recorded
     else:
         assert tape.repeated > 8 * tape.recorded > 0
@@ -75,7 +76,9 @@ def test_recordings_are_few_and_none_outlives_what_it_was_made_of():
     assert tape.repeated > plain.passes - 2 * 6 - tape.recorded
 
 
-@pytest.mark.parametrize(("rows", "steps"), [(6, [6]), (30, [8, 16, 24, 30]), (600, [*range(40, 600, 40), 600])])
+@pytest.mark.parametrize(
+    ("rows", "steps"), [(6, [6]), (30, [8, 16, 24, 30]), (64, [16, 32, 48, 64]), (600, [152, 304, 456, 600])]
+)
 def test_slots_become_fewer_in_steps(rows, steps):
     class Cache:
         def make_room(self, tokens):
@@ -94,11 +97,12 @@ def test_slots_become_fewer_in_steps(rows, steps):
 
 
 class Deaf(Tape):
-    """Repeats nothing, as if inputs lay elsewhere than they are looked for."""
+    """Repeats what came out at first, as if the host had fixed what was read."""
 
     def __call__(self, work):
-        result = super().__call__(work)().clone()
-        return lambda: result + torch.randn(result.shape, generator=torch.Generator().manual_seed(0))
+        result = super().__call__(work)()
+        first = result.clone()
+        return lambda: result.copy_(first)
 
 
 class Waiting(Tape):
@@ -126,7 +130,9 @@ def test_a_model_that_cannot_be_recorded_plays_without(record, said, capsys):
     assert tape.off
     assert tape.recorded <= 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"llama: kernels are launched one by one, which is slower: {said}")
+    assert line.startswith(
+        f"llama: kernels are launched one by one, as W2SG_CUDA_GRAPHS=0 does from the start, which is slower: {said}"
+    )
     playing(model, record=tape)
     assert capsys.readouterr().err == "", "said once"
 
@@ -157,6 +163,8 @@ def test_a_tape_repeats_what_was_written_down_and_nothing_else():
         torch.Tensor.item,
         bool,
         torch.nonzero,
+        lambda one: one[[0]],
+        lambda one: torch.tensor([1.0]),
         lambda one: torch.zeros(1)[one > 0],
         lambda one: torch.zeros(1).index_put_((one > 0,), torch.ones(1)),
         lambda one: torch.repeat_interleave(torch.ones(1, dtype=torch.long)),
@@ -184,10 +192,14 @@ class Card:
     CUDAGraph = Writing
 
     def __init__(self):
-        self.mode, self.modes, self.pools, self.streams = 0, [], [], ["main"]
+        self.mode, self.modes, self.handles, self.pools, self.streams = 0, [], 0, [], ["main"]
 
     def graph_pool_handle(self):
-        return 7
+        self.handles += 1
+        return self.handles
+
+    def Stream(self):
+        return "recording"
 
     def get_sync_debug_mode(self):
         return self.mode
@@ -207,11 +219,11 @@ class Card:
             self.streams = before
 
     @contextmanager
-    def graph(self, graph, *, pool, capture_error_mode):
+    def graph(self, graph, *, pool, stream, capture_error_mode):
         """As torch's: where recording fails, the stream stays that of the recording."""
         assert capture_error_mode == "thread_local"
         self.pools.append(pool)
-        self.streams.append("recording")
+        self.streams.append(stream)
         with graph:
             yield
         self.streams.pop()
@@ -231,8 +243,11 @@ def test_cuda_graphs_warm_up_without_waiting_and_repeat(monkeypatch):
     numbers.fill_(21.0)
     assert again().tolist() == [42.0, 42.0]
     assert card.modes == ["error", 0], "what is recorded is not looked at twice"
+    other = record(work)
+    assert card.pools == [1, 1], "recordings share their memory"
+    del again, other
     record(work)
-    assert card.pools == [7, 7], "recordings share their memory"
+    assert card.pools == [1, 1, 2], "until all are given up"
     with pytest.raises(RuntimeError, match="called a synchronizing"):
         record(lambda: numbers[numbers > 0])
     assert card.mode == 0
@@ -242,7 +257,7 @@ def test_cuda_graphs_warm_up_without_waiting_and_repeat(monkeypatch):
 @pytest.mark.parametrize(
     ("name", "arguments"),
     [
-        ("graph", {"cuda_graph": None, "pool": None, "capture_error_mode": "thread_local"}),
+        ("graph", {"cuda_graph": None, "pool": None, "stream": None, "capture_error_mode": "thread_local"}),
         ("set_sync_debug_mode", {"debug_mode": "error"}),
         ("get_sync_debug_mode", {}),
         ("graph_pool_handle", {}),

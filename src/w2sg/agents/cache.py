@@ -218,8 +218,8 @@ class ConversationCache:
             columns: at most those that there is room for.
 
         Returns:
-            The position of each token in its conversation, and the column that it is written to: padding, too, is
-            written, behind its conversation's end. Both on the host, in the shape of `own`.
+            The position of each token in its conversation, in the shape of `own`; and where it is written (`write_to`):
+            padding, too, is, behind its conversation's end. Both on the host.
         """
         slots, rows = self._slots, self._rows[: len(own)]
         counts = torch.zeros(len(own), dtype=torch.long)
@@ -228,18 +228,17 @@ class ConversationCache:
         counts += own.sum(1)
         self._counts[rows] = counts[: len(rows)]
         slots.read, slots.width, slots.block = len(own), columns, own.shape[1]
-        return positions, torch.where(own, positions, counts[:, None])
+        here, tokens = torch.meshgrid(*map(torch.arange, own.shape), indexing="ij")
+        return positions, torch.stack([here, torch.where(own, positions, counts[:, None]), tokens])
 
-    def write_to(self, columns: torch.Tensor) -> None:
+    def write_to(self, targets: torch.Tensor) -> None:
         """Let the layers write the block that was entered last by `append_fixed`.
 
         Args:
-            columns: as it returned them, on the device; read when a layer writes.
+            targets: as it returned them, on the device: slots, columns and places in the block. Layers read them when
+                they write.
         """
-        slots = self._slots
-        slots.rows = torch.arange(columns.shape[0], device=self._device)[:, None].expand(columns.shape)
-        slots.tokens = torch.arange(columns.shape[1], device=self._device).expand(columns.shape)
-        slots.columns = columns
+        self._slots.rows, self._slots.columns, self._slots.tokens = targets
 
     def take_back(self, tokens: Sequence[int]) -> None:
         """Leave out the last tokens of the block that was entered last.

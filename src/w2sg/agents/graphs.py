@@ -11,6 +11,7 @@ is beyond some length. It is met when it is recorded; then its kernels are launc
 
 import os
 import sys
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeAlias
@@ -23,9 +24,9 @@ from w2sg.agents.cache import ConversationCache
 # "0" launches every kernel by itself.
 SWITCH = "W2SG_CUDA_GRAPHS"
 
-# Fewer slots are worth another recording, of which one is made for each step and each room of the cache, in steps of
-# so many, or of a sixteenth of the cohort.
-_SLOTS, _STEPS = 8, 16
+# For each number of slots, width of a block and room of the cache there is a recording, which takes as long as some
+# tokens. So slots become fewer in steps of so many, or of a quarter of the cohort.
+_SLOTS, _STEPS = 8, 4
 # As in `Head`: far above what another order of adding up does in bfloat16, far below what an operation left out does.
 _TOLERANCE = 5e-3
 
@@ -57,23 +58,30 @@ def recorder(device: torch.device) -> Recorder | None:
 
 
 class CudaGraphs:
-    """See Recorder. Recordings share the memory of what they hold meanwhile, as they never run side by side."""
+    """See Recorder. Recordings share the memory of what they hold meanwhile, as they never run side by side.
+
+    All of them are to be given up together: with one goes the workspace of all (pytorch issue 193402).
+    """
 
     def __init__(self) -> None:
         self.off = False
-        self._pool = torch.cuda.graph_pool_handle()
+        self._stream = torch.cuda.Stream()
+        self._graphs: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
 
     def __call__(self, work: Work) -> Work:
         """See Recorder."""
         with _waiting_is_an_error():
             work()  # What a library sets up at its first call is not recorded.
+        if not self._graphs:  # memory that nothing was recorded in any more cannot be taken again
+            self._pool = torch.cuda.graph_pool_handle()
         graph = torch.cuda.CUDAGraph()
         # The outer context puts the stream back where recording fails. Other threads may go on meanwhile.
         with (
             torch.cuda.stream(torch.cuda.current_stream()),
-            torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"),
+            torch.cuda.graph(graph, pool=self._pool, stream=self._stream, capture_error_mode="thread_local"),
         ):
             result = work()
+        self._graphs.add(graph)
 
         def again() -> torch.Tensor:
             graph.replay()
@@ -109,6 +117,7 @@ class Passes:
         self._result = torch.empty(0, device=model.device)
         self._place = 0
         self._recorded: dict[tuple[int, ...], tuple[torch.Tensor, Work]] = {}
+        self._compared: set[torch.Size] = set()
 
     def block(self, width: int) -> tuple[int, int]:
         """Slots and columns of the block in which so many tokens of each conversation are written next."""
@@ -128,38 +137,51 @@ class Passes:
         Returns:
             Logits, shape (slots, columns, vocabulary), until the next call.
         """
-        positions, columns = self._cache.append_fixed(own, columns=self._room)
-        inputs = torch.stack([tokens, positions, columns])
+        positions, targets = self._cache.append_fixed(own, columns=self._room)
+        inputs = torch.cat([torch.stack([tokens, positions]), targets])
         shape = (*own.shape, self._room)
         if shape not in self._recorded:
-            fixed = inputs.to(self._model.device)
-            self._cache.write_to(fixed[2])
-            if not self._take(shape, fixed):
+            fixed = inputs.to(self._model.device, copy=True)
+            self._cache.write_to(fixed[2:])
+            try:
+                self._recorded[shape] = fixed, self._recording(fixed, inputs)
+            except RuntimeError as error:
+                self._go_without(error)
+                fixed.copy_(inputs)
                 return self._pass(fixed)
         fixed, again = self._recorded[shape]
         fixed.copy_(inputs)
         return again()
 
-    def _take(self, shape: tuple[int, ...], fixed: torch.Tensor) -> bool:
-        """Record the pass of a shape, if that is possible and gives what the pass gives."""
-        try:
-            again = self._record(lambda: self._pass(fixed))
-            expected = self._pass(fixed).clone()
-            found = again()
+    def _recording(self, fixed: torch.Tensor, inputs: torch.Tensor) -> Work:
+        """The pass of a shape, recorded; the first one of a block's shape is held against the pass itself.
+
+        Raises:
+            RuntimeError: it cannot be, or gives something else.
+        """
+        fixed[:2] = 0  # others than are to be repeated, so that what is fixed by mistake shows
+        again = self._record(lambda: self._pass(fixed))
+        if fixed.shape not in self._compared:
+            fixed.copy_(inputs)
+            found = again().clone()
+            expected = self._pass(fixed)
             if not bool((found - expected).abs().max() <= _TOLERANCE * expected.abs().max()):
                 raise RuntimeError("what is repeated gives other logits")
-        except RuntimeError as error:
-            self._record.off = True
-            self._recorded.clear()
-            name = self._model.config.name_or_path or self._model.config.model_type
-            said = " ".join(str(error).split())[:200]
-            print(f"{name}: kernels are launched one by one, which is slower: {said}", file=sys.stderr)
-            return False
-        self._recorded[shape] = fixed, again
-        return True
+            self._compared.add(fixed.shape)
+        return again
+
+    def _go_without(self, error: RuntimeError) -> None:
+        self._record.off = True
+        self._recorded.clear()
+        name = self._model.config.name_or_path or self._model.config.model_type
+        said = " ".join(str(error).split())[:200]
+        print(
+            f"{name}: kernels are launched one by one, as {SWITCH}=0 does from the start, which is slower: {said}",
+            file=sys.stderr,
+        )
 
     def _pass(self, fixed: torch.Tensor) -> torch.Tensor:
-        tokens, positions, _ = fixed
+        tokens, positions = fixed[:2]
         logits = self._model(
             input_ids=tokens,
             attention_mask=self._cache.attention_mask(positions, dtype=self._model.dtype),
