@@ -198,8 +198,8 @@ class Card:
         self.handles += 1
         return self.handles
 
-    def Stream(self):
-        return "recording"
+    def Stream(self, device):
+        return f"recording on {device}"
 
     def get_sync_debug_mode(self):
         return self.mode
@@ -222,6 +222,7 @@ class Card:
     def graph(self, graph, *, pool, stream, capture_error_mode):
         """As torch's: where recording fails, the stream stays that of the recording."""
         assert capture_error_mode == "thread_local"
+        assert stream == "recording on cuda:1"
         self.pools.append(pool)
         self.streams.append(stream)
         with graph:
@@ -238,7 +239,7 @@ def test_cuda_graphs_warm_up_without_waiting_and_repeat(monkeypatch):
         card.modes.append(card.mode)
         return numbers * 2
 
-    record = graphs.CudaGraphs()
+    record = graphs.CudaGraphs(torch.device("cuda", 1))
     again = record(work)
     numbers.fill_(21.0)
     assert again().tolist() == [42.0, 42.0]
@@ -271,7 +272,7 @@ def test_a_card_records_unless_told_otherwise(monkeypatch):
     made = []
 
     class Made:
-        def __init__(self):
+        def __init__(self, device):
             made.append(self)
 
     monkeypatch.setattr(graphs, "CudaGraphs", Made)

@@ -54,7 +54,7 @@ class Recorder(Protocol):
 
 def recorder(device: torch.device) -> Recorder | None:
     """What records on this device, None where kernels are launched one by one."""
-    return CudaGraphs() if device.type == "cuda" and os.environ.get(SWITCH) != "0" else None
+    return CudaGraphs(device) if device.type == "cuda" and os.environ.get(SWITCH) != "0" else None
 
 
 class CudaGraphs:
@@ -63,9 +63,9 @@ class CudaGraphs:
     All of them are to be given up together: with one goes the workspace of all (pytorch issue 193402).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, device: torch.device) -> None:
         self.off = False
-        self._stream = torch.cuda.Stream()
+        self._stream = torch.cuda.Stream(device)
         self._graphs: weakref.WeakSet[torch.cuda.CUDAGraph] = weakref.WeakSet()
 
     def __call__(self, work: Work) -> Work:
