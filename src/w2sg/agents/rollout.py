@@ -173,6 +173,7 @@ def play(
     cohort: int,
     max_new_tokens: int,
     store: Path,
+    first: int = 0,
 ) -> list[Trajectory]:
     """Play all requests in cohorts of `cohort`; finished cohorts are kept under `store` and not played again.
 
@@ -180,10 +181,11 @@ def play(
 
     Args:
         store: folder of this run alone: its name must change with the model, the settings and the tasks.
+        first: number of the first cohort.
     """
     played: list[Trajectory] = []
     clock = Progress(total=len(requests), what=f"{name}: episodes")
-    parts = {store / f"cohort-{number:04d}.parquet": part for number, part in enumerate(cohorts(requests, size=cohort))}
+    parts = {stored(store, number): part for number, part in enumerate(cohorts(requests, size=cohort), start=first)}
     kept = {path: trajectories for path, part in parts.items() if (trajectories := _kept(path, part))}
     with _ResetAhead(make_environment, [part for path, part in parts.items() if path not in kept], seed=seed) as ahead:
         for path, part in parts.items():
@@ -205,6 +207,11 @@ def play(
             won = sum(trajectory.success for trajectory in played)
             clock.show(len(played), note=f"{won} of {len(played)} won")
     return played
+
+
+def stored(store: Path, number: int) -> Path:
+    """Where a cohort lies when it is finished."""
+    return store / f"cohort-{number:04d}.parquet"
 
 
 def _kept(path: Path, requests: Sequence[Request]) -> list[Trajectory] | None:

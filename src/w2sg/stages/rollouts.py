@@ -4,23 +4,28 @@ import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 from transformers import PreTrainedTokenizerBase
 
 from w2sg.agents import rollout
-from w2sg.agents.policies import Policy, TransformersPolicy
+from w2sg.agents.policies import Batch, Policy, TransformersPolicy
 from w2sg.agents.server import ServerPolicy
+from w2sg.config import threads
 from w2sg.config.params import Params
 from w2sg.config.serving import Backend
 from w2sg.contracts import layout
 from w2sg.contracts.files import digest
+from w2sg.contracts.messages import Message
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
+from w2sg.stages import launch
+from w2sg.stages.sharing import PlayCohort, Players
 from w2sg.training import bases
 from w2sg.training.cohorts import check_cohort
 from w2sg.training.encoding import encode
@@ -35,6 +40,7 @@ class Rollouts:
     Attributes:
         cohort: episodes that are played at the same time.
         stores: folders of finished cohorts, one for each player so far.
+        players: processes that play beside this one, of the last player.
     """
 
     params: Params
@@ -43,6 +49,7 @@ class Rollouts:
     seed: int
     cohort: int
     stores: list[Path] = field(default_factory=list)
+    players: list[Players] = field(default_factory=list)
 
     def player(self, checkpoint: Path, *, name: str) -> Play:
         """Load a checkpoint; return what plays requests with it. The model is let go with the function.
@@ -51,32 +58,66 @@ class Rollouts:
             name: the policy's name in the trajectories, another one for every player of the stage.
         """
         params = self.params
-        settings = params.environment(self.environment)
-        most = params.explore.max_new_tokens
-        policy = self._policy(checkpoint)
+        count = self._processes()
+        policy = Later(partial(self._policy, checkpoint)) if count > 1 else self._policy(checkpoint)
         store = rollout.store(
             f"{self.stage}-{layout.run_name(self.environment, self.seed)}-{name}",
             checkpoint,
             layout.tasks(self.environment),
             layout.code(self.stage, self.environment),
-            settings=(settings, self.cohort, most, self._backend()),
+            settings=(
+                params.environment(self.environment),
+                self.cohort,
+                params.explore.max_new_tokens,
+                self._backend(),
+            ),
         )
         self.stores.append(store)
+        self.let_go()
+        beside = None
+        if count > 1:
+            travelling = replace(self, stores=[], players=[])
+            beside = Players(partial(_prepared, travelling, checkpoint, name=name), count=count)
+            self.players.append(beside)
 
         def play(requests: Sequence[rollout.Request]) -> list[Trajectory]:
-            return rollout.play(
-                policy,
-                opener(self.environment, params),
-                requests,
-                name=name,
-                prompt=prompt(self.environment, style=settings.prompt),
-                seed=self.seed,
-                cohort=self.cohort,
-                max_new_tokens=most,
-                store=store / digest(text=repr(list(requests))),
-            )
+            own = store / digest(text=repr(list(requests)))
+            if beside is not None:
+                beside.play(requests, cohort=self.cohort, store=own, name=name)
+            return self.play(policy, requests, name=name, store=own)
 
         return play
+
+    def play(
+        self, policy: Policy, requests: Sequence[rollout.Request], *, name: str, store: Path, first: int = 0
+    ) -> list[Trajectory]:
+        """Play requests here; see rollout.play."""
+        settings = self.params.environment(self.environment)
+        return rollout.play(
+            policy,
+            opener(self.environment, self.params),
+            requests,
+            name=name,
+            prompt=prompt(self.environment, style=settings.prompt),
+            seed=self.seed,
+            cohort=self.cohort,
+            max_new_tokens=self.params.explore.max_new_tokens,
+            store=store,
+            first=first,
+        )
+
+    def let_go(self) -> None:
+        """Let the processes that play beside this one end, and their models with them."""
+        while self.players:
+            self.players.pop().close()
+
+    def _processes(self) -> int:
+        """How many play the stage's cohorts, as the stage table says."""
+        count = threads.declared(self.stage, key="gpu") if self.stage in launch.PLAYING else 1
+        if count <= 1 or self._backend() is not None:
+            return 1
+        launch.check_cards(self.stage, count=count)
+        return count
 
     def _policy(self, checkpoint: Path) -> Policy:
         """A checkpoint that plays here, if its cohort has room, or the server that plays it."""
@@ -115,6 +156,29 @@ class Rollouts:
         return {"explore": self.params.explore.backend, "evaluate": self.params.evaluate.backend}.get(self.stage)
 
 
+class Later:
+    """A policy that is loaded when it is asked for the first time, if ever."""
+
+    def __init__(self, load: Callable[[], Policy]) -> None:
+        self._load = load
+        self._policy: Policy | None = None
+
+    def start(self, rows: int, before: Sequence[Sequence[Message]] | None = None) -> Batch:
+        """See Policy."""
+        self._policy = self._policy or self._load()
+        return self._policy.start(rows, before)
+
+
+def _prepared(rollouts: Rollouts, checkpoint: Path, *, name: str) -> PlayCohort:
+    """What one process of several plays cohorts with."""
+    policy = rollouts._policy(checkpoint)
+
+    def play(requests: Sequence[rollout.Request], number: int, store: Path) -> list[Trajectory]:
+        return rollouts.play(policy, requests, name=name, store=store, first=number)
+
+    return play
+
+
 @contextmanager
 def playing(params: Params, *, stage: str, environment: str, seed: int, cohort: int) -> Iterator[Rollouts]:
     """Let checkpoints play; write the stage's outputs inside the block.
@@ -122,7 +186,10 @@ def playing(params: Params, *, stage: str, environment: str, seed: int, cohort: 
     Finished cohorts lie under .resume/ and go when the block ends well: a killed stage repeats at most the rest.
     """
     rollouts = Rollouts(params, stage, environment, seed, cohort)
-    yield rollouts
+    try:
+        yield rollouts
+    finally:
+        rollouts.let_go()
     for store in rollouts.stores:
         if store.exists():
             shutil.rmtree(store)
