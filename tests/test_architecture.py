@@ -20,7 +20,7 @@ LEVELS = (
     ("w2sg.contracts",),
 )
 LEVEL = {package: number for number, level in enumerate(LEVELS) for package in level}
-STAGE_HELPERS = {"launch", "digests", "groups", "rollouts", "sharing", "workers"}
+STAGE_HELPERS = {"cards", "launch", "digests", "groups", "rollouts", "sharing", "workers"}
 LONGEST = 300  # lines, not reached
 
 

@@ -187,7 +187,8 @@ if __name__ == "__main__":
 def test_processes_end_with_a_stage_that_is_killed(tmp_path, root):
     script = tmp_path / "stage.py"
     script.write_text(STAGE.format(path=[str(root), str(root / "src")]))
-    with subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as stage:
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, **quiet) as stage:
         assert stage.stdout.readline() == "played\n"
         players = {int(path.read_text().split()[0]) for path in (tmp_path / "store").iterdir()}
         stage.kill()

@@ -12,10 +12,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from w2sg.contracts import processes
-from w2sg.contracts.errors import UserError
 
 TRAINING = ("pretrain", "sft", "diversify", "preference", "imitation")
-PLAYING = ("explore", "evaluate")  # sharing.py
 CONFIGURATION = Path("accelerate.yaml")
 
 
@@ -27,26 +25,14 @@ def take_device() -> None:
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
 
 
-def check_cards(stage: str, *, count: int) -> None:
-    """See that there is a GPU for each process; without any they share the processor, and a line says so.
-
-    Raises:
-        UserError: the machine has GPUs, but fewer.
-    """
-    import torch
-
-    if torch.cuda.is_available() and torch.cuda.device_count() < count:
-        raise UserError(f"dvc.yaml: meta.gpu is {count}, and this machine has {torch.cuda.device_count()} GPUs")
-    if not torch.cuda.is_available():
-        print(f"{stage}: torch sees no GPU; {count} processes share the processor", file=sys.stderr)
-
-
 def side_by_side(words: Sequence[str], *, count: int) -> int:
     """Run `python -m w2sg.stages WORDS` as `count` processes that train together; the exit code.
 
     Raises:
         UserError: the machine has GPUs, but fewer.
     """
+    from w2sg.stages.cards import check_cards  # torch, which a stage imports when its threads are limited
+
     check_cards(words[0], count=count)
     if CONFIGURATION.is_file():
         launcher = (

@@ -24,7 +24,7 @@ from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.environments.opener import opener
 from w2sg.environments.prompts import prompt
-from w2sg.stages import launch
+from w2sg.stages.cards import check_cards
 from w2sg.stages.sharing import PlayCohort, Players
 from w2sg.training import bases
 from w2sg.training.cohorts import check_cohort
@@ -113,10 +113,10 @@ class Rollouts:
 
     def _processes(self) -> int:
         """How many play the stage's cohorts, as the stage table says."""
-        count = threads.declared(self.stage, key="gpu") if self.stage in launch.PLAYING else 1
+        count = threads.declared(self.stage, key="gpu") if self.stage in ("explore", "evaluate") else 1
         if count <= 1 or self._backend() is not None:
             return 1
-        launch.check_cards(self.stage, count=count)
+        check_cards(self.stage, count=count)
         return count
 
     def _policy(self, checkpoint: Path) -> Policy:
