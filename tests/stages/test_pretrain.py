@@ -4,7 +4,7 @@ from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, GPTNeoConfig, GPTNeoForCausalLM
 
 from w2sg.config.models import FromScratch
 from w2sg.contracts import layout
@@ -103,3 +103,35 @@ def test_places_of_adapters_are_looked_up_before_anything_is_trained(project: Pr
         assert line.startswith(f"pretrain: {section}.lora.targets: the model has no c_attn; its linear modules are d")
         project.edit(**{section: {"lora": adapters | {"targets": ["q_proj"]}}})
     assert project.run("pretrain", "--seed", "0", "--role", "strong") == (0, [])
+
+
+def test_a_model_that_cannot_play_many_conversations_is_refused_before_it_is_trained(
+    empty_project: Project, tmp_path: Path
+) -> None:
+    """Else after SFT; a server may play it."""
+    tokenizer = train_tokenizer(["Thought: so. Action: look"], vocabulary=300, context=128)
+    published = tmp_path / "published"
+    types = [[["global", "local"], 1]]
+    config = GPTNeoConfig(
+        vocab_size=len(tokenizer), hidden_size=16, num_layers=2, attention_types=types, num_heads=2,
+        max_position_embeddings=128, bos_token_id=None, eos_token_id=None,
+    )  # fmt: skip
+    GPTNeoForCausalLM(config).save_pretrained(published)
+    tokenizer.save_pretrained(published)
+    project = empty_project.copy(tmp_path / "project")
+    project.edit(
+        models={"weak": {"base": str(published), "revision": None}}, outside={"weak": str(published)},
+        sft={"lora": None},
+    )  # fmt: skip
+    code, lines = project.run("pretrain", "--seed", "0", "--role", "weak")
+    assert (code, lines) == (
+        2,
+        [
+            f"pretrain: {published}: gpt_neo counts padding as tokens of a conversation and cannot play many at once; "
+            "take a model of another architecture"
+        ],
+    )
+    assert not (project.path / layout.base(0, "weak")).exists()
+    server = {"url": "http://127.0.0.1:9/v1", "model": "{checkpoint}", "concurrency": 2, "timeout": 9.0}
+    project.edit(explore={"backend": server}, evaluate={"backend": dict(server)})
+    assert project.run("pretrain", "--seed", "0", "--role", "weak") == (0, [])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from peft import PromptTuningConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, LlamaForCausalLM, PreTrainedTokenizerFast
 
@@ -112,6 +113,40 @@ def test_adapters_of_a_larger_model_are_refused(models: Path) -> None:
     save_file(held | more, file, metadata={"format": "pt"})
     with pytest.raises(UserError, match=r"8 of its adapters have no place in the base \(.+layers\.7\."):
         bases.load(models / "sft/house-0/weak")
+
+
+def test_adapters_of_another_width_are_one_line(models: Path) -> None:
+    file = models / "sft/house-0/weak/adapter_model.safetensors"
+    held = {
+        name: torch.cat([value, value], dim=1) if name.endswith("q_proj.lora_A.weight") else value
+        for name, value in load_file(file).items()
+    }
+    save_file(held, file, metadata={"format": "pt"})
+    with pytest.raises(UserError) as caught:
+        bases.load(models / "sft/house-0/weak")
+    width, weight = ARCHITECTURE.hidden, "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight"
+    assert str(caught.value) == (
+        f"{models}/sft/house-0/weak: its adapter {weight} has "
+        f"the shape [4, {2 * width}] in its file, its base and adapter_config.json ask for [4, {width}]; "
+        "give the base that they were trained on, or merge them where they were trained"
+    )
+
+
+def test_what_cannot_be_merged_is_one_line(models: Path) -> None:
+    model, _ = bases.load(models / "base/weak")
+    prompt = models / "prompt"
+    get_peft_model(model, PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=2)).save_pretrained(prompt)
+    file = prompt / "adapter_config.json"
+    settings = json.loads(file.read_text()) | {"base_model_name_or_path": "../base/weak"}
+    for kind, said in (
+        ("PROMPT_TUNING", "PROMPT_TUNING cannot be merged into a model"),
+        ("MINE", "'MINE' is unknown to peft"),
+        (None, "None is unknown to peft"),
+    ):
+        file.write_text(json.dumps(settings | {"peft_type": kind}))
+        with pytest.raises(UserError) as caught:
+            bases.load(prompt)
+        assert str(caught.value) == f"{file}: peft_type: {said}; give low-rank ones (LORA)"
 
 
 def test_adapters_of_themselves_are_one_line(models: Path) -> None:

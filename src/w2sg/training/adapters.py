@@ -1,17 +1,20 @@
 """Low-rank adapters: which modules they may go to, that a merged model is the one that was trained, and their files."""
 
 import json
+import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from peft import LoraConfig, PeftModel
+from peft import LoraConfig, PeftModel, PeftType
 from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from w2sg.config.training import ALL_LINEAR, Lora
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, shown
 
 SETTINGS = "adapter_config.json"
 
@@ -21,6 +24,11 @@ warnings.filterwarnings("ignore", message=".is_gradient_checkpointing. is deprec
 # Largest difference of a logit before and after merging, in standard deviations of the row's logits. Merged weights are
 # rounded once more; a matrix that two modules share, changed behind the back of one, makes a difference of many.
 TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.1, torch.bfloat16: 0.3}
+# A line of torch's for one weight.
+_MISMATCH = re.compile(
+    r"size mismatch for ([^:\s]+): copying a param with shape torch\.Size\(\[([\d, ]*)\]\) from checkpoint, "
+    r"the shape in current model is torch\.Size\(\[([\d, ]*)\]\)"
+)
 
 
 def lora_config(lora: Lora | None, model: PreTrainedModel) -> LoraConfig | None:
@@ -118,11 +126,19 @@ def load(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
     """The plain model that adapters make of their base.
 
     Raises:
-        UserError: their files have others than this model takes, or merging them gives another model.
+        UserError: they are of a kind that cannot be merged, their files have others than this model takes, or merging
+            them gives another model.
     """
-    with warnings.catch_warnings():
+    kind = files.read_object(folder / SETTINGS).get("peft_type")
+    if not isinstance(kind, str) or kind not in list(PeftType):
+        raise UserError(f"{folder / SETTINGS}: peft_type: {shown(kind)} is unknown to peft; give low-rank ones (LORA)")
+    with warnings.catch_warnings(), _shapes(folder):
         warnings.filterwarnings("ignore", message="Found missing adapter keys")
         adapted = PeftModel.from_pretrained(model, folder)
+        if not hasattr(adapted.base_model, "merge_adapter"):
+            raise UserError(
+                f"{folder / SETTINGS}: peft_type: {kind} cannot be merged into a model; give low-rank ones (LORA)"
+            )
         # PEFT only warns: what does not fit is left out, and what is not there stays without effect.
         found = adapted.load_adapter(folder, "default")
     others = [key for key in found.unexpected_keys if ".lora_" in key]
@@ -135,6 +151,21 @@ def load(model: PreTrainedModel, folder: Path) -> PreTrainedModel:
         )
     merge(adapted)
     return adapted.unload()
+
+
+@contextmanager
+def _shapes(folder: Path) -> Iterator[None]:
+    """Say which adapter is the first of another shape; PEFT lists them in lines of their own."""
+    try:
+        yield
+    except RuntimeError as error:
+        if (found := _MISMATCH.search(str(error))) is None:
+            raise
+        weight, held, asked = found.groups()
+        raise UserError(
+            f"{folder}: its adapter {weight} has the shape [{held}] in its file, its base and {SETTINGS} ask for "
+            f"[{asked}]; give the base that they were trained on, or merge them where they were trained"
+        ) from None
 
 
 @torch.inference_mode()

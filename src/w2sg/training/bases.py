@@ -21,7 +21,7 @@ from w2sg.config.models import FromScratch
 from w2sg.config.packages import PREFIX
 from w2sg.contracts import files, processes
 from w2sg.contracts.errors import UserError, named, told
-from w2sg.training import hub, packages, sources
+from w2sg.training import hub, model_files, packages, proxies, sources
 from w2sg.training.chat_templates import ensure_generation_marks
 from w2sg.training.precision import played_as
 
@@ -93,7 +93,7 @@ def load(
         _prepare(model, tokenizer, name=name)
         return model.to(device()).eval(), tokenizer
     if folder is None:
-        sources.check_proxy(name)
+        proxies.check_hub(name)
     else:
         sources.check_folder(folder, stage=isinstance(source, Path))
         if (folder / ADAPTERS).is_file():
@@ -104,6 +104,7 @@ def load(
                 # Else the place, which is gone soon, would be in error messages and copies.
                 model.config._name_or_path = model.name_or_path = tokenizer.name_or_path = base
                 return model, tokenizer
+        model_files.check_there(folder)
     return _read(
         name if folder is None else folder,
         name=name,
@@ -123,20 +124,28 @@ def _read(
         options: of from_pretrained.
     """
     with sources.loading(name):
-        config = AutoConfig.from_pretrained(where, **options)
+        config = AutoConfig.from_pretrained(where, trust_remote_code=False, **options)
         sources.check_config(config, name=name)
         if isinstance(where, Path):
             sources.check_tokenizer(where)
         text = config.get_text_config()
-        part = {} if text is config else {"config": text, "key_mapping": sources.TEXT_PART}
-        model, found = AutoModelForCausalLM.from_pretrained(
-            where, dtype=_held(dtype, stored=text.dtype), output_loading_info=True, **part, **options
-        )
-        if part:  # else its weights would be saved by the names that they have in the whole
+        part: dict[str, Any] = {} if text is config else {"config": text, "key_mapping": sources.TEXT_PART}
+        # Shapes that differ are told by check_model, in its words.
+        part |= {"ignore_mismatched_sizes": True, "output_loading_info": True}
+        with sources.without_report():
+            model, found = AutoModelForCausalLM.from_pretrained(
+                where, dtype=_held(dtype, stored=text.dtype), **part, **options
+            )
+        if text is not config:  # else its weights would be saved by the names that they have in the whole
             model.__dict__.pop("_weight_conversions", None)
         tokenizer = AutoTokenizer.from_pretrained(where, **options)
         sources.check_model(
-            model, tokenizer, missing=found["missing_keys"], unexpected=found["unexpected_keys"], name=name
+            model,
+            tokenizer,
+            missing=found["missing_keys"],
+            unexpected=found["unexpected_keys"],
+            mismatched=found["mismatched_keys"],
+            name=name,
         )
     _prepare(model, tokenizer, name=name)
     model.to(device())

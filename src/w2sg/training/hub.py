@@ -17,7 +17,7 @@ from transformers import PreTrainedTokenizerBase
 
 from w2sg.contracts import files
 from w2sg.contracts.errors import UserError, reason
-from w2sg.training import sources
+from w2sg.training import model_files, proxies
 
 REFERENCE = "hub.json"
 # What from_pretrained looks for besides weights and the tokenizer's own files.
@@ -25,8 +25,6 @@ _SETTINGS = (
     "config.json", "generation_config.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
     "chat_template.jinja", "chat_template.json",
 )  # fmt: skip
-# Weights in the order in which from_pretrained looks for them; an index names its files.
-_WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 def pin(base: str, tokenizer: PreTrainedTokenizerBase, *, revision: str, folder: Path, card: str) -> None:
@@ -40,7 +38,7 @@ def pin(base: str, tokenizer: PreTrainedTokenizerBase, *, revision: str, folder:
         card: text of the model card, README.md.
     """
     snapshot = Path(hf_hub_download(base, "config.json", revision=revision)).parent
-    weights = next(snapshot / name for name in _WEIGHTS if (snapshot / name).is_file())
+    weights = next(snapshot / name for name in model_files.WEIGHTS if (snapshot / name).is_file())
     names = {*_SETTINGS, *tokenizer.vocab_files_names.values(), weights.name}
     if weights.suffix == ".json":
         names |= set(files.read_json(weights)["weight_map"].values())
@@ -68,7 +66,7 @@ def verified(folder: Path) -> Iterator[tuple[Path, str]]:
         and all(isinstance(each, str) and Path(name).name == name for name, each in hashes.items())
     ):
         raise UserError(f"{folder / REFERENCE}: expected base, revision and sha256 by name of file; {files.STAGE}")
-    sources.check_proxy(base)
+    proxies.check_hub(base)
     found = []
     for name in hashes:
         try:

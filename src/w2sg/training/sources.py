@@ -1,25 +1,24 @@
 """What a model is loaded from, and whether it is whole and of a kind that can be trained and played here."""
 
-import os
+import logging
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedModel, PreTrainedTokenizerBase
 
 from w2sg.config.models import FOLDER
 from w2sg.config.packages import PREFIX
 from w2sg.contracts.errors import UserError, of_library, reason, shown
+from w2sg.training import model_files
 
 # The number of a block in the name of one of its weights: model.layers.3.mlp…, transformer.h.3.attn….
 _LAYER = re.compile(r"(?:^|\.)(?:layers?|h|blocks?)\.(\d+)\.")
 _POINTER = b"version https://git-lfs"
-_PROXIES = ("ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy")
 # A multimodal model's language model by the names that one for text alone has.
 TEXT_PART = {
     r"^(?:model\.)?language_model\.lm_head\.": "lm_head.",
@@ -56,6 +55,21 @@ def loading(name: str) -> Iterator[None]:
         raise UserError(f"{name}: cannot be loaded as a language model ({reason(error)})") from None
 
 
+@contextmanager
+def without_report() -> Iterator[None]:
+    """Keep back the table of weights that transformers prints; `check_model` says what of it matters."""
+
+    def others(record: logging.LogRecord) -> bool:
+        return "LOAD REPORT" not in str(record.msg)
+
+    logger = logging.getLogger("transformers.modeling_utils")
+    logger.addFilter(others)
+    try:
+        yield
+    finally:
+        logger.removeFilter(others)
+
+
 def check_folder(folder: Path, *, stage: bool) -> None:
     """See that a folder holds a model, whole.
 
@@ -85,6 +99,7 @@ def check_folder(folder: Path, *, stage: bool) -> None:
                     pass
             except (SafetensorError, OSError) as error:
                 raise UserError(f"{file}: cut short or damaged ({reason(error)}); fetch it again") from None
+    model_files.check(folder)
 
 
 def check_tokenizer(folder: Path) -> None:
@@ -97,20 +112,6 @@ def check_tokenizer(folder: Path) -> None:
         raise UserError(f"{folder}: no tokenizer here; save it beside the model (tokenizer.save_pretrained)")
 
 
-def check_proxy(name: str) -> None:
-    """See that the hub can be asked through a SOCKS proxy where the environment names one.
-
-    Raises:
-        UserError: it cannot.
-    """
-    for variable in _PROXIES:
-        if os.environ.get(variable, "").startswith("socks") and find_spec("socksio") is None:
-            raise UserError(
-                f"{name}: {variable}={os.environ[variable]} needs the package socksio to ask the hub; "
-                f"`pip install socksio`, or unset {variable}"
-            )
-
-
 def check_config(config: Any, *, name: str) -> None:
     """See that a model's configuration is of a kind that can be trained here.
 
@@ -120,12 +121,14 @@ def check_config(config: Any, *, name: str) -> None:
     if (quantised := getattr(config, "quantization_config", None)) is not None:
         get = quantised.get if isinstance(quantised, dict) else lambda key: getattr(quantised, key, None)
         method = getattr(get("quant_method"), "value", get("quant_method")) or "of an unnamed kind"
-        raise UserError(
-            f"{name}: its weights are quantised ({method}), which cannot be fine-tuned here; give the model as it was "
-            "before, in bfloat16 or float32"
-        )
+        raise model_files.quantised(name, method)
     if getattr(config, "is_encoder_decoder", False):
         raise UserError(f"{name}: an encoder with a decoder ({config.model_type}); give a model that only goes on")
+    if type(config.get_text_config()) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        raise UserError(
+            f"{name}: config.json says model_type: {config.model_type}, which has no language model alone in "
+            "transformers (AutoModelForCausalLM); give a model that has, such as its text-only sibling"
+        )
 
 
 def check_model(
@@ -134,6 +137,7 @@ def check_model(
     *,
     missing: Collection[str] = (),
     unexpected: Collection[str] = (),
+    mismatched: Collection[tuple[str, Sequence[int], Sequence[int]]] = (),
     name: str,
 ) -> None:
     """See that a loaded model has all its weights, no fewer layers than its file, and a place for every token.
@@ -141,10 +145,14 @@ def check_model(
     Args:
         missing: names of weights that no file has.
         unexpected: of those in the files that the model has no place for.
+        mismatched: of those of another shape, with that in the file and the model's.
 
     Raises:
         UserError: it has not.
     """
+    model_files.check_names(unexpected, name=name)
+    if mismatched:
+        _refuse_shapes(model, mismatched, name=name)
     if missing:
         some = ", ".join(sorted(missing)[:3]) + (", …" if len(missing) > 3 else "")
         raise UserError(
@@ -168,6 +176,24 @@ def check_model(
             f"{name}: its tokenizer's {shown(token)} is number {number}, its embeddings end at {rows - 1}; take the "
             "tokenizer that belongs to the weights, or resize the embeddings (resize_token_embeddings) and save both"
         )
+
+
+def _refuse_shapes(
+    model: PreTrainedModel, mismatched: Collection[tuple[str, Sequence[int], Sequence[int]]], *, name: str
+) -> NoReturn:
+    """Say which weight is the first of another shape; of embeddings that differ in rows alone, the key."""
+    shapes = {weight: (tuple(held), tuple(asked)) for weight, held, asked in mismatched}
+    first = next((weight for weight in model.state_dict() if weight in shapes), min(shapes))
+    held, asked = shapes[first]
+    remedy = "give the config.json that belongs to the weights"
+    rows = getattr(model.config.get_text_config(), "vocab_size", None)
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    embeddings = [part.weight.shape for part in ends if part is not None]
+    if asked in embeddings and asked[0] == rows and held[1:] == asked[1:]:
+        raise UserError(
+            f"{name}: config.json says vocab_size: {rows}, {first} has {held[0]} rows in its file; {remedy}"
+        )
+    raise UserError(f"{name}: {first} has the shape {held} in its file, config.json asks for {asked}; {remedy}")
 
 
 @torch.inference_mode()
