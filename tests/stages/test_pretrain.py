@@ -108,7 +108,7 @@ def test_places_of_adapters_are_looked_up_before_anything_is_trained(project: Pr
 def test_a_model_that_cannot_play_many_conversations_is_refused_before_it_is_trained(
     empty_project: Project, tmp_path: Path
 ) -> None:
-    """Else after SFT; a server may play it."""
+    """Else after SFT."""
     tokenizer = train_tokenizer(["Thought: so. Action: look"], vocabulary=300, context=128)
     published = tmp_path / "published"
     types = [[["global", "local"], 1]]
@@ -132,6 +132,3 @@ def test_a_model_that_cannot_play_many_conversations_is_refused_before_it_is_tra
         ],
     )
     assert not (project.path / layout.base(0, "weak")).exists()
-    server = {"url": "http://127.0.0.1:9/v1", "model": "{checkpoint}", "concurrency": 2, "timeout": 9.0}
-    project.edit(explore={"backend": server}, evaluate={"backend": dict(server)})
-    assert project.run("pretrain", "--seed", "0", "--role", "weak") == (0, [])

@@ -17,7 +17,7 @@ from w2sg.config.data import ROLES
 from w2sg.config.fields import Splits
 from w2sg.config.models import Pretrained
 from w2sg.config.packages import PACKAGES
-from w2sg.config.params import Params, adapters_on, played_here
+from w2sg.config.params import Params, adapters_on
 from w2sg.config.training import Lora
 from w2sg.contracts.errors import UserError, of_library, told
 from w2sg.environments.opener import opener
@@ -121,17 +121,13 @@ def models(settings: Params) -> Iterator[Finding]:
             yield Finding(what, True if here else None, found if here else f"{found}, fetched by the stage pretrain")
             continue
         try:
-            yield Finding(what, *_published(given, adapters_on(settings, role), plays=played_here(settings)))
+            yield Finding(what, *_published(given, adapters_on(settings, role)))
         except UserError as error:
             yield Finding(what, False, told(error)[0])
 
 
-def _published(given: Pretrained, loras: Mapping[str, Lora], *, plays: bool) -> tuple[bool | None, str, str]:
+def _published(given: Pretrained, loras: Mapping[str, Lora]) -> tuple[bool | None, str, str]:
     """What is to be said of a folder, or of a model of the hub, without reading its weights.
-
-    Args:
-        loras: that stages are to train on it, by key.
-        plays: many conversations at once, here.
 
     Raises:
         UserError: it cannot be used here.
@@ -157,8 +153,7 @@ def _published(given: Pretrained, loras: Mapping[str, Lora], *, plays: bool) -> 
     with sources.loading(given.base):
         config = AutoConfig.from_pretrained(where, local_files_only=True)
         sources.check_config(config, name=given.base)
-        if plays:
-            Windows(config)
+        Windows(config)
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config.get_text_config())
     for key, lora in loras.items():

@@ -126,8 +126,3 @@ def adapters_on(params: Params, role: str) -> dict[str, training.Lora]:
             own = f"imitation.{name}.imitate" if imitated.imitate else "imitate"
             found[f"{own}.lora"] = (imitated.imitate or params.imitate).lora
     return {key: lora for key, lora in found.items() if lora is not None}
-
-
-def played_here(params: Params) -> bool:
-    """Whether exploring or evaluating lets checkpoints play here, not by a server."""
-    return params.explore.backend is None or params.evaluate.backend is None

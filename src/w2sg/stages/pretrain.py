@@ -10,7 +10,7 @@ from w2sg.agents.windows import Windows
 from w2sg.config.data import Role
 from w2sg.config.models import Pretrained
 from w2sg.config.packages import PACKAGES
-from w2sg.config.params import Params, adapters_on, played_here
+from w2sg.config.params import Params, adapters_on
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.files import write_json
@@ -36,8 +36,7 @@ def main(params: Params, *, role: Role, seed: int) -> None:
         with sources.loading(architecture.base):
             sources.check_causal(model, name=architecture.base)
         # Refused here, hours before the stages that would play or train them; what is written does not depend on it.
-        if played_here(params):
-            Windows(model.config)
+        Windows(model.config)
         for key, lora in adapters_on(params, role).items():
             adapters.check_targets(lora, model, key=f"{key}.targets")
         source = architecture.base + (f" at {architecture.revision}" if architecture.revision else "")
