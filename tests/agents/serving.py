@@ -19,6 +19,7 @@ class Served(ThreadingHTTPServer):
         most: the most requests that were answered at the same time.
         faults: what happens to the next requests in the place of an answer: a status, or "drop", or "sleep".
         context: tokens that fit.
+        greedy: takes the likeliest tokens, whatever it is asked.
     """
 
     daemon_threads = True
@@ -27,7 +28,7 @@ class Served(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.model, self.tokenizer, self.name = model, tokenizer, name
         self.asked, self.faults, self.busy, self.most, self.context = [], [], Counter(), 0, 10_000
-        self.delay, self.closing = 0.0, threading.Event()
+        self.delay, self.closing, self.greedy = 0.0, threading.Event(), False
         self.counting, self.playing = threading.Lock(), threading.Lock()
 
     @property
@@ -56,7 +57,7 @@ class Served(ThreadingHTTPServer):
         with self.playing:
             (turn,) = Conversations(self.model, rows=1, pad=end, end=[end]).respond(
                 [ids],
-                temperature=[body["temperature"]],
+                temperature=[0.0 if self.greedy else body["temperature"]],
                 top_p=[body["top_p"]],
                 uniforms=np.random.default_rng(body["seed"]).random((1, body["max_tokens"] + 1)),
             )

@@ -56,7 +56,27 @@ def test_sampled_episodes_do_not_depend_on_the_order_of_the_answers(served, tmp_
     many = run(policy(served, concurrency=7), tmp_path / "7", temperature=1.0, cohort=7)
     assert one == many
     assert len({each.steps[0].response for each in one}) > 4
-    assert len({body["seed"] for body in served.asked}) == sum(len(each.steps) for each in one)
+    asked = [body["seed"] for body in served.asked if body["temperature"] == 1.0]
+    assert len(set(asked)) == sum(len(each.steps) for each in one)
+
+
+def test_a_server_that_does_not_draw_is_refused_before_anything_is_played(served, tmp_path):
+    """It is asked once for each policy, and not where nothing is to be drawn."""
+    run(policy(served), tmp_path / "greedy")
+    assert all(body["temperature"] == 0.0 for body in served.asked)
+    drawing = policy(served)
+    for number in range(2):
+        run(drawing, tmp_path / f"{number}", temperature=1.0)
+    asked = [body for body in served.asked if body["temperature"] == 2.0]
+    assert len({body["seed"] for body in asked}) == len(asked) == 6
+    served.greedy = True
+    with pytest.raises(UserError) as told:
+        run(policy(served), tmp_path / "none", temperature=1.0)
+    assert str(told.value).startswith(
+        f"explore.backend.url {served.url}: draws no tokens: 6 answers at temperature 2.0 are the same ("
+    )
+    assert str(told.value).endswith('must say "do_sample": true, "top_k": 0')
+    assert not (tmp_path / "none").exists()
 
 
 def test_what_is_asked(served, monkeypatch):

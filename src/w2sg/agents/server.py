@@ -18,6 +18,8 @@ _RETRIES = 6
 # What the servers answer where a conversation and the turn to be written do not fit (with status 400, 413 or 422).
 _TOO_LONG = re.compile(r"context|too long|longer than|too large|max_new_tokens", re.IGNORECASE)
 _SEEDS = 2**31  # of them, what every server takes
+# What shows whether a server draws: the same question at the highest temperature that every server takes.
+_PROBES, _PROBED = 6, {"temperature": 2.0, "top_p": 1.0, "max_tokens": 16}
 
 
 class ServerPolicy:
@@ -32,7 +34,8 @@ class ServerPolicy:
         pause: unit of the waits between attempts, in seconds.
 
     Raises:
-        UserError: a request is refused, or not answered after all attempts; the first turn does not fit the context.
+        UserError: a request is refused, or not answered after all attempts; the first turn does not fit the context;
+            the server draws no tokens where it is asked to.
     """
 
     def __init__(
@@ -55,6 +58,7 @@ class ServerPolicy:
         token = os.environ.get("OPENAI_API_KEY", "").strip()  # files of variables may end their lines otherwise
         if not (token.isascii() and token.isprintable()):
             raise UserError(f"{key}.url {self._url}: the environment's OPENAI_API_KEY has a sign that no key has")
+        self._draws = False
         self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
 
     def start(self, rows: int, before: Sequence[Sequence[Message]] | None = None) -> "ServerBatch":
@@ -72,6 +76,24 @@ class ServerPolicy:
             return list(pool.map(lambda request: self._answer(*request), requests))
         finally:
             pool.shutdown(cancel_futures=True)
+
+    def check_draws(self) -> None:
+        """See once that answers differ with their seed. `transformers serve` for one takes the likeliest tokens always.
+
+        Raises:
+            UserError: they do not.
+        """
+        if self._draws:
+            return
+        question = [Message(role="user", content="Write some words.")]
+        answers = self.answer_all([(question, _PROBED | {"seed": seed}) for seed in range(_PROBES)])
+        if answers[0] and set(answers) == {answers[0]}:
+            raise UserError(
+                f"{self._key}.url {self._url}: draws no tokens: {_PROBES} answers at temperature "
+                f"{_PROBED['temperature']} are the same ({_line(answers[0], most=60)}); with `transformers serve`, the "
+                'generation_config.json of what it serves must say "do_sample": true, "top_k": 0'
+            )
+        self._draws = True
 
     def _answer(self, messages: Sequence[Message], settings: dict[str, float]) -> str | None:
         """One request, retried; `settings` are temperature, top_p, max_tokens and seed."""
@@ -140,6 +162,8 @@ class ServerBatch:
         uniforms: np.ndarray,
     ) -> list[str]:
         """See Batch."""
+        if any(temperature):
+            self._policy.check_draws()
         # The own loop gives the last token of a turn at its limit to the end mark.
         most = uniforms.shape[1] - 1
         asked = [number for number, row in enumerate(rows) if row not in self._full] if most else []
