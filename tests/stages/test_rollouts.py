@@ -71,7 +71,15 @@ def test_what_was_played_goes_with_the_end_of_the_block(played):
         assert len(list(Path(".resume").iterdir())) == 2
     assert list(Path(".resume").iterdir()) == []
     assert played[0][1] == [request.task.task_id for request in requests()]
-    assert played[0][2] == {"name": "sft_weak", "prompt": "", "seed": 0, "cohort": 5, "max_new_tokens": 12, "first": 0}
+    assert played[0][2] == {
+        "name": "sft_weak",
+        "prompt": "",
+        "seed": 0,
+        "cohort": 5,
+        "max_new_tokens": 12,
+        "first": 0,
+        "show": True,
+    }
 
 
 def test_who_plays_is_told_the_prompt(played):

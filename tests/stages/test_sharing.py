@@ -18,12 +18,13 @@ from w2sg.config import params
 from w2sg.contracts import layout
 from w2sg.contracts.errors import UserError
 from w2sg.contracts.tasks import Task
-from w2sg.contracts.trajectories import read_trajectories
+from w2sg.contracts.trajectories import Step, Trajectory, read_trajectories, write_trajectories
 from w2sg.stages import rollouts
 from w2sg.stages.sharing import Players
 from w2sg.training import bases
 from w2sg.training.tokenizer import train_tokenizer
 
+RUN = {"environment": "alfworld", "seed": 0}
 WORDS = {
     "explore": ("explore", "--environment", "alfworld", "--seed", "0", "--role", "weak"),
     "evaluate-inference": ("evaluate", "--environment", "alfworld", "--seed", "0", "--group", "inference"),
@@ -102,26 +103,77 @@ def request(number: int) -> rollout.Request:
     return rollout.Request(Task("house", f"task {number}", "train", "any", "go", "{}", 5), 0, 1.0, 1.0)
 
 
-def written(part, number, store, *, pause: float = 0.0):
-    """Stores a cohort: who played it."""
-    time.sleep(pause)
-    store.mkdir(parents=True, exist_ok=True)
-    names = [each.task.task_id for each in part]
-    rollout.stored(store, number).write_text(f"{os.getpid()} {names}")
+REQUESTS = [request(number) for number in range(9)]
+STEP = Step("o", "t", "a", "r", "n", 0.0)
 
 
-def writer(*, pause: float = 0.0):
-    return partial(written, pause=pause)
+def mark(folder: Path, name: object) -> list[str]:
+    """Leave a name in a folder; all that are there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / str(name)).touch()
+    return sorted(path.name for path in folder.iterdir())
 
 
-def failing(part, number, store):
-    if number == 1:
-        raise UserError("cohort 1: no")
+def written(part, number, store):
+    """Stores a cohort; its policy is the process that played it."""
+    mark(store.parent / "begun", number)
+    played = [Trajectory("house", each.task.task_id, f"{os.getpid()}", 0, 1.0, 1.0, False, (STEP,)) for each in part]
+    write_trajectories(rollout._path(store, number), played)
+
+
+def writer():
+    return written
+
+
+def together(part, number, store):
+    """Does not go on before two processes have begun."""
+    end = time.monotonic() + 60
+    while len(mark(store.parent / "processes", os.getpid())) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.05)
     written(part, number, store)
 
 
+def writes_together():
+    return together
+
+
+def slow(part, number, store):
+    """Cohort 0 takes a minute."""
+    mark(store.parent / "begun", number)
+    mark(store.parent / "processes", os.getpid())
+    time.sleep(60.0 if number == 0 else 0.0)
+
+
+def writes_slowly():
+    return slow
+
+
+class OddError(Exception):
+    """Cannot travel between processes."""
+
+    def __init__(self, *, reason):
+        super().__init__(f"the reason: {reason}")
+
+
+def failing(part, number, store, *, error):
+    while number == 1 and not (store.parent / "begun" / "0").exists():
+        time.sleep(0.05)
+    if number == 1:
+        raise error
+    slow(part, number, store)
+
+
 def fails():
-    return failing
+    return partial(failing, error=UserError("cohort 1: no"))
+
+
+def fails_oddly():
+    return odd
+
+
+def odd(part, number, store):
+    raise OddError(reason="a full disk")
 
 
 def dying(part, number, store):
@@ -136,65 +188,93 @@ def refuses():
     raise UserError("explore.cohort: no room")
 
 
+def gone(process: int) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+@pytest.mark.slow
 def test_whoever_is_free_takes_the_next_cohort_that_is_not_stored(tmp_path, capsys):
-    written([request(2), request(3)], 1, tmp_path / "store")
-    players = Players(partial(writer, pause=0.2), count=2)
-    requests = [request(number) for number in range(9)]
-    players.play(requests, cohort=2, store=tmp_path / "store", name="weak")
-    players.play(requests, cohort=2, store=tmp_path / "store", name="weak")
+    store = tmp_path / "store"
+    written(REQUESTS[2:4], 1, store)
+    rollout._path(store, 4).write_text("half a file")
+    players = Players(writes_together, count=2)
+    players.play(REQUESTS, cohort=2, store=store, name="weak")
+    players.play(REQUESTS, cohort=2, store=store, name="weak")
     players.close()
-    files = sorted((tmp_path / "store").iterdir())
-    assert [path.name for path in files] == [f"cohort-{number:04d}.parquet" for number in range(5)]
-    who, names = zip(*(path.read_text().split(" ", 1) for path in files), strict=True)
-    assert names[0] == "['task 0', 'task 1']"
-    assert names[-1] == "['task 8']"
+    cohorts = [rollout.stored(store, number, part) for number, part in enumerate(rollout.cohorts(REQUESTS, size=2))]
+    assert [each.task_id for cohort in cohorts for each in cohort] == [f"task {number}" for number in range(9)]
+    who = [cohort[0].policy for cohort in cohorts]
     assert who[1] == str(os.getpid())
-    assert len(set(who)) == 3, "two others played the rest"
-    last = capsys.readouterr().err.splitlines()[-1]
-    assert last.startswith("weak, 2 processes: episodes 9/9")
+    assert set(who) - {who[1]} == set(mark(tmp_path / "processes", who[0])) and len(set(who)) == 3
+    said = capsys.readouterr().err.splitlines()
+    assert "removed, this cohort is played again" in said[0]
+    assert said[-1].startswith("weak, 2 processes: episodes 9/9")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("prepare", "said"),
+    ("prepare", "kind", "said"),
     [
-        (fails, "cohort 1: no"),
-        (refuses, "explore.cohort: no room"),
-        (dies, "one of 2 processes that play was killed, perhaps for its memory; finished cohorts are kept"),
+        (fails, UserError, r"^cohort 1: no$"),
+        (refuses, UserError, r"^explore\.cohort: no room$"),
+        (
+            dies,
+            UserError,
+            "^one of 2 processes that play was killed, perhaps for its memory; finished cohorts are kept",
+        ),
+        (fails_oddly, RuntimeError, "OddError: the reason: a full disk"),
     ],
 )
-def test_what_goes_wrong_in_a_process_is_told_by_the_stage(tmp_path, prepare, said):
+def test_what_goes_wrong_in_a_process_ends_all_and_is_told_by_the_stage(tmp_path, prepare, kind, said):
     players = Players(prepare, count=2)
-    with pytest.raises(UserError, match=f"^{said}"):
-        players.play([request(number) for number in range(6)], cohort=1, store=tmp_path, name="weak")
-    players.close()
+    start = time.monotonic()
+    with pytest.raises(kind, match=said):
+        players.play(REQUESTS, cohort=1, store=tmp_path / "store", name="weak")
+    assert time.monotonic() - start < 50, "who plays is not waited for"
+    assert not players._players
+    if prepare is fails:
+        assert mark(tmp_path / "begun", 0) == ["0"], "nothing else is begun"
+    assert not (tmp_path / "store").exists()
 
 
 STAGE = """
-import sys, time
-from functools import partial
+import sys
 from pathlib import Path
 sys.path[:0] = {path!r}
-from tests.stages.test_sharing import request, writer
+from tests.stages.test_sharing import REQUESTS, writes_slowly
 from w2sg.stages.sharing import Players
 if __name__ == "__main__":
-    players = Players(partial(writer, pause=0.0), count=2)
-    players.play([request(n) for n in range(8)], cohort=1, store=Path("store"), name="weak")
-    print("played", flush=True)
-    time.sleep(60)
+    players = Players(writes_slowly, count=2)
+    players.play(REQUESTS[:2], cohort=1, store=Path("store").absolute(), name="weak")
 """
 
 
-def test_processes_end_with_a_stage_that_is_killed(tmp_path, root):
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+def test_processes_end_with_a_stage_that_is_ended(tmp_path, root, number):
     script = tmp_path / "stage.py"
     script.write_text(STAGE.format(path=[str(root), str(root / "src")]))
-    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, **quiet) as stage:
-        assert stage.stdout.readline() == "played\n"
-        players = {int(path.read_text().split()[0]) for path in (tmp_path / "store").iterdir()}
-        stage.kill()
-    end = time.monotonic() + 20
-    while any(
-        Path(f"/proc/{pid}/stat").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text() for pid in players
-    ):
-        assert time.monotonic() < end, "they wait for work for ever"
+    with subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, stderr=subprocess.DEVNULL) as stage:
+        end = time.monotonic() + 60
+        while not ((tmp_path / "processes").exists() and len(list((tmp_path / "processes").iterdir())) == 2):
+            assert stage.poll() is None and time.monotonic() < end
+            time.sleep(0.1)
+        players = [int(path.name) for path in (tmp_path / "processes").iterdir()]
+        stage.send_signal(number)
+        assert stage.wait(timeout=40)
+    end = time.monotonic() + 40
+    while not all(gone(each) for each in players):
+        assert time.monotonic() < end, "they play on, or wait for work for ever"
         time.sleep(0.1)
+
+
+def test_a_stage_of_several_siblings_has_the_gpus_of_its_own(trained, tmp_path, monkeypatch):
+    project = trained.copy(tmp_path / "project")
+    ask_for(project, "evaluate-inference", 2)
+    monkeypatch.chdir(project.path)
+    for group, count in (("inference", 2), ("sft", 1)):
+        with rollouts.playing(params.load(), stage="evaluate", cohort=2, table=f"evaluate-{group}", **RUN) as session:
+            assert session._processes() == count

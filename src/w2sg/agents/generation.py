@@ -52,10 +52,9 @@ class Conversations:
         self._kept = list(range(rows))
         self._drafts = Drafts(rows)
         self._ahead = 0 if self._cache.flat else longest_draft(model.config, rows=rows, device=model.device)
-        self._record = None if self._cache.flat else record
-        if self._record is not None:
-            widest = 1 + self._ahead
-            self._passes = Passes(model, self._cache, record=self._record, rows=rows, widest=widest)
+        self._passes = None
+        if record is not None and not self._cache.flat:
+            self._passes = Passes(model, self._cache, record=record, rows=rows, widest=1 + self._ahead)
         without_plans(model.device)
         # The end of each conversation's last turn, which is read with the next block, as in training.
         self._unread: list[list[int]] = [[] for _ in range(rows)]
@@ -167,7 +166,7 @@ class Conversations:
     def _write(self, tokens: Sequence[Sequence[int]]) -> torch.Tensor:
         """Let the model read what was written last; return the logits of all columns of the block."""
         width = max(map(len, tokens))
-        if self._record is None or self._record.off:
+        if self._passes is None or self._passes.off:
             return self._forward(tokens, keep=width)
         slots, width = self._passes.block(width)
         return self._passes.forward(*self._block([*tokens, *[[]] * (slots - len(tokens))], width=width))

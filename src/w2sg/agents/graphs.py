@@ -100,8 +100,19 @@ def _waiting_is_an_error() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode(before)
 
 
+def _close(found: torch.Tensor, expected: torch.Tensor) -> bool:
+    """Whether logits are the same up to rounding, and minus infinity in the same places."""
+    finite = expected.isfinite()
+    apart = torch.where(finite, found - expected, 0.0).abs().max()
+    largest = torch.where(finite, expected, 0.0).abs().max()
+    return bool((found.isfinite() == finite).all() & (apart <= _TOLERANCE * largest))
+
+
 class Passes:
     """The passes of one batch of conversations that write.
+
+    Attributes:
+        off: they cannot be recorded, or there was no memory for it.
 
     Args:
         rows: number of conversations.
@@ -111,6 +122,7 @@ class Passes:
     def __init__(
         self, model: PreTrainedModel, cache: ConversationCache, *, record: Recorder, rows: int, widest: int
     ) -> None:
+        self.off = record.off
         self._model, self._cache, self._record = model, cache, record
         self._step = max(_SLOTS, -(-rows // (_STEPS * _SLOTS)) * _SLOTS)
         self._most, self._widest = rows * widest, widest
@@ -164,14 +176,15 @@ class Passes:
         if fixed.shape not in self._compared:
             fixed.copy_(inputs)
             found = again().clone()
-            expected = self._pass(fixed)
-            if not bool((found - expected).abs().max() <= _TOLERANCE * expected.abs().max()):
+            if not _close(found, self._pass(fixed)):
                 raise RuntimeError("what is repeated gives other logits")
             self._compared.add(fixed.shape)
         return again
 
     def _go_without(self, error: RuntimeError) -> None:
-        self._record.off = True
+        self.off = True
+        # Another cohort may have room.
+        self._record.off = not isinstance(error, torch.OutOfMemoryError)
         self._recorded.clear()
         name = self._model.config.name_or_path or self._model.config.model_type
         said = " ".join(str(error).split())[:200]

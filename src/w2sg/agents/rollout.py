@@ -174,6 +174,7 @@ def play(
     max_new_tokens: int,
     store: Path,
     first: int = 0,
+    show: bool = True,
 ) -> list[Trajectory]:
     """Play all requests in cohorts of `cohort`; finished cohorts are kept under `store` and not played again.
 
@@ -182,10 +183,11 @@ def play(
     Args:
         store: folder of this run alone: its name must change with the model, the settings and the tasks.
         first: number of the first cohort.
+        show: tell how far it is.
     """
     played: list[Trajectory] = []
     clock = Progress(total=len(requests), what=f"{name}: episodes")
-    parts = {stored(store, number): part for number, part in enumerate(cohorts(requests, size=cohort), start=first)}
+    parts = {_path(store, number): part for number, part in enumerate(cohorts(requests, size=cohort), start=first)}
     kept = {path: trajectories for path, part in parts.items() if (trajectories := _kept(path, part))}
     with _ResetAhead(make_environment, [part for path, part in parts.items() if path not in kept], seed=seed) as ahead:
         for path, part in parts.items():
@@ -204,13 +206,18 @@ def play(
                 write_trajectories(path, trajectories)
                 kept[path] = read_trajectories(path)
             played += kept.pop(path)
-            won = sum(trajectory.success for trajectory in played)
-            clock.show(len(played), note=f"{won} of {len(played)} won")
+            if show:
+                won = sum(trajectory.success for trajectory in played)
+                clock.show(len(played), note=f"{won} of {len(played)} won")
     return played
 
 
-def stored(store: Path, number: int) -> Path:
-    """Where a cohort lies when it is finished."""
+def stored(store: Path, number: int, requests: Sequence[Request]) -> list[Trajectory] | None:
+    """The episodes of a finished cohort by the number that `play` gave it; None where they are to be played (again)."""
+    return _kept(_path(store, number), requests)
+
+
+def _path(store: Path, number: int) -> Path:
     return store / f"cohort-{number:04d}.parquet"
 
 

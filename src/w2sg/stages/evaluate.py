@@ -30,7 +30,8 @@ def main(params: Params, *, environment: str, seed: int, group: str) -> None:
     split_of = {task.task_id: task.split for task in chosen}
     episodes: list[Episode] = []
     cohort = params.evaluate.cohort
-    with playing(params, stage="evaluate", environment=environment, seed=seed, cohort=cohort) as rollouts:
+    table = f"evaluate-{group}"
+    with playing(params, stage="evaluate", environment=environment, seed=seed, cohort=cohort, table=table) as rollouts:
         for name, contestant in contestants(params, environment=environment, seed=seed, group=group).items():
             trajectories = _played(rollouts.player(contestant.checkpoint, name=name), contestant, chosen)
             episodes += [Episode(name, seed, split_of[each.task_id], each) for each in best_by_task(trajectories)]

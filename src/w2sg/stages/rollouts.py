@@ -12,14 +12,14 @@ from typing import TypeAlias
 from transformers import PreTrainedTokenizerBase
 
 from w2sg.agents import rollout
-from w2sg.agents.policies import Batch, Policy, TransformersPolicy
+from w2sg.agents.policies import Policy, TransformersPolicy
 from w2sg.agents.server import ServerPolicy
 from w2sg.config import threads
 from w2sg.config.params import Params
 from w2sg.config.serving import Backend
 from w2sg.contracts import layout
+from w2sg.contracts.environment import Environment
 from w2sg.contracts.files import digest
-from w2sg.contracts.messages import Message
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory, read_trajectories
 from w2sg.environments.opener import opener
@@ -41,6 +41,7 @@ class Rollouts:
         cohort: episodes that are played at the same time.
         stores: folders of finished cohorts, one for each player so far.
         players: processes that play beside this one, of the last player.
+        table: the stage's name in the stage table, where it is another one.
     """
 
     params: Params
@@ -50,6 +51,7 @@ class Rollouts:
     cohort: int
     stores: list[Path] = field(default_factory=list)
     players: list[Players] = field(default_factory=list)
+    table: str | None = None
 
     def player(self, checkpoint: Path, *, name: str) -> Play:
         """Load a checkpoint; return what plays requests with it. The model is let go with the function.
@@ -58,44 +60,58 @@ class Rollouts:
             name: the policy's name in the trajectories, another one for every player of the stage.
         """
         params = self.params
-        count = self._processes()
-        policy = Later(partial(self._policy, checkpoint)) if count > 1 else self._policy(checkpoint)
+        settings = params.environment(self.environment)
         store = rollout.store(
             f"{self.stage}-{layout.run_name(self.environment, self.seed)}-{name}",
             checkpoint,
             layout.tasks(self.environment),
             layout.code(self.stage, self.environment),
-            settings=(
-                params.environment(self.environment),
-                self.cohort,
-                params.explore.max_new_tokens,
-                self._backend(),
-            ),
+            settings=(settings, self.cohort, params.explore.max_new_tokens, self._backend()),
         )
         self.stores.append(store)
         self.let_go()
-        beside = None
-        if count > 1:
-            travelling = replace(self, stores=[], players=[])
-            beside = Players(partial(_prepared, travelling, checkpoint, name=name), count=count)
-            self.players.append(beside)
+        if (count := self._processes()) > 1:
+            return self._dealt(checkpoint, name=name, store=store, count=count)
+        policy = self.policy(checkpoint)
 
         def play(requests: Sequence[rollout.Request]) -> list[Trajectory]:
-            own = store / digest(text=repr(list(requests)))
-            if beside is not None:
-                beside.play(requests, cohort=self.cohort, store=own, name=name)
-            return self.play(policy, requests, name=name, store=own)
+            make_environment = opener(self.environment, params)
+            return self.play(policy, make_environment, requests, name=name, store=_own(store, requests))
+
+        return play
+
+    def _dealt(self, checkpoint: Path, *, name: str, store: Path, count: int) -> Play:
+        """What plays requests in so many processes."""
+        travelling = replace(self, stores=[], players=[])
+        players = Players(partial(_prepared, travelling, checkpoint, name=name), count=count)
+        self.players.append(players)
+
+        def play(requests: Sequence[rollout.Request]) -> list[Trajectory]:
+            own = _own(store, requests)
+            players.play(requests, cohort=self.cohort, store=own, name=name)
+            found = []
+            for number, part in enumerate(rollout.cohorts(requests, size=self.cohort)):
+                found += rollout.stored(own, number, part) or []
+            return found
 
         return play
 
     def play(
-        self, policy: Policy, requests: Sequence[rollout.Request], *, name: str, store: Path, first: int = 0
+        self,
+        policy: Policy,
+        make_environment: Callable[[], Environment],
+        requests: Sequence[rollout.Request],
+        *,
+        name: str,
+        store: Path,
+        first: int = 0,
+        show: bool = True,
     ) -> list[Trajectory]:
-        """Play requests here; see rollout.play."""
+        """Play requests in this process; see rollout.play."""
         settings = self.params.environment(self.environment)
         return rollout.play(
             policy,
-            opener(self.environment, self.params),
+            make_environment,
             requests,
             name=name,
             prompt=prompt(self.environment, style=settings.prompt),
@@ -104,6 +120,7 @@ class Rollouts:
             max_new_tokens=self.params.explore.max_new_tokens,
             store=store,
             first=first,
+            show=show,
         )
 
     def let_go(self) -> None:
@@ -113,13 +130,14 @@ class Rollouts:
 
     def _processes(self) -> int:
         """How many play the stage's cohorts, as the stage table says."""
-        count = threads.declared(self.stage, key="gpu") if self.stage in ("explore", "evaluate") else 1
+        plays = self.stage in ("explore", "evaluate")
+        count = threads.declared(self.table or self.stage, key="gpu") if plays else 1
         if count <= 1 or self._backend() is not None:
             return 1
         check_cards(self.stage, count=count)
         return count
 
-    def _policy(self, checkpoint: Path) -> Policy:
+    def policy(self, checkpoint: Path) -> Policy:
         """A checkpoint that plays here, if its cohort has room, or the server that plays it."""
         if (backend := self._backend()) is not None:
             return ServerPolicy(
@@ -156,36 +174,33 @@ class Rollouts:
         return {"explore": self.params.explore.backend, "evaluate": self.params.evaluate.backend}.get(self.stage)
 
 
-class Later:
-    """A policy that is loaded when it is asked for the first time, if ever."""
-
-    def __init__(self, load: Callable[[], Policy]) -> None:
-        self._load = load
-        self._policy: Policy | None = None
-
-    def start(self, rows: int, before: Sequence[Sequence[Message]] | None = None) -> Batch:
-        """See Policy."""
-        self._policy = self._policy or self._load()
-        return self._policy.start(rows, before)
+def _own(store: Path, requests: Sequence[rollout.Request]) -> Path:
+    """The folder of some of the requests that one player gets."""
+    return store / digest(text=repr(list(requests)))
 
 
 def _prepared(rollouts: Rollouts, checkpoint: Path, *, name: str) -> PlayCohort:
     """What one process of several plays cohorts with."""
-    policy = rollouts._policy(checkpoint)
+    policy = rollouts.policy(checkpoint)
+    make_environment = opener(rollouts.environment, rollouts.params)
+    kept = make_environment()  # what environments share, as a Java machine, ends with the last that is open
 
-    def play(requests: Sequence[rollout.Request], number: int, store: Path) -> list[Trajectory]:
-        return rollouts.play(policy, requests, name=name, store=store, first=number)
+    def play(requests: Sequence[rollout.Request], number: int, store: Path) -> None:
+        assert kept is not None
+        rollouts.play(policy, make_environment, requests, name=name, store=store, first=number, show=False)
 
     return play
 
 
 @contextmanager
-def playing(params: Params, *, stage: str, environment: str, seed: int, cohort: int) -> Iterator[Rollouts]:
+def playing(
+    params: Params, *, stage: str, environment: str, seed: int, cohort: int, table: str | None = None
+) -> Iterator[Rollouts]:
     """Let checkpoints play; write the stage's outputs inside the block.
 
     Finished cohorts lie under .resume/ and go when the block ends well: a killed stage repeats at most the rest.
     """
-    rollouts = Rollouts(params, stage, environment, seed, cohort)
+    rollouts = Rollouts(params, stage, environment, seed, cohort, table=table)
     try:
         yield rollouts
     finally:

@@ -145,6 +145,7 @@ def _read(
             missing=found["missing_keys"],
             unexpected=found["unexpected_keys"],
             mismatched=found["mismatched_keys"],
+            whole=text is config,
             name=name,
         )
     _prepare(model, tokenizer, name=name)

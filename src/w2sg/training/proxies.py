@@ -1,6 +1,7 @@
 """A SOCKS proxy that the environment names: whoever asks through one needs a package for it."""
 
 import os
+import re
 from importlib.util import find_spec
 
 from w2sg.contracts.errors import UserError
@@ -28,7 +29,8 @@ def socks() -> str | None:
 
 def refusal(name: str, variable: str, *, package: str, asked: str) -> str:
     """What is said where the package is missing."""
+    address = re.sub(r"//[^/@]*@", "//…@", os.environ[variable])  # without name and password
     return (
-        f"{name}: {variable}={os.environ[variable]} needs the package {package} to ask {asked}; "
+        f"{name}: {variable}={address} needs the package {package} to ask {asked}; "
         f"`pip install {package}`, or unset {variable}"
     )

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,8 +127,8 @@ def check_config(config: Any, *, name: str) -> None:
         raise UserError(f"{name}: an encoder with a decoder ({config.model_type}); give a model that only goes on")
     if type(config.get_text_config()) not in MODEL_FOR_CAUSAL_LM_MAPPING:
         raise UserError(
-            f"{name}: config.json says model_type: {config.model_type}, which has no language model alone in "
-            "transformers (AutoModelForCausalLM); give a model that has, such as its text-only sibling"
+            f"{name}: config.json says model_type: {config.model_type}, whose text part cannot be loaded alone "
+            "in transformers (AutoModelForCausalLM); give a model that can, such as its text-only sibling"
         )
 
 
@@ -138,6 +139,7 @@ def check_model(
     missing: Collection[str] = (),
     unexpected: Collection[str] = (),
     mismatched: Collection[tuple[str, Sequence[int], Sequence[int]]] = (),
+    whole: bool = True,
     name: str,
 ) -> None:
     """See that a loaded model has all its weights, no fewer layers than its file, and a place for every token.
@@ -146,6 +148,7 @@ def check_model(
         missing: names of weights that no file has.
         unexpected: of those in the files that the model has no place for.
         mismatched: of those of another shape, with that in the file and the model's.
+        whole: the files are of this model alone, so that what it leaves out of its layers is worth a line.
 
     Raises:
         UserError: it has not.
@@ -163,6 +166,13 @@ def check_model(
         raise UserError(
             f"{name}: its files have {max(beyond) + 1} layers, config.json says num_hidden_layers: {layers}; "
             "give the config.json that belongs to the weights"
+        )
+    if whole and (left_out := sorted(key for key in unexpected if _LAYER.search(key))):
+        some = ", ".join(left_out[:3]) + (", …" if len(left_out) > 3 else "")
+        print(
+            f"{name}: warning: {len(left_out)} weights of its files are left out, as config.json has no place for them "
+            f"({some}); is it the one that belongs to them?",
+            file=sys.stderr,
         )
     if getattr(model, "_is_stateful", False):
         raise UserError(
