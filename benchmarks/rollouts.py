@@ -122,7 +122,7 @@ def main() -> int:
         ("tokens", 24), ("threads", 2), ("rounds", 5), ("looped", 3),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=positive, default=default)
-    parser.add_argument("--drafts", type=int, default=0, help="tokens that the batch guesses ahead")
+    parser.add_argument("--drafts", type=positive, default=0, help="tokens that the batch guesses ahead")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     generation._AHEAD = options.drafts

@@ -241,8 +241,9 @@ def test_what_goes_wrong_in_a_process_ends_all_and_is_told_by_the_stage(tmp_path
 
 
 STAGE = """
-import sys
+import signal, sys
 from pathlib import Path
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 sys.path[:0] = {path!r}
 from tests.stages.test_sharing import REQUESTS, writes_slowly
 from w2sg.stages.sharing import Players
