@@ -114,6 +114,11 @@ def looped(
     return answers
 
 
+def some_or_none(text: str) -> int:
+    """A number that may be 0."""
+    return 0 if text == "0" else positive(text)
+
+
 def main() -> int:
     """Print the comparison."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -122,7 +127,7 @@ def main() -> int:
         ("tokens", 24), ("threads", 2), ("rounds", 5), ("looped", 3),
     ):  # fmt: skip
         parser.add_argument(f"--{name}", type=positive, default=default)
-    parser.add_argument("--drafts", type=positive, default=0, help="tokens that the batch guesses ahead")
+    parser.add_argument("--drafts", type=some_or_none, default=0, help="tokens that the batch guesses ahead")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     generation._AHEAD = options.drafts
