@@ -8,22 +8,20 @@ machine is another), forward passes, and how many episodes have the same texts b
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 
 import torch
+from rereading import played as cohort
 
 from w2sg.agents import generation
 from w2sg.agents.policies import TransformersPolicy
-from w2sg.agents.rollout import Request, play_cohort, reset_all
+from w2sg.agents.rollout import Request
 from w2sg.config import params
 from w2sg.config.params import Params
 from w2sg.contracts import layout
 from w2sg.contracts.command_line import Parser, positive, status
 from w2sg.contracts.tasks import Task
 from w2sg.contracts.trajectories import Trajectory
-from w2sg.environments.opener import opener
-from w2sg.environments.prompts import prompt
 from w2sg.training import bases
 
 AHEAD = generation._AHEAD
@@ -43,23 +41,8 @@ def played(
         return former(*args, **options)
 
     policy._model.forward = counted
-    environments = [opener(environment, settings)() for _ in requests]
-    openings = reset_all(environments, requests, seed=0)
-    start = time.process_time()
-    found = play_cohort(
-        policy,
-        environments,
-        requests,
-        openings=openings,
-        name="benchmark",
-        prompt=prompt(environment, style=settings.environment(environment).prompt),
-        seed=0,
-        max_new_tokens=settings.explore.max_new_tokens,
-    )
-    seconds = time.process_time() - start
+    found, seconds = cohort(settings, environment, policy, requests)
     policy._model.forward = former
-    for each in environments:
-        each.close()
     return found, seconds, passes
 
 

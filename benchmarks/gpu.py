@@ -268,10 +268,7 @@ class Bench:
         return self._line(sum(rows), seconds, peak, flops) + f"  worked out {need.total / memory.GIB:5.1f} GiB"
 
     def play(self, spread: Lengths, *, cohort: int, recorded: bool) -> str:
-        """A cohort reads its openings, then observations and writes turns; the rate is that of tokens written.
-
-        In the fastest turn nothing is recorded, and the cache does not grow.
-        """
+        """A cohort reads its openings, then observations and writes turns; the rate is that of tokens written."""
         rng = np.random.default_rng(0)
         record = recorder(self.device) if recorded else None
         batch = Conversations(self.model.eval(), rows=cohort, pad=0, end=[END], record=record)
@@ -293,7 +290,7 @@ class Bench:
         attention = sum(2 * (now**2 - before**2) * self.sizes.hidden * self.sizes.layers for before, now in grown)
         weights = 2 * (self.sizes.body + self.sizes.hidden * self.sizes.vocabulary)
         flops = weights * (count + cohort * TURNS * spread.observation) + attention
-        fastest = count / TURNS / min(turns)[0]
+        fastest = count / TURNS / min(turns)[0]  # in which nothing is recorded, and the cache does not grow
         beside = f"  fastest turn {fastest:,.0f}, reads {sum(openings) / reading:,.0f} tokens/s"
         return self._line(count, writing, peak, flops) + beside
 

@@ -64,6 +64,18 @@ def tiny(kind, settings):
         return AutoModelForCausalLM.from_config(config).eval()
 
 
+def beside_alone(model, **options):
+    """Turns of six conversations in a batch, which are those of each row alone; those, with their tokens."""
+    rows, turns, length = 6, 3, 8
+    prompts = random_prompts(np.random.default_rng(1), VOCABULARY, rows=rows, turns=turns)
+    last = [3, 3, 1, 2, 3, 2]
+    expected = [alone(model, prompts[row][: last[row]], end=END, turn_length=length) for row in range(rows)]
+    batch = Recording(model, rows=rows, pad=PAD, end=[END], **options)
+    found, _ = compared(batch, prompts, last, expected=expected, length=length, tolerance=1e-3)
+    assert found == [answers for answers, _, _ in expected]
+    return found, expected
+
+
 def cases():
     for kinds in (FULL, WINDOWED):
         for kind, settings in kinds.items():
@@ -73,15 +85,7 @@ def cases():
 @pytest.mark.parametrize(("kind", "settings"), [*cases()])
 def test_a_row_in_a_batch_equals_the_row_alone(kind, settings):
     """Greedy turns of conversations longer than the window, in which rows are set aside, dropped and packed."""
-    model = tiny(kind, settings)
-    rows, turns, length = 6, 3, 8
-    prompts = random_prompts(np.random.default_rng(1), VOCABULARY, rows=rows, turns=turns)
-    last = [3, 3, 1, 2, 3, 2]
-    expected = [alone(model, prompts[row][: last[row]], end=END, turn_length=length) for row in range(rows)]
-    found, _ = compared(
-        Recording(model, rows=rows, pad=PAD, end=[END]), prompts, last, expected=expected, length=length, tolerance=1e-3
-    )
-    assert found == [answers for answers, _, _ in expected]
+    found, expected = beside_alone(tiny(kind, settings))
     assert max(len(tokens) for _, tokens, _ in expected) > 4 * WINDOW
     assert len({tuple(answer) for answers in found for answer in answers}) > 6, "the model listens to its prompt"
 

@@ -52,7 +52,7 @@ def check_cohort(
 
 def _needed(model: PreTrainedModel, *, cohort: int, opening: int, positions: int) -> int:
     """Bytes beside the weights: the cache as it grows, or the reading of all openings at once; and what draws need."""
-    # A layer that grows has its former and its next block at the same time (SlotLayer.update).
+    # A layer that grows has its former and its next block at the same time (SlotLayer.make_room).
     layers = max(1, model.config.get_text_config().num_hidden_layers)
     widest = positions + positions // 4 + 64
     cache = cache_bytes(model.config, rows=cohort, positions=widest, dtype=model.dtype)
